@@ -1,0 +1,60 @@
+"""The entry of every process: arguments, settings, logs, uvloop, signals, exit code."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import uvloop
+
+from runtime import logs, settings as environment
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def run(
+    service: str, settings: type[T], serve: Callable[[T, asyncio.Event], Awaitable[None]]
+) -> int:
+    """Load settings, then serve until SIGINT or SIGTERM.
+
+    Args:
+        service: Name in the logs and in `--help`.
+        settings: A settings class with a `log_level` field.
+        serve: Runs the service; returns after the event is set and all is closed.
+
+    Returns:
+        The exit code: 0 after a clean stop, 2 for unusable settings.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {service}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="environment variables:\n" + environment.table(settings),
+    )
+    parser.parse_args()
+    try:
+        values = environment.load(settings, os.environ)
+    except environment.SettingsError as error:
+        sys.stderr.write(f"{service}: {error}\n")
+        return 2
+    logs.configure(service.rpartition(".")[2], values.log_level)  # type: ignore[attr-defined]  # by contract
+    return uvloop.run(_until_signal(serve, values))
+
+
+async def _until_signal(
+    serve: Callable[[T, asyncio.Event], Awaitable[None]], values: T
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await serve(values, stop)
+    except OSError as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400  # one clear line, no traceback
+        return 1
+    return 0

@@ -1,0 +1,173 @@
+"""Settings from environment variables: declared once, validated once.
+
+A service declares a frozen dataclass whose fields come from `setting()`; `load()` turns
+an environment into one, or raises `SettingsError` with one line naming the variable.
+The same declarations make `--help` and are checked against the README's table.
+"""
+
+import base64
+import binascii
+import dataclasses
+import ipaddress
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+LINK_KEY_MIN_BYTES = 32
+"""Bytes of entropy asked of the pre-shared key (as RFC 9257 section 6 advises)."""
+
+
+class SettingsError(Exception):
+    """A variable holds a value that cannot be used; the message names it."""
+
+
+class Address(NamedTuple):
+    """A host and a UDP or TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Row(NamedTuple):
+    """One documented setting: variable, default as written, meaning."""
+
+    variable: str
+    default: str
+    meaning: str
+
+
+def setting(variable: str, default: str, parse: Callable[[str], Any], help: str) -> Any:
+    """Declare a dataclass field read from an environment variable."""
+    return dataclasses.field(
+        metadata={"row": Row(variable, default, help), "parse": parse}
+    )
+
+
+def rows(settings: type[Any]) -> Iterator[Row]:
+    """Yield the documented settings of a settings class, in order."""
+    for field in dataclasses.fields(settings):
+        yield field.metadata["row"]
+
+
+def load(settings: type[T], environ: Mapping[str, str]) -> T:
+    """Read a settings class from an environment.
+
+    Unset and empty variables take their default.
+
+    Raises:
+        SettingsError: A value is not usable.
+    """
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):  # type: ignore[arg-type]  # a dataclass
+        row: Row = field.metadata["row"]
+        text = environ.get(row.variable, "").strip() or row.default
+        try:
+            values[field.name] = field.metadata["parse"](text)
+        except ValueError as error:
+            raise SettingsError(f"{row.variable}: {error}") from None
+    return settings(**values)
+
+
+def table(settings: type[Any]) -> str:
+    """Return the settings as aligned text for `--help`."""
+    lines = [(row.variable, row.default or "(empty)", row.meaning) for row in rows(settings)]
+    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
+    return "\n".join(
+        f"  {name:{widths[0]}}  {default:{widths[1]}}  {meaning}"
+        for name, default, meaning in lines
+    )
+
+
+def text(value: str) -> str:
+    """Accept any text."""
+    return value
+
+
+def port(value: str) -> int:
+    """Accept a port; 0 lets the system choose."""
+    if not value.isdecimal() or int(value) > 65535:
+        raise ValueError(f"{value!r} is not a port (0 to 65535)")
+    return int(value)
+
+
+def ip_address(value: str) -> str:
+    """Accept an IP address in text."""
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not an IP address") from None
+
+
+def optional_ip_address(value: str) -> str | None:
+    """Accept an IP address, or nothing."""
+    return ip_address(value) if value else None
+
+
+def host(value: str) -> str:
+    """Accept a host name or an IP address to listen on."""
+    if any(character.isspace() or character in "/:@" for character in value):
+        return ip_address(value)
+    return value
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Accept a comma-separated list; blanks around and between are dropped."""
+    return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+def addresses(value: str) -> tuple[Address, ...]:
+    """Accept a comma-separated list of host:port."""
+    found = tuple(_address(word) for word in words(value))
+    if not found:
+        raise ValueError("at least one host:port is needed")
+    return found
+
+
+def _address(word: str) -> Address:
+    name, colon, number = word.rpartition(":")
+    if not colon or not name:
+        raise ValueError(f"{word!r} is not host:port")
+    return Address(host(name.strip("[]")), port(number))
+
+
+def link_key(value: str) -> bytes:
+    """Accept base64 of at least 32 bytes."""
+    if not value:
+        raise ValueError("is not set (base64 of 32 random bytes: openssl rand -base64 32)")
+    try:
+        key = base64.b64decode(value, validate=True)
+    except binascii.Error:
+        raise ValueError("is not base64") from None
+    if len(key) < LINK_KEY_MIN_BYTES:
+        raise ValueError(f"holds {len(key)} bytes, at least {LINK_KEY_MIN_BYTES} needed")
+    return key
+
+
+def log_level(value: str) -> str:
+    """Accept the name of a logging level."""
+    if value.upper() not in logging.getLevelNamesMapping():
+        raise ValueError(f"{value!r} is not one of debug, info, warning, error")
+    return value.upper()
+
+
+def websocket_url(value: str) -> str:
+    """Accept a ws:// or wss:// URL."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise ValueError(f"{value!r} is not a ws:// or wss:// URL")
+    return value
+
+
+def http_url(value: str) -> str:
+    """Accept an http:// or https:// URL, or nothing."""
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ValueError(f"{value!r} is not an http:// or https:// URL")
+    return value
