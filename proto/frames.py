@@ -1,0 +1,52 @@
+"""The audio that crosses the link: 20 ms of PCM and where it belongs.
+
+PCM is s16le, mono, 24 kHz. These are tuples because one is made for each frame of each
+session: building one costs a fifth of a frozen dataclass.
+"""
+
+from typing import NamedTuple
+
+SAMPLE_RATE_HZ = 24_000
+"""Sample rate of all audio on the link (what the Realtime API speaks)."""
+
+FRAME_MS = 20
+"""Longest duration of one frame in milliseconds."""
+
+FRAME_SAMPLES = 480
+"""Samples of a full frame: 20 ms at 24 kHz."""
+
+FRAME_BYTES = 960
+"""Bytes of a full frame: 480 samples of 16 bits."""
+
+
+class UpFrame(NamedTuple):
+    """Audio from the caller to the model.
+
+    Attributes:
+        position_samples: Media time of the first sample since the session began, 24 kHz;
+            jumps over silence that was not sent.
+        heard_talkspurt: The talkspurt last played to the caller; 0: none yet.
+        heard_samples: Samples of that talkspurt already played.
+        pcm: s16le, mono, 24 kHz, 1 to 480 samples.
+    """
+
+    position_samples: int
+    heard_talkspurt: int
+    heard_samples: int
+    pcm: bytes
+
+
+class DownFrame(NamedTuple):
+    """Audio from the model to the caller.
+
+    Attributes:
+        talkspurt: Counts from 1; audio is contiguous within one.
+        position_samples: Of the first sample, since the talkspurt began.
+        lead_ms: How long after its arrival it is due for playing; 0: at once.
+        pcm: s16le, mono, 24 kHz, 1 to 480 samples.
+    """
+
+    talkspurt: int
+    position_samples: int
+    lead_ms: int
+    pcm: bytes
