@@ -18,16 +18,16 @@ class LocalError(LinkError):
     """This end used the link wrongly or too fast."""
 
 
-class NotConnected(LocalError):
+class NotConnected(LocalError):  # noqa: N818  # reads as what happened
     """There is no link, or the session is not open for this."""
 
 
-class Backlogged(LocalError):
-    """The peer takes messages more slowly than they are sent; the queue is at its bound."""
+class Backlogged(LocalError):  # noqa: N818  # reads as what happened
+    """The peer takes messages more slowly than they are sent; the queue is full."""
 
 
 class RemoteError(LinkError):
-    """The peer, or somebody posing as it, sent what the specification does not allow."""
+    """The peer, or one posing as it, sent what the specification does not allow."""
 
 
 class CloseCode(enum.IntEnum):

@@ -23,7 +23,7 @@ class UpFrame(NamedTuple):
     """Audio from the caller to the model.
 
     Attributes:
-        position_samples: Media time of the first sample since the session began, 24 kHz;
+        position_samples: Media time of the first sample since the session began;
             jumps over silence that was not sent.
         heard_talkspurt: The talkspurt last played to the caller; 0: none yet.
         heard_samples: Samples of that talkspurt already played.
