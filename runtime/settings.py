@@ -97,6 +97,13 @@ def port(value: str) -> int:
     return int(value)
 
 
+def positive(value: str) -> int:
+    """Accept a whole number above zero."""
+    if not value.isdecimal() or int(value) == 0:
+        raise ValueError(f"{value!r} is not a whole number above zero")
+    return int(value)
+
+
 def ip_address(value: str) -> str:
     """Accept an IP address in text."""
     try:

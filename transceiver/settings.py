@@ -1,0 +1,75 @@
+"""Settings of the transceiver: one frozen object, read once at start."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from runtime import settings as env
+from runtime.settings import Address, SettingsError, setting
+
+
+@dataclass(frozen=True, slots=True)
+class TransceiverSettings:
+    """What the environment says; see `--help` for the meanings."""
+
+    http_host: str = setting(
+        "TANDEM_HTTP_HOST", "127.0.0.1", env.host, "address the public HTTP listens on"
+    )
+    http_port: int = setting(
+        "TANDEM_HTTP_PORT", "8080", env.port, "port the public HTTP listens on"
+    )
+    udp_host: str = setting(
+        "TANDEM_UDP_HOST", "0.0.0.0", env.ip_address, "address media listens on"
+    )
+    udp_port: int = setting(
+        "TANDEM_UDP_PORT", "3478", env.port, "the one UDP port that carries every call"
+    )
+    public_address: str | None = setting(
+        "TANDEM_PUBLIC_ADDRESS",
+        "",
+        env.optional_ip_address,
+        "address told to callers for media; empty: the host's own",
+    )
+    api_keys: tuple[str, ...] = setting(
+        "TANDEM_API_KEYS",
+        "",
+        env.words,
+        "comma-separated keys that callers present; empty: open, on loopback only",
+    )
+    max_calls: int = setting(
+        "TANDEM_MAX_CALLS", "100", env.positive, "calls at a time; more get 503"
+    )
+    relays: tuple[Address, ...] = setting(
+        "TANDEM_RELAYS",
+        "127.0.0.1:7000",
+        env.addresses,
+        "comma-separated host:port of the relays' links",
+    )
+    link_key: bytes = setting(
+        "TANDEM_LINK_KEY",
+        "",
+        env.link_key,
+        "pre-shared key of the link, base64 of at least 32 bytes; required",
+    )
+    log_level: str = setting(
+        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse an open door to the world.
+
+        Raises:
+            SettingsError: No keys are set and HTTP listens beyond loopback.
+        """
+        if not self.api_keys and not is_loopback(self.http_host):
+            raise SettingsError(
+                "TANDEM_API_KEYS: is empty while TANDEM_HTTP_HOST is "
+                f"{self.http_host}; set keys, or listen on 127.0.0.1"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a listening address is reachable from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
