@@ -1,0 +1,9 @@
+"""`python -m transceiver`."""
+
+import sys
+
+from runtime.main import run
+from transceiver.service import serve
+from transceiver.settings import TransceiverSettings
+
+sys.exit(run("transceiver", TransceiverSettings, serve))

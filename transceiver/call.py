@@ -1,0 +1,210 @@
+"""One call: owns its leg (the WebRTC peer and its media) and its session on the link.
+
+Events and audio pass through; nothing is decided here but when the call is over.
+
+    answering ──answer()──► setting up ──DTLS up──► talking ──► ended
+                                └──── 30 s, failure ────────────┘
+Audio: port ► media ► session.send_up, and session ► media ► port; no task between.
+Events: data channel ► session.send_event, and session ► data channel.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, NamedTuple
+
+import orjson
+
+from proto.errors import Backlogged, CloseCode, NotConnected
+from proto.frames import DownFrame, UpFrame
+from proto.udp import Dialer, LinkSession
+
+from .clock import SharedTimer
+from .ice import UdpPort
+from .media import Media
+from .peer import MediaKeys, Peer, PeerCallbacks, UnreadEvents
+
+log = logging.getLogger(__name__)
+
+SETUP_S = 30.0
+"""Seconds that ICE and DTLS may take before the call is freed."""
+
+MAX_WAITING_EVENTS = 512
+"""Events kept until the data channel opens; one more ends the call."""
+
+
+class CallRequest(NamedTuple):
+    """What a caller asked for over HTTP.
+
+    Attributes:
+        offer: SDP.
+        session: The GA session object sent with the offer, if any.
+        tenant: Whose key was presented.
+    """
+
+    offer: str
+    session: dict[str, object] | None
+    tenant: str
+
+
+class Ending(NamedTuple):
+    """Why a call ended."""
+
+    code: CloseCode
+    reason: str
+
+
+class Call:
+    """A caller's conversation, as the edge sees it."""
+
+    def __init__(self, call_id: str, port: UdpPort, timer: SharedTimer) -> None:
+        self.id = call_id
+        self.media: Media | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer = timer
+        self._peer = Peer(
+            port,
+            PeerCallbacks(
+                connected=self._connected,
+                channel_open=self._channel_open,
+                event_received=self._client_event_received,
+                closed=self._peer_closed,
+            ),
+        )
+        self._session: LinkSession | None = None
+        self._waiting_events: deque[bytes] | None = deque()
+        self._talking: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[Ending] = self._loop.create_future()
+
+    async def answer(self, request: CallRequest, relay: Dialer) -> str:
+        """Answer the offer, and open the session while ICE and DTLS get under way.
+
+        Raises:
+            OfferError: The offer cannot be answered.
+            NotConnected: The relay has just been lost.
+        """
+        answer = await self._peer.answer(request.offer)
+        if not self._peer.has_channel:
+            self._waiting_events = None
+        self._session = relay.open_session(
+            orjson.dumps(
+                {
+                    "call_id": self.id,
+                    "model": (request.session or {}).get("model"),
+                    "session": request.session,
+                    "tenant": request.tenant,
+                }
+            ),
+            self,
+        )
+        return answer
+
+    async def run(self) -> Ending:
+        """Hold the call until it ends, then free all that it held."""
+        ending = Ending(CloseCode.INTERNAL, "internal error")
+        try:
+            await self._settled(SETUP_S)
+            if not self._talking.done():
+                self.end(CloseCode.TIMEOUT, "ICE or DTLS did not complete")
+            ending = await self._ended
+        finally:
+            await self.release(ending)
+        return ending
+
+    async def _settled(self, timeout_s: float) -> None:
+        either: set[asyncio.Future[Any]] = {self._talking, self._ended}
+        await asyncio.wait(
+            either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Have the call ended; the first reason given is the one that counts."""
+        if not self._ended.done():
+            self._ended.set_result(Ending(code, reason))
+
+    async def release(self, ending: Ending) -> None:
+        """Free the leg and the session; the caller's side sees the close at once."""
+        self._waiting_events = None
+        if self.media is not None:
+            self.media.close()
+        if self._session is not None:
+            self._session.close(ending.code, ending.reason)
+        await self._peer.close()
+
+    # What the peer says.
+
+    def _connected(self, keys: MediaKeys) -> None:
+        leg, session = self._peer.leg, self._session
+        if leg is None or session is None or self._ended.done():
+            return
+        self.media = Media(keys, leg.send, session.send_up, self._timer)
+        leg.on_media = self.media.datagram_received
+        self._talking.set_result(None)
+
+    def _channel_open(self) -> None:
+        waiting, self._waiting_events = self._waiting_events, None
+        for payload in waiting or ():
+            self._send_to_client(payload)
+
+    def _client_event_received(self, text: str) -> None:
+        if self._session is None:
+            return
+        try:
+            self._session.send_event(text.encode())
+        except Backlogged:
+            self.end(CloseCode.PROTOCOL, "events came faster than they could be taken")
+        except NotConnected:
+            self.end(CloseCode.LINK_LOST, "the relay is gone")
+
+    def _peer_closed(self, state: str) -> None:
+        self.end(CloseCode.NORMAL, f"caller: {state}")
+
+    # What the session says (proto.udp.SessionReceiver).
+
+    def opened(self) -> None:
+        """The relay took the session; nothing waits for this."""
+
+    def event_received(self, payload: bytes) -> None:
+        """Pass a Realtime event to the client, or keep it until it can be."""
+        waiting = self._waiting_events
+        if waiting is None:
+            self._send_to_client(payload)
+        elif len(waiting) < MAX_WAITING_EVENTS:
+            waiting.append(payload)
+        else:
+            self.end(CloseCode.TIMEOUT, "the data channel was never opened")
+
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        """Play a frame of the model's audio."""
+        if self.media is not None and isinstance(frame, DownFrame):
+            self.media.play(frame, self._loop.time())
+
+    def frames_lost(self, count: int) -> None:
+        """Conceal what the link has given up."""
+        if self.media is not None:
+            self.media.frames_lost(count, self._loop.time())
+
+    def flush_requested(self, talkspurt: int) -> None:
+        """Silence the model now, and say how much of it was heard."""
+        heard = (0, 0)
+        if self.media is not None:
+            heard = self.media.flush(talkspurt, self._loop.time())
+        if self._session is not None:
+            self._session.flushed(*heard)
+
+    def flush_done(self, talkspurt: int, heard_samples: int) -> None:
+        """Only a relay gets this."""
+
+    def closed(self, code: CloseCode, reason: str) -> None:
+        """The relay ended the session, or is lost."""
+        self.end(code, reason)
+
+    def _send_to_client(self, payload: bytes) -> None:
+        try:
+            if not self._peer.send_event(payload.decode()):
+                log.warning(
+                    "event larger than the client accepts dropped",
+                    extra={"call": self.id, "bytes": len(payload)},
+                )
+        except UnreadEvents:
+            self.end(CloseCode.PROTOCOL, "the client does not read its events")

@@ -1,0 +1,312 @@
+"""One UDP port for every call: the demultiplexer in front of ICE, DTLS and SRTP.
+
+Owns the socket and who may be heard on it; knows nothing of SDP, DTLS or audio. aioice
+runs the ICE agent of each call; it gets no socket of its own but a share of this one.
+
+How a datagram finds its call (first byte as in RFC 7983):
+
+    STUN request      by the local ufrag in USERNAME, once MESSAGE-INTEGRITY holds
+    STUN response     by its transaction id, drawn at random by our own request
+    DTLS, SRTP        by source address, once an authenticated STUN request came from it
+    anything else     dropped and counted
+
+An address held by one leg moves to another only when that leg's own check to it was
+answered: a forged source address cannot take a live call's media away. Whatever fails a
+test gets no answer, so a stranger learns nothing and amplifies nothing.
+"""
+
+import asyncio
+import logging
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import aioice
+import aioice.ice
+import aioice.stun
+import ifaddr
+from aioice.candidate import candidate_foundation, candidate_priority
+
+from runtime.udp import UdpAddress, UdpSocket
+
+log = logging.getLogger(__name__)
+
+MAX_ADDRESSES = 8
+"""Addresses one leg may be heard from; the oldest is forgotten beyond that."""
+
+MAX_WAITING_DTLS = 64
+"""Datagrams kept for a DTLS transport that does not read; more are dropped."""
+
+MAX_ADVERTISED = 4
+"""Host addresses advertised at most, so that an answer stays small."""
+
+BRIDGES = ("docker", "br-", "veth", "virbr", "cni", "flannel", "cali")
+"""Names of interfaces that callers cannot reach: container and machine bridges."""
+
+_BINDING_REQUEST = b"\x00\x01"
+_USERNAME = 0x0006  # RFC 8489 section 18.3.1
+
+
+@dataclass(slots=True)
+class PortCounters:
+    """Datagrams that were dropped, by reason."""
+
+    empty: int = 0
+    not_stun: int = 0
+    unknown_ufrag: int = 0
+    bad_integrity: int = 0
+    unknown_transaction: int = 0
+    unknown_source: int = 0
+    backlog: int = 0
+
+
+class IceLeg:
+    """One call's share of the port.
+
+    Attributes:
+        on_media: Gets each SRTP or SRTCP datagram and the time in seconds; None until
+            the keys are known. Must not raise.
+    """
+
+    def __init__(self, port: "UdpPort", connection: aioice.Connection) -> None:
+        self.on_media: Callable[[bytes, float], None] | None = None
+        self.addresses: list[UdpAddress] = []
+        self._port = port
+        self._connection = connection
+        self._nominated: dict[int, Any] = connection._nominated
+        self.protocol = aioice.ice.StunProtocol(connection)
+        self.protocol.local_candidate = port.candidates[0]
+        self.protocol.connection_made(_PortShare(port, self))
+
+    @property
+    def ufrag(self) -> str:
+        """The local username fragment: this leg's name on the port."""
+        return self._connection.local_username
+
+    def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Send to the nominated address; dropped while there is none."""
+        pair = self._nominated.get(1)
+        if pair is not None:
+            self._port.socket.send(data, pair.remote_addr)
+
+    def stun_request(self, message: aioice.stun.Message, address: UdpAddress) -> bool:
+        """Let the ICE agent answer a request if it proves knowledge of the password."""
+        password = self._connection.local_password.encode()
+        if "PRIORITY" not in message.attributes:  # aioice relies on it
+            return False
+        if not message.check_message_integrity(password):
+            return False
+        self._connection.request_received(message, address, self.protocol)
+        return True
+
+    def stun_response(self, message: aioice.stun.Message, address: UdpAddress) -> bool:
+        """Hand over an answer to our own check; True if it was authentic."""
+        password = self._connection.remote_password
+        transaction = self.protocol.transactions.get(message.transaction_id)
+        if transaction is None or password is None:
+            return False
+        transaction.response_received(message, address)
+        return message.check_message_integrity(password.encode())
+
+    def dtls(self, data: bytes) -> bool:
+        """Queue a DTLS datagram for aiortc; False when it reads too slowly."""
+        if self._connection._queue.qsize() >= MAX_WAITING_DTLS:
+            return False
+        self._connection.data_received(data, 1)
+        return True
+
+    def detach(self) -> None:
+        """Leave the port: nothing more is heard."""
+        self.on_media = None
+        self._port.forget(self)
+
+
+class UdpPort:
+    """The socket that all legs share."""
+
+    def __init__(
+        self, host: str, port: int, public_address: str | None, *, with_loopback: bool
+    ) -> None:
+        """Bind at once.
+
+        Args:
+            host: Address to bind.
+            port: Port to bind; 0 lets the system choose.
+            public_address: The only address to advertise; None: the host's own.
+            with_loopback: Advertise 127.0.0.1 too, for a browser on this machine.
+
+        Raises:
+            OSError: The port cannot be bound.
+        """
+        self.counters = PortCounters()
+        self.socket = UdpSocket(host, port, self._datagram_received)
+        addresses = advertised_addresses(
+            host, public_address, with_loopback=with_loopback
+        )
+        self.candidates = [
+            _host_candidate(address, self.socket.address[1], preference)
+            for preference, address in enumerate(addresses)
+        ]
+        self._now = asyncio.get_running_loop().time
+        self._by_ufrag: dict[str, IceLeg] = {}
+        self._by_address: dict[UdpAddress, IceLeg] = {}
+        self._by_transaction: dict[bytes, IceLeg] = {}
+
+    def attach(self, connection: aioice.Connection) -> IceLeg:
+        """Give an ICE agent this port in place of sockets of its own."""
+        leg = IceLeg(self, connection)
+
+        async def gather(*_: object, **__: object) -> list[aioice.Candidate]:
+            connection._protocols.append(leg.protocol)
+            return list(self.candidates)
+
+        connection.get_component_candidates = gather  # type: ignore[method-assign]  # our port replaces its sockets
+        self._by_ufrag[leg.ufrag] = leg
+        return leg
+
+    def has(self, ufrag: str) -> bool:
+        """Tell whether a username fragment is taken."""
+        return ufrag in self._by_ufrag
+
+    def forget(self, leg: IceLeg) -> None:
+        """Remove every trace of a leg."""
+        self._by_ufrag.pop(leg.ufrag, None)
+        for address in leg.addresses:
+            if self._by_address.get(address) is leg:
+                del self._by_address[address]
+        leg.addresses.clear()
+        for transaction in [k for k, v in self._by_transaction.items() if v is leg]:
+            del self._by_transaction[transaction]
+
+    def expect_response(self, request: bytes, leg: IceLeg) -> None:
+        """Remember whose check this is, so that its response finds the leg."""
+        self._by_transaction[request[8:20]] = leg
+
+    def close(self) -> None:
+        """Release the port."""
+        self.socket.close()
+
+    def _datagram_received(self, data: bytes, address: UdpAddress) -> None:
+        if not data:
+            self.counters.empty += 1
+            return
+        first = data[0]
+        if first < 4:
+            self._stun_received(data, address)
+            return
+        leg = self._by_address.get(address)
+        if leg is None:
+            self.counters.unknown_source += 1
+        elif 128 <= first < 192:
+            if leg.on_media is not None:
+                leg.on_media(data, self._now())
+        elif 20 <= first < 64 and not leg.dtls(data):
+            self.counters.backlog += 1
+
+    def _stun_received(self, data: bytes, address: UdpAddress) -> None:
+        ufrag = local_ufrag(data) if data[:2] == _BINDING_REQUEST else None
+        if ufrag is not None:
+            leg = self._by_ufrag.get(ufrag)
+        else:
+            leg = self._by_transaction.get(data[8:20])
+        if leg is None:
+            if ufrag is not None:
+                self.counters.unknown_ufrag += 1
+            else:
+                self.counters.unknown_transaction += 1
+            return
+        try:
+            message = aioice.stun.parse_message(data)
+        except (ValueError, struct.error):  # what its attribute parsers raise
+            self.counters.not_stun += 1
+            return
+        if ufrag is None:
+            del self._by_transaction[data[8:20]]
+            if leg.stun_response(message, address):
+                self._bind(address, leg)
+        elif leg.stun_request(message, address):
+            if address not in self._by_address:
+                self._bind(address, leg)
+        else:
+            self.counters.bad_integrity += 1
+
+    def _bind(self, address: UdpAddress, leg: IceLeg) -> None:
+        holder = self._by_address.get(address)
+        if holder is leg:
+            return
+        if holder is not None:
+            holder.addresses.remove(address)
+        if len(leg.addresses) >= MAX_ADDRESSES:
+            del self._by_address[leg.addresses.pop(0)]
+        leg.addresses.append(address)
+        self._by_address[address] = leg
+
+
+class _PortShare(asyncio.DatagramTransport):
+    """What aioice takes for a socket of its own."""
+
+    def __init__(self, port: UdpPort, leg: IceLeg) -> None:
+        super().__init__()
+        self._port = port
+        self._leg = leg
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """Send through the shared socket."""
+        if data[:2] == _BINDING_REQUEST:
+            self._port.expect_response(data, self._leg)
+        self._port.socket.send(data, addr)
+
+    def close(self) -> None:
+        """Give back the share; the socket stays open for the other calls."""
+        self._leg.detach()
+        self._leg.protocol.connection_lost(None)
+
+
+def local_ufrag(datagram: bytes) -> str | None:
+    """Return the receiver's ufrag from a STUN request's USERNAME, unverified.
+
+    A walk over attribute headers only (RFC 8489 section 14, RFC 8445 section 7.2.2), so
+    that a datagram for nobody costs no more than this.
+    """
+    position = 20
+    end = len(datagram)
+    while position + 4 <= end:
+        kind = int.from_bytes(datagram[position : position + 2], "big")
+        length = int.from_bytes(datagram[position + 2 : position + 4], "big")
+        position += 4
+        if kind == _USERNAME:
+            name, colon, _ = datagram[position : position + length].partition(b":")
+            return name.decode("ascii", "replace") if colon else None
+        position += length + (-length % 4)
+    return None
+
+
+def advertised_addresses(
+    host: str, public_address: str | None, *, with_loopback: bool
+) -> list[str]:
+    """Choose the addresses told to callers, best first; never empty."""
+    if public_address is not None:
+        return [public_address]
+    if host not in {"0.0.0.0", "::"}:
+        return [host]
+    own = [
+        cast(str, ip.ip)
+        for adapter in ifaddr.get_adapters()
+        if not adapter.name.startswith(BRIDGES)
+        for ip in adapter.ips
+        if ip.is_IPv4 and ip.ip != "127.0.0.1"
+    ][:MAX_ADVERTISED]
+    return [*own, "127.0.0.1"] if with_loopback or not own else own
+
+
+def _host_candidate(address: str, port: int, preference: int) -> aioice.Candidate:
+    return aioice.Candidate(
+        foundation=candidate_foundation("host", "udp", address),
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, "host", 65535 - preference),
+        host=address,
+        port=port,
+        type="host",
+    )

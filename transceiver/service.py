@@ -1,0 +1,81 @@
+"""The transceiver's composition root: what is started, in which order, and stopped."""
+
+import asyncio
+import gc
+import logging
+
+from aiohttp import web
+
+from runtime import status
+
+from .auth import KeyRing
+from .calls import Calls
+from .http import application
+from .ice import UdpPort
+from .metrics import Metrics
+from .peer import check_aiortc
+from .settings import TransceiverSettings, is_loopback
+from .uplink import Uplink
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_S = 2.0
+"""Seconds that open HTTP requests get to finish at a stop."""
+
+
+async def serve(settings: TransceiverSettings, stop: asyncio.Event) -> None:
+    """Run the edge until told to stop.
+
+    Raises:
+        OSError: A port is taken.
+    """
+    check_aiortc()
+    port = UdpPort(
+        settings.udp_host,
+        settings.udp_port,
+        settings.public_address,
+        with_loopback=is_loopback(settings.http_host),
+    )
+    try:
+        await _serve_on(port, settings, stop)
+    finally:
+        port.close()
+
+
+async def _serve_on(
+    port: UdpPort, settings: TransceiverSettings, stop: asyncio.Event
+) -> None:
+    metrics = Metrics()
+    uplink = Uplink(settings.relays, settings.link_key)
+    calls = Calls(port, uplink, metrics, max_calls=settings.max_calls)
+    metrics.calls.set_function(lambda: len(calls))
+    app = application(
+        calls,
+        KeyRing(settings.api_keys),
+        status.routes(metrics.registry, calls.reason_not_ready),
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+        _log_start(settings, port)
+        gc.freeze()  # what start-up made lives for good: collections need not visit it
+        async with asyncio.TaskGroup() as group:
+            links = group.create_task(uplink.run())
+            await calls.run(stop)
+            links.cancel()
+    finally:
+        await runner.cleanup()
+    log.info("transceiver stopped")
+
+
+def _log_start(settings: TransceiverSettings, port: UdpPort) -> None:
+    log.info(
+        "transceiver listens",
+        extra={
+            "http": f"{settings.http_host}:{settings.http_port}",
+            "udp": "{}:{}".format(*port.socket.address),
+            "advertised": ",".join(candidate.host for candidate in port.candidates),
+            "relays": ",".join(map(str, settings.relays)),
+        },
+    )

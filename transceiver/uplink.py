@@ -1,0 +1,35 @@
+"""Which relay takes the next call: a link to each, the least loaded one wins."""
+
+import asyncio
+
+from proto.errors import LinkError
+from proto.udp import Dialer
+from runtime.settings import Address
+
+
+class NoRelay(LinkError):  # noqa: N818  # reads as what happened
+    """No relay can be reached at the moment."""
+
+
+class Uplink:
+    """The links to all configured relays."""
+
+    def __init__(self, addresses: tuple[Address, ...], key: bytes) -> None:
+        self.dialers = [Dialer(address, key) for address in addresses]
+
+    async def run(self) -> None:
+        """Keep a link to every relay; cancelled to stop."""
+        async with asyncio.TaskGroup() as group:
+            for dialer in self.dialers:
+                group.create_task(dialer.run())
+
+    def choose(self) -> Dialer:
+        """Return the relay with the fewest sessions of ours.
+
+        Raises:
+            NoRelay: None is connected.
+        """
+        connected = [dialer for dialer in self.dialers if dialer.is_up]
+        if not connected:
+            raise NoRelay("no relay is connected")
+        return min(connected, key=lambda dialer: dialer.session_count)
