@@ -1,0 +1,54 @@
+# Two commands do all the set-up: `make run` and `make test`. Tandem runs from the
+# checkout; only its dependencies are installed, into .venv, from the hashed locks.
+
+PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3),python3)
+BIN := .venv/bin
+PACKAGES := proto relay runtime transceiver
+UV := uv==0.13.8
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+  --generate-hashes --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+
+help: ## Show these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r name meaning; do printf '  make %-8s %s\n' "$$name" "$$meaning"; done
+
+run: .venv/speech.installed ## Start Tandem on this machine and print the page's address
+	@$(BIN)/python -m scripts.run
+
+test: .venv/dev.installed ## Run every test (ARGS="-k link" is handed to pytest)
+	@$(BIN)/python -m scripts.chromium
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev.installed ## Check format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PACKAGES) scripts
+	$(BIN)/lint-imports
+
+format: .venv/dev.installed ## Format the code and apply the safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev.installed ## Run each benchmark under bench/ and print its figures
+	@for file in bench/[a-z]*.py; do \
+	  [ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python -m "bench.$$(basename "$$file" .py)" || exit 1; \
+	done
+
+lock: ## Renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest releases)
+	@$(PYTHON) -m scripts.environment
+	@$(BIN)/python -m pip install --quiet $(UV)
+	$(COMPILE) --all-extras --output-file requirements/dev.txt $(ARGS)
+	$(COMPILE) --extra speech --constraints requirements/dev.txt --output-file requirements/speech.txt
+	$(COMPILE) --constraints requirements/dev.txt --output-file requirements/core.txt
+
+clean: ## Remove the environment and all caches
+	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A lock newer than its stamp is installed again; an interrupted install leaves no stamp.
+.venv/%.installed: requirements/%.txt scripts/environment.py
+	@$(PYTHON) -m scripts.environment $*
+	@touch $@

@@ -1,0 +1,1 @@
+"""Command-line tools behind the Makefile; the services do not import them."""

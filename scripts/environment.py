@@ -1,0 +1,125 @@
+"""Create .venv and install one lock into it: what `make` does before everything else.
+
+Runs on the system's Python with the standard library alone. Debian and Ubuntu keep a
+part of that library (ensurepip) in a package of its own: as root it is installed,
+otherwise the command is named. Only files whose hashes stand in the lock are installed,
+and only wheels, so that no compiler is needed.
+"""
+
+import argparse
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+
+OLDEST, BEYOND = (3, 11), (3, 15)
+"""The oldest Python that Tandem runs on; the first without wheels of the models."""
+
+
+class SetupError(Exception):
+    """The environment cannot be made here; the message says what to do."""
+
+
+def main() -> int:
+    """Create the environment, then install the lock that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "lock", nargs="?", help="core, speech or dev; none: only create"
+    )
+    arguments = parser.parse_args()
+    try:
+        create()
+        if arguments.lock:
+            install(ROOT / "requirements" / f"{arguments.lock}.txt")
+    except SetupError as error:
+        sys.stderr.write(f"setup: {error}\n")
+        return 1
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"setup: `{error.cmd[0]}` failed, see above\n")
+        return 1
+    return 0
+
+
+def create() -> None:
+    """Create .venv, unless a working one is there.
+
+    Raises:
+        SetupError: This Python does not fit, or lacks ensurepip for us to install.
+    """
+    if not OLDEST <= sys.version_info[:2] < BEYOND:
+        raise SetupError(
+            f"{sys.executable} is Python {platform.python_version()}; 3.11 to 3.14 is "
+            "needed; name another one: make PYTHON=/path/to/python3.11 ..."
+        )
+    if PYTHON.exists() and _succeeds([str(PYTHON), "-m", "pip", "--version"]):
+        return
+    if importlib.util.find_spec("ensurepip") is None:
+        install_system_package(f"python3.{sys.version_info.minor}-venv")
+    say("creating .venv")
+    venv.create(VENV, clear=True, with_pip=True, symlinks=True)
+
+
+def install(lock: Path) -> None:
+    """Install a lock; each download is a line, so that a slow network is seen to work."""
+    say(f"installing {lock.relative_to(ROOT)} (100 to 200 MB when nothing is cached)")
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install"]
+    command += [
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--requirement",
+        str(lock),
+    ]
+    unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=unbuffered
+    ) as pip:
+        for line in pip.stdout or ():
+            words = line.split()
+            if words[:1] == ["Downloading"] and not words[1].endswith(".metadata"):
+                say(f"  {words[1].partition('-cp')[0]} {' '.join(words[2:])}")
+            elif words[:2] == ["Installing", "collected"]:
+                say("  unpacking")
+    if pip.returncode:
+        raise subprocess.CalledProcessError(pip.returncode, ["pip install"])
+
+
+def install_system_package(*packages: str) -> None:
+    """Install Debian packages as root.
+
+    Raises:
+        SetupError: Not root, or no apt-get: names the command.
+    """
+    names = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        raise SetupError(
+            f"this Python lacks what Debian calls {names}; please install it"
+        )
+    if os.geteuid() != 0:
+        raise SetupError(f"please run once: sudo apt-get install {names}")
+    say(f"installing {names}")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    subprocess.run(command, check=True, env=quiet)
+
+
+def say(line: str) -> None:
+    """Tell the user what takes time now."""
+    print(f"setup: {line}", flush=True)
+
+
+def _succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
