@@ -1,0 +1,186 @@
+"""The real services as real processes on free loopback ports, for tests and benches."""
+
+import asyncio
+import base64
+import contextlib
+import os
+import pathlib
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+READY_S = 60.0
+STOP_S = 10.0
+
+
+class Process:
+    """One service process; its log is kept for the failure report."""
+
+    def __init__(self, module: str, status_url: str) -> None:
+        self.module = module
+        self.status_url = status_url
+        self.lines: list[str] = []
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What the process has logged."""
+        return "".join(self.lines)
+
+    async def start(self, environ: dict[str, str]) -> None:
+        """Start the process."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", self.module),
+            cwd=ROOT,
+            env=environ,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._reading = asyncio.create_task(self._read())
+
+    async def wait_ready(self) -> None:
+        """Wait until /readyz says yes; fail with the log if it does not."""
+        assert self._process is not None
+        async with aiohttp.ClientSession() as http:
+            for _ in range(int(READY_S / 0.05)):
+                assert self._process.returncode is None, self.log
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with http.get(f"{self.status_url}/readyz") as response:
+                        if response.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+        raise AssertionError(f"{self.module} did not get ready:\n{self.log}")
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the process and return its exit code."""
+        assert self._process is not None
+        assert self._reading is not None
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        try:
+            async with asyncio.timeout(STOP_S):
+                code = await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            code = await self._process.wait()
+        await self._reading
+        return code
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stderr is not None
+        async for line in self._process.stderr:
+            self.lines.append(line.decode(errors="replace"))
+
+
+@dataclass
+class Stack:
+    """The running services and where to reach them."""
+
+    environ: dict[str, str]
+    transceiver: Process
+    relay: Process
+    engine: Process | None
+    stopped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Base URL of the public door, without a trailing slash."""
+        return self.transceiver.status_url
+
+    @property
+    def page_url(self) -> str:
+        """Address of the page."""
+        return f"{self.url}/"
+
+    @property
+    def udp_address(self) -> tuple[str, int]:
+        """Where media is heard."""
+        return "127.0.0.1", int(self.environ["TANDEM_UDP_PORT"])
+
+    @property
+    def processes(self) -> list[Process]:
+        """In the order in which they are started."""
+        return [p for p in (self.engine, self.relay, self.transceiver) if p]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free for TCP and UDP at this moment."""
+    with contextlib.ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            tcp = held.enter_context(socket.socket())
+            tcp.bind(("127.0.0.1", 0))
+            udp = held.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+            with contextlib.suppress(OSError):
+                udp.bind(("127.0.0.1", tcp.getsockname()[1]))
+                ports.append(tcp.getsockname()[1])
+        return ports
+
+
+@contextlib.asynccontextmanager
+async def running_stack(
+    upstream: str = "builtin", **settings: str
+) -> AsyncIterator[Stack]:
+    """Run transceiver and relay, and the engine where the upstream is the built-in one.
+
+    Args:
+        upstream: TANDEM_UPSTREAM.
+        settings: Further environment variables.
+
+    Every process must stop by itself, with exit code 0, when told to.
+    """
+    http, udp, link, status, engine = free_ports(5)
+    environ = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("TANDEM_")},
+        "TANDEM_HTTP_PORT": str(http),
+        "TANDEM_UDP_HOST": "127.0.0.1",
+        "TANDEM_UDP_PORT": str(udp),
+        "TANDEM_RELAYS": f"127.0.0.1:{link}",
+        "TANDEM_LINK_PORT": str(link),
+        "TANDEM_LINK_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "TANDEM_RELAY_HTTP_PORT": str(status),
+        "TANDEM_ENGINE_PORT": str(engine),
+        "TANDEM_UPSTREAM": upstream,
+        **settings,
+    }
+    environ.pop("OPENAI_API_KEY", None)
+    stack = Stack(
+        environ,
+        transceiver=Process("transceiver", f"http://127.0.0.1:{http}"),
+        relay=Process("relay", f"http://127.0.0.1:{status}"),
+        engine=(
+            Process("relay.engine", f"http://127.0.0.1:{engine}")
+            if upstream == "builtin"
+            else None
+        ),
+    )
+    try:
+        for process in stack.processes:
+            await process.start(environ)
+        for process in stack.processes:
+            await process.wait_ready()
+        yield stack
+    except BaseException:
+        for process in stack.processes:
+            sys.stderr.write(f"--- {process.module}\n{process.log}")
+        raise
+    finally:
+        for process in reversed(stack.processes):
+            stack.stopped[process.module] = await process.stop()
+    assert set(stack.stopped.values()) == {0}, stack.stopped
+    for process in stack.processes:
+        assert "Traceback" not in process.log, process.log
