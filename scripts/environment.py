@@ -68,7 +68,7 @@ def create() -> None:
 
 
 def install(lock: Path) -> None:
-    """Install a lock; each download is a line, so that a slow network is seen to work."""
+    """Install a lock; each download is a line, so that a slow network is seen."""
     say(f"installing {lock.relative_to(ROOT)} (100 to 200 MB when nothing is cached)")
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install"]
     command += [
