@@ -1,0 +1,222 @@
+"""Opus at 24 kHz mono, straight on libopus: decode with FEC and concealment, encode.
+
+PyAV decodes to 48 kHz only and knows neither in-band FEC nor concealment, so libopus is
+bound here (cffi, ABI mode): the one in PyAV's wheel first, since it is newer than most
+systems' (1.6.1 against Debian's 1.3.1), then the system's. All PCM is s16le.
+"""
+
+import ctypes.util
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cffi
+
+from proto.frames import SAMPLE_RATE_HZ
+from transceiver.errors import LibraryMissing, OpusError
+
+SAMPLE_BYTES = 2
+GRAIN_SAMPLES = SAMPLE_RATE_HZ // 400
+"""2.5 ms, of which every Opus duration is a multiple (RFC 6716 section 2.1.4)."""
+
+MAX_PACKET_SAMPLES = SAMPLE_RATE_HZ * 120 // 1000
+"""The longest packet: 120 ms (RFC 6716 section 3.2.5)."""
+
+MAX_PAYLOAD_BYTES = 1275
+"""The longest Opus frame (RFC 6716 section 3.2.1)."""
+
+FIRST_CELT_CONFIGURATION = 16
+"""TOC configurations from here on are CELT, which carries no in-band FEC (table 2)."""
+
+APPLICATION_VOIP = 2048  # the numbers of opus_defines.h, from here to RESET_STATE
+SET_BITRATE = 4002
+SET_COMPLEXITY = 4010
+SET_INBAND_FEC = 4012
+SET_PACKET_LOSS_PERC = 4014
+RESET_STATE = 4028
+
+# PCM is declared as bytes so that cffi takes and gives bytes objects without a copy.
+DECLARATIONS = """
+typedef struct OpusDecoder OpusDecoder;
+typedef struct OpusEncoder OpusEncoder;
+const char *opus_strerror(int error);
+const char *opus_get_version_string(void);
+OpusDecoder *opus_decoder_create(int32_t rate, int channels, int *error);
+void opus_decoder_destroy(OpusDecoder *decoder);
+int opus_decode(OpusDecoder *decoder, const char *payload, int32_t payload_bytes,
+                char *pcm, int samples, int fec);
+OpusEncoder *opus_encoder_create(int32_t rate, int channels, int app, int *error);
+void opus_encoder_destroy(OpusEncoder *encoder);
+int opus_encoder_ctl(OpusEncoder *encoder, int request, ...);
+int32_t opus_encode(OpusEncoder *encoder, const char *pcm, int samples,
+                    char *payload, int32_t payload_bytes);
+"""
+
+
+def _candidates() -> Iterator[str]:
+    spec = importlib.util.find_spec("av")
+    if spec is not None and spec.origin is not None:
+        package = Path(spec.origin).parent
+        yield from map(str, (package.parent / "av.libs").glob("libopus*.so*"))  # Linux
+        yield from map(str, (package / ".dylibs").glob("libopus*.dylib"))  # macOS
+    system = ctypes.util.find_library("opus")
+    if system is not None:
+        yield system
+
+
+def _load(ffi: cffi.FFI) -> Any:  # the library's functions, typed by DECLARATIONS
+    tried = list(_candidates())
+    for name in tried:
+        try:
+            return ffi.dlopen(name)
+        except OSError:
+            continue
+    raise LibraryMissing(
+        "libopus not found: neither in the av package's wheel nor in the system"
+        f" (tried: {', '.join(tried) or 'nothing to try'}); install `av` from a wheel,"
+        " or the system's libopus"
+    )
+
+
+_ffi = cffi.FFI()
+_ffi.cdef(DECLARATIONS)
+_lib = _load(_ffi)
+
+
+def version() -> str:
+    """Return libopus's own version string."""
+    return bytes(_ffi.string(_lib.opus_get_version_string())).decode()
+
+
+def carries_fec(payload: bytes) -> bool:
+    """Return whether a packet repeats the one before it (SILK's LBRR flag, mono).
+
+    Read as libopus's `opus_packet_has_lbrr` does, which older versions lack: the first
+    bits of a SILK frame are one voice flag per 20 ms, then this flag (RFC 6716 section
+    4.2.3). Only packets of one frame or of equal frames are looked into: no browser
+    sends others.
+    """
+    if len(payload) < 2 or payload[0] & 0b10:
+        return False
+    configuration = payload[0] >> 3
+    if configuration >= FIRST_CELT_CONFIGURATION:
+        return False
+    silk = configuration < 12  # the others, hybrid, are at most 20 ms
+    voice_flags = max(1, configuration % 4) if silk else 1
+    return bool(payload[1] >> (7 - voice_flags) & 1)
+
+
+class Decoder:
+    """One caller's voice: payloads of any duration, mono or stereo, to 24 kHz mono.
+
+    A refused payload raises and leaves the state as it was: the next good one is heard.
+    """
+
+    def __init__(self) -> None:
+        error = _ffi.new("int *")
+        decoder = _lib.opus_decoder_create(SAMPLE_RATE_HZ, 1, error)
+        _check(error[0])
+        self._decoder = _ffi.gc(decoder, _lib.opus_decoder_destroy)
+        self._decode = _lib.opus_decode
+        self._pcm = _ffi.new("char[]", MAX_PACKET_SAMPLES * SAMPLE_BYTES)
+        self._view = _ffi.buffer(self._pcm)
+
+    def decode(self, payload: bytes) -> bytes:
+        """Decode one payload; an empty one holds no audio.
+
+        One byte is silence by the sender's own choice (DTX): it gives comfort noise.
+
+        Raises:
+            OpusError: No Opus packet.
+        """
+        if not payload:
+            return b""
+        return self._run(payload, MAX_PACKET_SAMPLES, fec=0)
+
+    def decode_fec(self, next_payload: bytes, samples: int) -> bytes:
+        """Decode what `next_payload` repeats of the lost packet before it.
+
+        Args:
+            next_payload: The packet after the lost one; decode it afterwards, too.
+            samples: Duration of the lost packet, a multiple of 2.5 ms.
+
+        Raises:
+            OpusError: No Opus packet, or an impossible duration.
+        """
+        return self._run(next_payload, samples, fec=1)
+
+    def conceal(self, samples: int) -> bytes:
+        """Continue the voice over a loss; it fades the longer this goes on.
+
+        Args:
+            samples: Duration to make up, a multiple of 2.5 ms, at most 120 ms.
+
+        Raises:
+            OpusError: An impossible duration.
+        """
+        return self._run(_ffi.NULL, samples, fec=0)
+
+    def _run(self, payload: Any, samples: int, fec: int) -> bytes:
+        if samples > MAX_PACKET_SAMPLES:
+            raise OpusError("longer than any Opus packet")
+        size = len(payload) if payload else 0
+        count = self._decode(self._decoder, payload, size, self._pcm, samples, fec)
+        if count < 0:
+            _check(count)
+        return self._view[0 : count * SAMPLE_BYTES]  # type: ignore[no-any-return]  # bytes
+
+
+class Encoder:
+    """The agent's voice, 24 kHz mono, to Opus with in-band FEC (VOIP application)."""
+
+    def __init__(self, bitrate_bps: int = 32_000, complexity: int = 5) -> None:
+        """Create an encoder; 176 us a 20 ms frame at complexity 5, 58 us at 0."""
+        error = _ffi.new("int *")
+        encoder = _lib.opus_encoder_create(SAMPLE_RATE_HZ, 1, APPLICATION_VOIP, error)
+        _check(error[0])
+        self._encoder = _ffi.gc(encoder, _lib.opus_encoder_destroy)
+        self._encode = _lib.opus_encode
+        self._payload = _ffi.new("char[]", MAX_PAYLOAD_BYTES)
+        self._view = _ffi.buffer(self._payload)
+        self._set(SET_INBAND_FEC, 1)
+        self.set_bitrate(bitrate_bps)
+        self.set_complexity(complexity)
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Encode one frame of 2.5, 5, 10, 20, 40 or 60 ms.
+
+        Raises:
+            OpusError: Another duration.
+        """
+        samples = len(pcm) // SAMPLE_BYTES
+        size = self._encode(
+            self._encoder, pcm, samples, self._payload, MAX_PAYLOAD_BYTES
+        )
+        if size < 0:
+            _check(size)
+        return self._view[0:size]  # type: ignore[no-any-return]  # bytes
+
+    def reset(self) -> None:
+        """Forget what was encoded: nothing of it leaks into what comes next."""
+        _check(_lib.opus_encoder_ctl(self._encoder, RESET_STATE))
+
+    def set_bitrate(self, bits_per_second: int) -> None:
+        """Set the target bitrate, without RTP, SRTP, UDP and IP (57 bytes a packet)."""
+        self._set(SET_BITRATE, bits_per_second)
+
+    def set_complexity(self, complexity: int) -> None:
+        """Trade CPU for quality: 0 to 10."""
+        self._set(SET_COMPLEXITY, complexity)
+
+    def set_expected_loss(self, percent: int) -> None:
+        """Tell how many of 100 packets get lost: 0 switches the repeats of FEC off."""
+        self._set(SET_PACKET_LOSS_PERC, percent)
+
+    def _set(self, request: int, value: int) -> None:
+        _check(_lib.opus_encoder_ctl(self._encoder, request, _ffi.cast("int", value)))
+
+
+def _check(code: int) -> None:
+    if code < 0:
+        raise OpusError(bytes(_ffi.string(_lib.opus_strerror(code))).decode())
