@@ -1,0 +1,156 @@
+"""Every bad request gets the API's error shape, and leaves no trace of a call."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.end_to_end.conftest import KEY
+from tests.support.caller import Caller, calling
+from tests.support.services import Stack
+
+pytestmark = pytest.mark.interop
+
+SDP = {"Content-Type": "application/sdp"}
+NO_AUDIO = (
+    "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
+    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
+    "a=mid:0\r\na=sctp-port:5000\r\na=ice-ufrag:abcd\r\n"
+    "a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\n"
+    "a=fingerprint:sha-256 " + ":".join(["AB"] * 32) + "\r\n"
+)
+
+
+def multipart(**parts: str) -> aiohttp.FormData:
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in parts.items():
+        form.add_field(name, value)
+    return form
+
+
+async def offer_of(caller: Caller) -> str:
+    await caller.connection.setLocalDescription(await caller.connection.createOffer())
+    return str(caller.connection.localDescription.sdp)
+
+
+async def metric(stack: Stack, name: str) -> float:
+    async with aiohttp.ClientSession() as http:
+        text = await (await http.get(f"{stack.url}/metrics")).text()
+    return float(
+        next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[
+            1
+        ]
+    )
+
+
+async def assert_refused(
+    response: aiohttp.ClientResponse, status: int, code: str
+) -> dict[str, Any]:
+    assert response.status == status, await response.text()
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    error = (await response.json())["error"]
+    assert set(error) == {"message", "type", "code", "param"}
+    assert error["code"] == code
+    assert error["message"]
+    return dict(error)
+
+
+@pytest.mark.asyncio
+async def test_unusable_bodies_are_refused_and_leave_no_call(echo_stack: Stack) -> None:
+    url = f"{echo_stack.url}/v1/realtime/calls"
+    cases: list[tuple[int, str, dict[str, Any]]] = [
+        (400, "missing_sdp", {"data": b"", "headers": SDP}),
+        (400, "invalid_offer", {"data": b"hello", "headers": SDP}),
+        (400, "invalid_offer", {"data": b"v=0\r\nm=audio\r\n", "headers": SDP}),
+        (400, "invalid_offer", {"data": NO_AUDIO, "headers": SDP}),
+        (400, "invalid_encoding", {"data": b"\xff\xfe", "headers": SDP}),
+        (413, "request_too_large", {"data": b"v=0\r\n" * 20_000, "headers": SDP}),
+        (413, "request_too_large", {"data": b"x" * 600_000, "headers": SDP}),
+        (415, "unsupported_content_type", {"json": {"sdp": "v=0"}}),
+        (400, "missing_sdp", {"data": multipart(session="{}")}),
+        (400, "invalid_encoding", {"data": multipart(sdp=NO_AUDIO, session="{")}),
+        (400, "invalid_type", {"data": multipart(sdp=NO_AUDIO, session="[]")}),
+        (413, "request_too_large", {"data": multipart(sdp="v=0" * 30_000)}),
+        (
+            400,
+            "invalid_multipart",
+            {"data": b"junk", "headers": {"Content-Type": "multipart/form-data"}},
+        ),
+    ]
+    async with aiohttp.ClientSession() as http:
+        for status, code, request in cases:
+            async with http.post(url, **request) as response:
+                await assert_refused(response, status, code)
+    assert await metric(echo_stack, "tandem_calls") == 0
+    assert "call opened" not in echo_stack.transceiver.log
+    assert "session" not in echo_stack.relay.log.partition("relay listens")[2]
+
+
+@pytest.mark.asyncio
+async def test_unknown_paths_and_methods_are_refused(echo_stack: Stack) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{echo_stack.url}/v1/nowhere") as response:
+            await assert_refused(response, 404, "unknown_url")
+        async with http.put(f"{echo_stack.url}/v1/realtime/calls") as response:
+            await assert_refused(response, 405, "method_not_supported")
+            assert "POST" in response.headers["Allow"]
+
+
+@pytest.mark.asyncio
+async def test_browsers_may_call_from_any_origin(echo_stack: Stack) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.options(
+            f"{echo_stack.url}/v1/realtime/calls",
+            headers={
+                "Origin": "https://app.example",
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": (
+                    "authorization,content-type,x-openai-agents-sdk"
+                ),
+            },
+        ) as response,
+    ):
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "POST" in response.headers["Access-Control-Allow-Methods"]
+        allowed = response.headers["Access-Control-Allow-Headers"].lower()
+        for header in ("authorization", "content-type", "x-openai-agents-sdk"):
+            assert header in allowed
+        assert response.headers["Access-Control-Expose-Headers"] == "Location"
+
+
+@pytest.mark.asyncio
+async def test_only_known_keys_may_call(locked_stack: Stack) -> None:
+    url = f"{locked_stack.url}/v1/realtime/calls"
+    async with aiohttp.ClientSession() as http:
+        for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}):
+            async with http.post(url, data="v=0", headers=SDP | header) as response:
+                error = await assert_refused(response, 401, "invalid_api_key")
+                assert error["type"] == "authentication_error"
+    assert KEY not in locked_stack.transceiver.log
+
+
+@pytest.mark.asyncio
+async def test_the_call_too_many_is_told_when_to_retry(locked_stack: Stack) -> None:
+    key = {"Authorization": f"Bearer {KEY}"}
+    second = Caller()
+    async with calling(locked_stack.url, key) as first:
+        assert first.location.startswith("/v1/realtime/calls/rtc_")
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(
+                f"{locked_stack.url}/v1/realtime/calls",
+                data=await offer_of(second),
+                headers=SDP | key,
+            ) as response,
+        ):
+            await assert_refused(response, 503, "server_overloaded")
+            assert int(response.headers["Retry-After"]) > 0
+        await second.close()
+    async with asyncio.timeout(5):
+        while await metric(locked_stack, "tandem_calls"):  # noqa: ASYNC110  # over HTTP
+            await asyncio.sleep(0.05)
+    async with calling(locked_stack.url, key) as third:
+        await third.wait_for("session.created")

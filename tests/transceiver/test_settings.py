@@ -1,0 +1,54 @@
+"""The transceiver's settings."""
+
+import base64
+
+import pytest
+
+from runtime.settings import Address, SettingsError, load
+from transceiver.settings import TransceiverSettings
+
+KEY = {"TANDEM_LINK_KEY": base64.b64encode(bytes(32)).decode()}
+
+
+def test_defaults_serve_one_machine() -> None:
+    settings = load(TransceiverSettings, KEY)
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8080)
+    assert (settings.udp_host, settings.udp_port) == ("0.0.0.0", 3478)
+    assert settings.relays == (Address("127.0.0.1", 7000),)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TANDEM_HTTP_PORT", "http"),
+        ("TANDEM_UDP_PORT", "70000"),
+        ("TANDEM_UDP_HOST", "localhost"),
+        ("TANDEM_PUBLIC_ADDRESS", "edge.example"),
+        ("TANDEM_RELAYS", "relay"),
+        ("TANDEM_RELAYS", ","),
+        ("TANDEM_LINK_KEY", "c2hvcnQ="),
+        ("TANDEM_LINK_KEY", "not base64!"),
+        ("TANDEM_MAX_CALLS", "0"),
+        ("TANDEM_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable}: "):
+        load(TransceiverSettings, KEY | {variable: value})
+
+
+def test_a_missing_link_key_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="^TANDEM_LINK_KEY: is not set"):
+        load(TransceiverSettings, {})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "edge.example"])
+def test_an_open_door_to_the_world_is_refused(host: str) -> None:
+    with pytest.raises(SettingsError, match="^TANDEM_API_KEYS: "):
+        load(TransceiverSettings, KEY | {"TANDEM_HTTP_HOST": host})
+    load(TransceiverSettings, KEY | {"TANDEM_HTTP_HOST": host, "TANDEM_API_KEYS": "k"})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_loopback_may_be_open(host: str) -> None:
+    load(TransceiverSettings, KEY | {"TANDEM_HTTP_HOST": host})
