@@ -1,0 +1,41 @@
+/**
+ * A stand-in for the server, run in a page of its own: it answers one offer, keeps what
+ * arrives on the data channel, says what it is told to, and plays a tone when asked.
+ */
+
+let channel = null;
+let peer = null;
+let tone = null;
+const received = [];
+
+window.farEnd = {
+  async answer(offer) {
+    peer = new RTCPeerConnection();
+    const context = new AudioContext();
+    await context.resume();
+    tone = new GainNode(context, { gain: 0 });
+    const speaker = context.createMediaStreamDestination();
+    const oscillator = new OscillatorNode(context, { frequency: 440 });
+    oscillator.connect(tone).connect(speaker);
+    oscillator.start();
+    peer.addTrack(speaker.stream.getAudioTracks()[0], speaker.stream);
+    peer.ondatachannel = (opening) => {
+      channel = opening.channel;
+      channel.onmessage = ({ data }) => received.push(JSON.parse(data));
+    };
+    await peer.setRemoteDescription({ type: "offer", sdp: offer });
+    await peer.setLocalDescription(await peer.createAnswer());
+    while (peer.iceGatheringState !== "complete") {
+      await new Promise((done) => peer.addEventListener("icegatheringstatechange", done, { once: true }));
+    }
+    return peer.localDescription.sdp;
+  },
+  say(...events) {
+    for (const event of events) channel.send(JSON.stringify(event));
+  },
+  sound(on) {
+    tone.gain.value = on ? 0.3 : 0;
+  },
+  received: () => received,
+  close: () => peer.close(),
+};

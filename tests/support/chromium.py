@@ -1,0 +1,60 @@
+"""A real Chromium or Chrome, found on this machine and driven headless; never downloaded."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+COMMANDS = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")
+MACOS = (
+    Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
+    Path("/Applications/Chromium.app/Contents/MacOS/Chromium"),
+)
+
+
+def find() -> Path | None:
+    """Return the first browser of the usual names and places, or None."""
+    for command in COMMANDS:
+        if found := shutil.which(command):
+            return Path(found)
+    return next((path for path in MACOS if path.exists()), None)
+
+
+def require() -> Path:
+    """Return the browser, or skip the test, or fail it under TANDEM_REQUIRE_BROWSER=1."""
+    if found := find():
+        return found
+    missing = f"no Chromium or Chrome found (looked for {', '.join(COMMANDS)})"
+    if os.environ.get("TANDEM_REQUIRE_BROWSER") == "1":
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+@asynccontextmanager
+async def launched(
+    executable: Path, microphone: Path | None = None
+) -> AsyncIterator[Browser]:
+    """Run a headless browser that grants the microphone without asking.
+
+    Args:
+        executable: As found by `require`.
+        microphone: WAV file played once, from the moment a page opens the microphone;
+            None: the browser's own beeping device.
+    """
+    arguments = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    if microphone is not None:
+        arguments.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=executable,
+            args=arguments,
+            ignore_default_args=["--mute-audio"],  # muted, nothing reaches Web Audio
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()

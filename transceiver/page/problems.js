@@ -1,0 +1,32 @@
+/** What went wrong, in words for the caller. Pure. */
+
+const MICROPHONE = {
+  NotAllowedError:
+    "The microphone is blocked. Allow it for this page in the browser’s address bar.",
+  NotFoundError: "No microphone was found.",
+  NotReadableError: "The microphone is in use by another program.",
+  SecurityError: "Browsers give the microphone only to https:// pages and to localhost.",
+};
+
+/** @param {Error} error from getUserMedia */
+export function describeMicrophone(error) {
+  return MICROPHONE[error.name] ?? `The microphone could not be opened: ${error.message}`;
+}
+
+/**
+ * @param {number} status
+ * @param {string} body by contract `{"error": {"message": ...}}`
+ */
+export function describeResponse(status, body) {
+  const message = errorMessage(body) ?? "The server refused the call";
+  const hint = status === 401 ? " The key is set under Settings." : "";
+  return `${message.replace(/[.\s]*$/, "")} (HTTP ${status}).${hint}`;
+}
+
+function errorMessage(body) {
+  try {
+    return JSON.parse(body).error.message || null;
+  } catch {
+    return null; // a proxy's page, not the server's JSON
+  }
+}

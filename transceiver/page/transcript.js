@@ -1,0 +1,97 @@
+/** Shows the entries of turns.js as a list; touches only what has changed. */
+
+import { text } from "./turns.js";
+
+/** @typedef {import("./turns.js").Entry} Entry */
+
+const NAMES = { user: "You", agent: "Agent" };
+/** Within so many pixels of its end the list follows what is new. */
+const NEAR_END_PX = 48;
+
+export const HOW_MEASURED =
+  "Measured on the audio in this browser: from the last voiced sound of your microphone " +
+  "before the turn ended to the first sound of the agent, in windows of about 5 ms. " +
+  "Includes the server’s pause detection, the network and the browser’s jitter buffer; " +
+  "not the delay of your loudspeaker.";
+
+export class Transcript {
+  #list;
+  /** @type {Map<string, {element: HTMLElement, entry: Entry}>} */
+  #shown = new Map();
+
+  /** @param {HTMLElement} list */
+  constructor(list) {
+    this.#list = list;
+  }
+
+  /** @param {readonly Entry[]} entries */
+  show(entries) {
+    const following = this.#isAtEnd();
+    const ids = new Set(entries.map(({ id }) => id));
+    for (const [id, { element }] of this.#shown) {
+      if (ids.has(id)) continue;
+      element.remove();
+      this.#shown.delete(id);
+    }
+    entries.forEach((entry, index) => {
+      const element = this.#element(entry);
+      const there = this.#list.children[index];
+      if (there !== element) this.#list.insertBefore(element, there ?? null);
+    });
+    if (following) this.#list.scrollTop = this.#list.scrollHeight;
+  }
+
+  #isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  }
+
+  #element(entry) {
+    const shown = this.#shown.get(entry.id);
+    if (shown?.entry === entry) return shown.element;
+    const element = shown?.element ?? document.createElement("li");
+    paint(element, entry);
+    this.#shown.set(entry.id, { element, entry });
+    return element;
+  }
+}
+
+/** @param {HTMLElement} element @param {Entry} entry */
+function paint(element, entry) {
+  element.className = `turn ${entry.speaker === "user" ? "you" : "agent"}`;
+  Object.assign(element.dataset, {
+    speaker: entry.speaker, status: entry.status, item: entry.id,
+  });
+  element.setAttribute("aria-busy", String(entry.status === "open"));
+  const words = node("p", "words", text(entry) || placeholder(entry));
+  words.classList.toggle("wordless", text(entry) === "");
+  element.replaceChildren(node("span", "who", NAMES[entry.speaker]), words, ...remarks(entry));
+  if (entry.reply_ms !== null) element.dataset.replyMs = String(entry.reply_ms);
+}
+
+/** @param {Entry} entry */
+function placeholder(entry) {
+  if (entry.status === "open") return "…";
+  return entry.status === "failed" ? "" : "(no words)";
+}
+
+/** @param {Entry} entry */
+function* remarks(entry) {
+  if (entry.status === "cut") {
+    const after = entry.heard_ms === null ? "" : ` after ${(entry.heard_ms / 1000).toFixed(1)} s`;
+    yield node("span", "remark cut", `cut off${after}`);
+  }
+  if (entry.status === "failed") yield node("span", "remark failed", entry.problem || "failed");
+  if (entry.reply_ms !== null) {
+    const remark = node("span", "remark reply", `answered after ${entry.reply_ms} ms`);
+    remark.title = HOW_MEASURED;
+    yield remark;
+  }
+}
+
+function node(tag, className, content) {
+  const element = document.createElement(tag);
+  element.className = className;
+  element.textContent = content;
+  return element;
+}
