@@ -1,0 +1,278 @@
+"""Run all of Tandem on this machine: what `make run` does.
+
+Starts the built-in engine (unless another upstream is set), the relay and the
+transceiver as processes of their own, waits until each says it is ready, prints the
+page's address, and stops them in reverse order on Ctrl-C. Their logs go to this
+terminal. When one ends by itself the others are stopped too, and the exit code is 1.
+"""
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+
+from runtime import logs, settings as env
+from runtime.settings import SettingsError, setting
+
+ROOT = Path(__file__).resolve().parent.parent
+OPENAI = "wss://api.openai.com/v1/realtime"
+
+READY_S = 120.0
+"""How long all services together may take to get ready (models load on slow disks)."""
+
+STOP_S = 15.0
+"""How long one service may take to end calls before it is killed."""
+
+POLL_S = 0.1
+"""Between two questions to /readyz."""
+
+log = logging.getLogger("run")
+
+
+class Service(NamedTuple):
+    """One process: its name in messages, its module, and where it says it is ready."""
+
+    name: str
+    module: str
+    ready_url: str
+
+
+class Port(NamedTuple):
+    """A port that has to be free, and the variable that moves it."""
+
+    kind: socket.SocketKind
+    host: str
+    number: int
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What has to be known before the services read the same variables themselves."""
+
+    http_host: str = setting("TANDEM_HTTP_HOST", "127.0.0.1", env.host, "")
+    http_port: int = setting("TANDEM_HTTP_PORT", "8080", env.port, "")
+    udp_host: str = setting("TANDEM_UDP_HOST", "0.0.0.0", env.ip_address, "")
+    udp_port: int = setting("TANDEM_UDP_PORT", "3478", env.port, "")
+    link_host: str = setting("TANDEM_LINK_HOST", "127.0.0.1", env.host, "")
+    link_port: int = setting("TANDEM_LINK_PORT", "7000", env.port, "")
+    relay_http_port: int = setting("TANDEM_RELAY_HTTP_PORT", "8081", env.port, "")
+    engine_port: int = setting("TANDEM_ENGINE_PORT", "8082", env.port, "")
+    upstream: str = setting("TANDEM_UPSTREAM", "builtin", env.text, "")
+    log_level: str = setting("TANDEM_LOG_LEVEL", "info", env.log_level, "")
+
+
+def main() -> int:
+    """Run until Ctrl-C, SIGTERM or the end of a service; return the exit code."""
+    argparse.ArgumentParser(
+        prog="make run",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__,
+        epilog="Settings are environment variables: see the README, or "
+        "`python -m transceiver --help` and `python -m relay --help`.",
+    ).parse_args()
+    environ = completed(os.environ)
+    try:
+        settings = env.load(RunSettings, environ)
+        refuse_taken(ports(settings))
+    except SettingsError as error:
+        sys.stderr.write(f"run: {error}\n")
+        return 2
+    logs.configure("run", settings.log_level)
+    return asyncio.run(_until_signal(settings, environ))
+
+
+def completed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with what a single machine can work out for itself.
+
+    A key for the link, OpenAI as the upstream where its key is set, the relay's address.
+    """
+    given = {name: value for name, value in environ.items() if value.strip()}
+    link_host = given.get("TANDEM_LINK_HOST", "127.0.0.1")
+    link_port = given.get("TANDEM_LINK_PORT", "7000")
+    return {
+        "TANDEM_LINK_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "TANDEM_UPSTREAM": OPENAI if "OPENAI_API_KEY" in given else "builtin",
+        "TANDEM_RELAYS": f"{link_host}:{link_port}",
+        **given,
+    }
+
+
+def services(settings: RunSettings) -> list[Service]:
+    """Return what to run, in the order of starting."""
+    engine = Service("engine", "relay.engine", _ready_url(settings.engine_port))
+    relay = Service("relay", "relay", _ready_url(settings.relay_http_port))
+    transceiver = Service(
+        "transceiver",
+        "transceiver",
+        _ready_url(settings.http_port, _reachable(settings.http_host)),
+    )
+    own_engine = [engine] if settings.upstream == "builtin" else []
+    return [*own_engine, relay, transceiver]
+
+
+def ports(settings: RunSettings) -> list[Port]:
+    """Return the ports that the services will listen on."""
+    s, tcp, udp = settings, socket.SOCK_STREAM, socket.SOCK_DGRAM
+    engine = Port(tcp, "127.0.0.1", s.engine_port, "TANDEM_ENGINE_PORT")
+    return [
+        *([engine] if s.upstream == "builtin" else []),
+        Port(tcp, "127.0.0.1", s.relay_http_port, "TANDEM_RELAY_HTTP_PORT"),
+        Port(udp, s.link_host, s.link_port, "TANDEM_LINK_PORT"),
+        Port(tcp, s.http_host, s.http_port, "TANDEM_HTTP_PORT"),
+        Port(udp, s.udp_host, s.udp_port, "TANDEM_UDP_PORT"),
+    ]
+
+
+def refuse_taken(wanted: Iterable[Port]) -> None:
+    """Check that the ports are free.
+
+    Raises:
+        SettingsError: One is not; names the variable that moves it.
+    """
+    for port in wanted:
+        if port.number == 0:
+            raise SettingsError(
+                f"{port.variable}: 0 is no port that a page can be told"
+            )
+        family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
+        with socket.socket(family, port.kind) as probe:
+            if port.kind is socket.SOCK_STREAM:  # as the services do: TIME_WAIT is free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((port.host, port.number))
+            except OSError as error:
+                raise SettingsError(
+                    f"{port.variable}: port {port.number} on {port.host} cannot be had "
+                    f"({error.strerror}); stop what holds it, or set another"
+                ) from None
+
+
+async def supervise(
+    wanted: Sequence[Service],
+    environ: Mapping[str, str],
+    stop: asyncio.Event,
+    address: str,
+) -> int:
+    """Run services until `stop` is set or one of them ends.
+
+    Returns:
+        0 when asked to stop, 1 when a service ended or never got ready.
+    """
+    faults: list[str] = []
+    started: list[tuple[Service, Process]] = []
+    async with asyncio.TaskGroup() as watchers:
+        try:
+            for service in wanted:
+                process = await _start(service, environ)
+                started.append((service, process))
+                watchers.create_task(_watch(service, process, stop, faults))
+            await _announce(wanted, stop, faults, address)
+            await stop.wait()
+        finally:
+            stop.set()
+            for service, process in reversed(started):
+                await _end(service, process)
+    return 1 if faults else 0
+
+
+async def _announce(
+    wanted: Sequence[Service], stop: asyncio.Event, faults: list[str], address: str
+) -> None:
+    try:
+        async with asyncio.timeout(READY_S):
+            await _until_ready(wanted, stop)
+    except TimeoutError:
+        log.error("not ready in time, giving up", extra={"limit_s": READY_S})  # noqa: TRY400  # a verdict, no bug of ours
+        faults.append("readiness")
+        stop.set()
+    if not stop.is_set():
+        print(f"Tandem is ready: open {address}", flush=True)
+
+
+async def _until_signal(settings: RunSettings, environ: Mapping[str, str]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    host = _reachable(settings.http_host)
+    host = "localhost" if host == "127.0.0.1" else host
+    address = f"http://{host}:{settings.http_port}"
+    return await supervise(services(settings), environ, stop, address)
+
+
+async def _start(service: Service, environ: Mapping[str, str]) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", service.module),
+        cwd=ROOT,
+        env=environ,
+        start_new_session=True,  # a terminal's Ctrl-C is for us: we stop them in order
+    )
+
+
+async def _watch(
+    service: Service, process: Process, stop: asyncio.Event, faults: list[str]
+) -> None:
+    code = await process.wait()
+    if not stop.is_set():
+        log.error(
+            "service ended, stopping the rest",
+            extra={"service": service.name, "code": code},
+        )
+        faults.append(service.name)
+        stop.set()
+
+
+async def _until_ready(wanted: Sequence[Service], stop: asyncio.Event) -> None:
+    async with aiohttp.ClientSession() as http:
+        for service in wanted:
+            while not stop.is_set() and not await _is_ready(http, service.ready_url):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), POLL_S)
+
+
+async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.get(url) as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def _end(service: Service, process: Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        log.warning("service does not stop, killed", extra={"service": service.name})
+        process.kill()
+        await process.wait()
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+
+
+def _ready_url(port: int, host: str = "127.0.0.1") -> str:
+    return f"http://{host}:{port}/readyz"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
