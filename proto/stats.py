@@ -1,0 +1,111 @@
+"""Measures of a link: round-trip time, jitter, and what was counted.
+
+Plain figures without a clock of their own. Exporting them is the services' business.
+"""
+
+from typing import Final
+
+_INITIAL_RTO_S: Final = 0.3
+"""Retransmission timeout before the first measurement: a far region plus some."""
+
+_MIN_RTO_S: Final = 0.05
+"""Below this a busy event loop looks like loss."""
+
+_MAX_RTO_S: Final = 2.0
+"""Longer than this the link is long since dead."""
+
+_CLOCK_S: Final = 0.001
+"""Granularity G of RFC 6298 section 2: what an event-loop timer keeps."""
+
+
+class Rtt:
+    """Smoothed round-trip time (RFC 6298 section 2)."""
+
+    def __init__(self) -> None:
+        self.smoothed_s: float | None = None
+        self.variation_s = 0.0
+
+    def measured(self, sample_s: float) -> None:
+        """Take one sample in seconds."""
+        if self.smoothed_s is None:
+            self.smoothed_s, self.variation_s = sample_s, sample_s / 2
+            return
+        deviation_s = abs(self.smoothed_s - sample_s)
+        self.variation_s += (deviation_s - self.variation_s) / 4
+        self.smoothed_s += (sample_s - self.smoothed_s) / 8
+
+    @property
+    def rto_s(self) -> float:
+        """Retransmission timeout in seconds."""
+        if self.smoothed_s is None:
+            return _INITIAL_RTO_S
+        rto_s = self.smoothed_s + max(_CLOCK_S, 4 * self.variation_s)
+        return min(max(rto_s, _MIN_RTO_S), _MAX_RTO_S)
+
+
+class Jitter:
+    """Interarrival jitter in seconds (RFC 3550 section 6.4.1 and A.8)."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._transit_s: float | None = None
+
+    def arrived(self, sent_s: float, now: float) -> None:
+        """Take the sender's and our own time of one datagram."""
+        transit_s = now - sent_s
+        if self._transit_s is not None:
+            self.seconds += (abs(transit_s - self._transit_s) - self.seconds) / 16
+        self._transit_s = transit_s
+
+
+class FrameCounts:
+    """Audio frames of one session, or of all sessions of a link."""
+
+    __slots__ = (
+        "asked_again",
+        "duplicate",
+        "given_up",
+        "received",
+        "repaired",
+        "resent",
+        "sent",
+    )
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.resent = 0
+        self.received = 0
+        self.repaired = 0
+        self.duplicate = 0
+        self.asked_again = 0
+        self.given_up = 0
+
+    def add(self, other: "FrameCounts") -> None:
+        """Add another's figures to these."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class LinkStats:
+    """What one end of a link has seen.
+
+    Attributes:
+        datagrams_sent: Sealed datagrams sent.
+        datagrams_received: Sealed datagrams that were authentic and new.
+        datagrams_missing: Counters skipped by the peer's newest datagram: lost or late.
+        malformed: Datagrams or messages outside the specification.
+        unauthentic: Datagrams that failed authentication.
+        replayed: Authentic datagrams seen before, or too old to tell.
+        fragments_resent: Pieces of reliable messages sent again.
+        frames: Audio frames of all sessions, ended ones too.
+    """
+
+    def __init__(self) -> None:
+        self.datagrams_sent = 0
+        self.datagrams_received = 0
+        self.datagrams_missing = 0
+        self.malformed = 0
+        self.unauthentic = 0
+        self.replayed = 0
+        self.fragments_resent = 0
+        self.frames = FrameCounts()
