@@ -1,19 +1,22 @@
 /** The events of a call, newest last; JSON is written out when an entry is unfolded. */
 
+import { followEnd } from "./follow.js";
+
 /** @typedef {import("./call.js").RealtimeEvent} RealtimeEvent */
 
 /** Events kept; of more than these the oldest are dropped. */
 const KEPT = 500;
-const NEAR_END_PX = 48;
 
 export class EventLog {
   #list;
+  #pin;
   #count;
   #total = 0;
 
   /** @param {HTMLElement} list @param {HTMLElement} count */
   constructor(list, count) {
     this.#list = list;
+    this.#pin = followEnd(list);
     this.#count = count;
   }
 
@@ -29,13 +32,11 @@ export class EventLog {
    * @param {Date} when
    */
   add(direction, event, when) {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
-    const following = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
     this.#list.append(entry(direction, event, when));
     while (this.#list.childElementCount > KEPT) this.#list.firstElementChild.remove();
     this.#total += 1;
     this.#count.textContent = String(this.#total);
-    if (following) this.#list.scrollTop = this.#list.scrollHeight;
+    this.#pin();
   }
 }
 

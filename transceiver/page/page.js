@@ -45,6 +45,7 @@ function start() {
   timing = timings.NO_TIMING;
   responseOwed = false;
   liveSince_ms = null;
+  showClock(0);
   log.clear();
   complain(null);
   showTurns();
@@ -147,7 +148,12 @@ function showTurns() {
   transcript.show(turns.entries);
   const replies = turns.entries.map((entry) => entry.reply_ms).filter((ms) => ms !== null);
   showFigure("last-reply", replies.at(-1));
-  showFigure("median-reply", replies.toSorted((a, b) => a - b)[replies.length >> 1]);
+  showFigure("median-reply", median(replies));
+}
+
+/** @param {number[]} values @returns {number | undefined} of two in the middle the lower */
+function median(values) {
+  return values.toSorted((a, b) => a - b)[(values.length - 1) >> 1];
 }
 
 function showFigure(id, ms) {

@@ -20,7 +20,7 @@ export function describeMicrophone(error) {
 export function describeResponse(status, body) {
   const message = errorMessage(body) ?? "The server refused the call";
   const hint = status === 401 ? " The key is set under Settings." : "";
-  return `${message.replace(/[.\s]*$/, "")} (HTTP ${status}).${hint}`;
+  return `${message.replace(/[.\s]*$/, "")} (HTTP\u00a0${status}).${hint}`;
 }
 
 function errorMessage(body) {

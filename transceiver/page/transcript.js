@@ -1,12 +1,11 @@
 /** Shows the entries of turns.js as a list; touches only what has changed. */
 
+import { followEnd } from "./follow.js";
 import { text } from "./turns.js";
 
 /** @typedef {import("./turns.js").Entry} Entry */
 
 const NAMES = { user: "You", agent: "Agent" };
-/** Within so many pixels of its end the list follows what is new. */
-const NEAR_END_PX = 48;
 
 export const HOW_MEASURED =
   "Measured on the audio in this browser: from the last voiced sound of your microphone " +
@@ -16,17 +15,18 @@ export const HOW_MEASURED =
 
 export class Transcript {
   #list;
+  #pin;
   /** @type {Map<string, {element: HTMLElement, entry: Entry}>} */
   #shown = new Map();
 
   /** @param {HTMLElement} list */
   constructor(list) {
     this.#list = list;
+    this.#pin = followEnd(list);
   }
 
   /** @param {readonly Entry[]} entries */
   show(entries) {
-    const following = this.#isAtEnd();
     const ids = new Set(entries.map(({ id }) => id));
     for (const [id, { element }] of this.#shown) {
       if (ids.has(id)) continue;
@@ -38,12 +38,7 @@ export class Transcript {
       const there = this.#list.children[index];
       if (there !== element) this.#list.insertBefore(element, there ?? null);
     });
-    if (following) this.#list.scrollTop = this.#list.scrollHeight;
-  }
-
-  #isAtEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
-    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.#pin();
   }
 
   #element(entry) {
