@@ -1,11 +1,12 @@
-"""Delay and CPU of a call's whole path: `python -m bench.echo [--calls N] [--seconds S]`.
+"""Delay and CPU of a call's whole path: `python -m bench.echo [--calls N]`.
 
 Starts transceiver and relay with the echo upstream and calls them over loopback. Each
 caller sends Opus speech at a steady 20 ms and taps the packets that come back. Sound is
-matched by cross-correlation, so the delay is what the ear gets: from the moment a packet
-was sent to the moment the same sound came back, codec look-ahead included; the caller's
-own codec is taken out by comparing with its own decoded packets. CPU is that of the
-services' processes; the C calls that the path cannot do without are timed beside it.
+matched by cross-correlation, so the delay is what the ear gets: from the moment a
+packet was sent to the moment the same sound came back, codec look-ahead included; the
+caller's own codec is taken out by comparing with its own decoded packets. CPU is that
+of the services' processes; the C calls that the path cannot do without are timed
+beside it.
 """
 
 import argparse
