@@ -1,51 +1,28 @@
-"""Find the browser that the browser tests drive; as root on Debian, install it.
+"""Install the browser that the browser tests drive, where that is ours to do.
 
-Debian's `chromium` package is the real browser; Ubuntu's only leads to a snap, which
-neither containers nor most servers can run, so there a browser has to be there already.
+Debian's `chromium` package is the real browser, so root gets it installed. Ubuntu's
+only leads to a snap, which containers and most servers cannot run: there, as anywhere
+else, a Chrome or Chromium has to be on the machine already.
 """
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 
 from scripts.environment import SetupError, install_system_package, say
-
-VARIABLE = "TANDEM_CHROMIUM"
-"""Names the browser's executable when it is not in a usual place."""
-
-NAMES = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome-stable",
-    "google-chrome",
-    "chrome",
-)
-PLACES = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-)
-
-
-def find() -> str | None:
-    """Return the path of Chromium or Chrome, or None."""
-    for candidate in (os.environ.get(VARIABLE, ""), *NAMES, *PLACES):
-        found = shutil.which(candidate) if candidate else None
-        if found:
-            return found
-    return None
+from tests.support import chromium
 
 
 def main() -> int:
-    """Say which browser the tests will use; install one where that is ours to do."""
-    if find() is None and os.geteuid() == 0 and _is_debian():
+    """Install a browser if need be; without one, the tests say what they miss."""
+    if chromium.find() is None and os.geteuid() == 0 and _is_debian():
         try:
             install_system_package("chromium")
         except (SetupError, subprocess.CalledProcessError) as error:
             say(f"no browser could be installed: {error}")
-    if find() is None:
-        say(f"no Chrome or Chromium found (or in {VARIABLE}): its tests are skipped")
+    if chromium.find() is None:
+        say("no Chrome or Chromium found: the browser tests will be skipped")
     return 0
 
 

@@ -98,7 +98,7 @@ def main() -> int:
 def completed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with what a single machine can work out for itself.
 
-    A key for the link, OpenAI as the upstream where its key is set, the relay's address.
+    A key for the link, the relay's address, and OpenAI as upstream if its key is set.
     """
     given = {name: value for name, value in environ.items() if value.strip()}
     link_host = given.get("TANDEM_LINK_HOST", "127.0.0.1")

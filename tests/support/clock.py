@@ -1,0 +1,76 @@
+"""An event loop whose time passes only when nothing else is left to do.
+
+Ten seconds of timers run in microseconds, and to the same order each time, because no
+code of ours reads a clock but `loop.time()`. Work in threads still takes real time:
+once an executor was used, an idle loop waits for it instead of jumping ahead.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_Ready = list[tuple[selectors.SelectorKey, int]]
+
+
+class NothingCanHappenError(Exception):
+    """The loop would wait for ever: no timer is set and nothing can wake it."""
+
+
+class _VirtualSelector(selectors.SelectSelector):
+    """Never sleeps: an idle wait moves the clock forward instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self.may_block = False
+
+    def select(self, timeout: float | None = None) -> _Ready:
+        """Return what is ready at once, else let `timeout` seconds pass."""
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if self.may_block:
+            ready = super().select(timeout)
+        elif timeout is None:
+            raise NothingCanHappenError
+        if not ready:
+            self.now_s += timeout or 0.0
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """A loop that starts at 0 s and jumps from timer to timer."""
+
+    def __init__(self) -> None:
+        self._virtual = _VirtualSelector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._virtual.now_s
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Run a function in a thread; real time passes from now on while idle."""
+        self._virtual.may_block = True
+        return super().run_in_executor(executor, func, *args)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in virtual time.
+
+    Raises:
+        AssertionError: It left tasks behind.
+        NothingCanHappenError: It waits for what can never come.
+    """
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        result = runner.run(main)
+        leaked = asyncio.all_tasks(runner.get_loop())
+        assert not leaked, f"leaked tasks: {[task.get_coro() for task in leaked]}"
+        return result
