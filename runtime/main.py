@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 import uvloop
@@ -16,9 +18,14 @@ from runtime import logs, settings as environment
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+CANNOT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
+"""What `bind` says when a host or port setting is at fault (bind(2))."""
+
 
 def run(
-    service: str, settings: type[T], serve: Callable[[T, asyncio.Event], Awaitable[None]]
+    service: str,
+    settings: type[T],
+    serve: Callable[[T, asyncio.Event], Awaitable[None]],
 ) -> int:
     """Load settings, then serve until SIGINT or SIGTERM.
 
@@ -28,7 +35,8 @@ def run(
         serve: Runs the service; returns after the event is set and all is closed.
 
     Returns:
-        The exit code: 0 after a clean stop, 2 for unusable settings.
+        The exit code: 0 after a clean stop, 1 where an address cannot be listened on,
+        2 for unusable settings.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
@@ -52,9 +60,28 @@ async def _until_signal(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    code = 0
     try:
         await serve(values, stop)
-    except OSError as error:
-        log.error("cannot start: %s", error)  # noqa: TRY400  # one clear line, no traceback
-        return 1
-    return 0
+    except* OSError as group:
+        unusable, others = group.split(_is_unusable_address)
+        if others is not None:
+            raise others from None
+        for error in _leaves(unusable):
+            log.error("cannot listen: %s", error)  # noqa: TRY400  # one line: no bug of ours
+        code = 1
+    return code
+
+
+def _leaves(error: BaseException | None) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    elif error is not None:
+        yield error
+
+
+def _is_unusable_address(error: BaseException) -> bool:
+    return isinstance(error, socket.gaierror) or (
+        isinstance(error, OSError) and error.errno in CANNOT_LISTEN
+    )

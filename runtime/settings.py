@@ -43,10 +43,20 @@ class Row(NamedTuple):
     meaning: str
 
 
-def setting(variable: str, default: str, parse: Callable[[str], Any], help: str) -> Any:
-    """Declare a dataclass field read from an environment variable."""
+def setting(
+    variable: str,
+    default: str,
+    parse: Callable[[str], Any],
+    help: str,
+    *,
+    secret: bool = False,
+) -> Any:
+    """Declare a dataclass field read from an environment variable.
+
+    A secret is left out of the settings' repr, so that none gets into a log.
+    """
     return dataclasses.field(
-        metadata={"row": Row(variable, default, help), "parse": parse}
+        metadata={"row": Row(variable, default, help), "parse": parse}, repr=not secret
     )
 
 
@@ -77,7 +87,9 @@ def load(settings: type[T], environ: Mapping[str, str]) -> T:
 
 def table(settings: type[Any]) -> str:
     """Return the settings as aligned text for `--help`."""
-    lines = [(row.variable, row.default or "(empty)", row.meaning) for row in rows(settings)]
+    lines = [
+        (row.variable, row.default or "(empty)", row.meaning) for row in rows(settings)
+    ]
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
     return "\n".join(
         f"  {name:{widths[0]}}  {default:{widths[1]}}  {meaning}"
@@ -139,7 +151,7 @@ def addresses(value: str) -> tuple[Address, ...]:
 
 def _address(word: str) -> Address:
     name, colon, number = word.rpartition(":")
-    if not colon or not name:
+    if not colon or not name or number == "0":
         raise ValueError(f"{word!r} is not host:port")
     return Address(host(name.strip("[]")), port(number))
 
@@ -147,13 +159,17 @@ def _address(word: str) -> Address:
 def link_key(value: str) -> bytes:
     """Accept base64 of at least 32 bytes."""
     if not value:
-        raise ValueError("is not set (base64 of 32 random bytes: openssl rand -base64 32)")
+        raise ValueError(
+            "is not set (base64 of 32 random bytes: openssl rand -base64 32)"
+        )
     try:
         key = base64.b64decode(value, validate=True)
     except binascii.Error:
         raise ValueError("is not base64") from None
     if len(key) < LINK_KEY_MIN_BYTES:
-        raise ValueError(f"holds {len(key)} bytes, at least {LINK_KEY_MIN_BYTES} needed")
+        raise ValueError(
+            f"holds {len(key)} bytes, at least {LINK_KEY_MIN_BYTES} needed"
+        )
     return key
 
 
@@ -167,7 +183,7 @@ def log_level(value: str) -> str:
 def websocket_url(value: str) -> str:
     """Accept a ws:// or wss:// URL."""
     parts = urlsplit(value)
-    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname or parts.port == 0:
         raise ValueError(f"{value!r} is not a ws:// or wss:// URL")
     return value
 
@@ -175,6 +191,7 @@ def websocket_url(value: str) -> str:
 def http_url(value: str) -> str:
     """Accept an http:// or https:// URL, or nothing."""
     parts = urlsplit(value)
-    if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
+    usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    if value and not usable:
         raise ValueError(f"{value!r} is not an http:// or https:// URL")
     return value

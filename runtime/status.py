@@ -32,7 +32,8 @@ def routes(
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(
-            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            body=generate_latest(registry),
+            headers={"Content-Type": CONTENT_TYPE_LATEST},
         )
 
     return [

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 
 BURST = 64
-"""Datagrams read before the loop gets its turn (measured: fairness costs nothing here)."""
+"""Datagrams read before the loop gets its turn (measured: costs nothing)."""
 
 BUFFER_BYTES = 4 * 1024 * 1024
 """Kernel buffer asked for: 1 s of 4,000 datagrams of 1,000 bytes."""
@@ -21,7 +21,11 @@ UdpAddress = tuple[str, int]
 
 
 class UdpSocket:
-    """One bound socket; `on_datagram(data, address)` runs in the loop and must not raise."""
+    """One bound socket; `on_datagram(data, address)` runs in the loop, must not raise.
+
+    Raises:
+        OSError: The address cannot be bound; names it.
+    """
 
     def __init__(
         self, host: str, port: int, on_datagram: Callable[[bytes, UdpAddress], None]
@@ -33,9 +37,10 @@ class UdpSocket:
             self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
         try:
             self._socket.bind((host, port))
-        except OSError:
+        except OSError as error:
             self._socket.close()
-            raise
+            where = f"UDP {host} port {port}: {error.strerror}"
+            raise OSError(error.errno, where) from None
         self._on_datagram = on_datagram
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._drain)
@@ -68,7 +73,7 @@ class UdpSocket:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                continue  # an ICMP error reported on this socket; the next read is clean
+                continue  # an ICMP error reported here; the next read is clean
             deliver(data, address[:2])
             if self._socket.fileno() < 0:
                 return

@@ -1,0 +1,85 @@
+"""Every process starts, stops and fails in the same way."""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from runtime import main, settings as env
+from runtime.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    port: int = setting("MAIN_PORT", "1", env.port, "a port")
+    log_level: str = setting("MAIN_LOG_LEVEL", "info", env.log_level, "how much")
+
+
+@pytest.fixture(autouse=True)
+def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give `run` its own command line; give the test its log handlers back."""
+    monkeypatch.setattr("sys.argv", ["sample"])
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+async def until_stopped(_: Settings, stop: asyncio.Event) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    await stop.wait()
+
+
+def test_a_signal_ends_the_service_with_success() -> None:
+    assert main.run("sample", Settings, until_stopped) == 0
+
+
+def test_a_bad_setting_is_one_line_and_code_2(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MAIN_PORT", "many")
+    assert main.run("sample", Settings, until_stopped) == 2
+    assert capfd.readouterr().err == (
+        "sample: MAIN_PORT: 'many' is not a port (0 to 65535)\n"
+    )
+
+
+def test_a_taken_port_is_one_line_and_code_1(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def serve(_: Settings, __: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listen())
+
+    async def listen() -> None:
+        raise OSError(errno.EADDRINUSE, "UDP 127.0.0.1 port 1: taken")
+
+    assert main.run("sample", Settings, serve) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith(
+        f"cannot listen: [Errno {errno.EADDRINUSE}] UDP 127.0.0.1 port 1: taken"
+    )
+
+
+def test_any_other_fault_keeps_its_traceback() -> None:
+    async def serve(_: Settings, __: asyncio.Event) -> None:
+        raise ConnectionResetError("a bug of ours")
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        main.run("sample", Settings, serve)
+    assert caught.group_contains(ConnectionResetError)
+
+
+def test_help_lists_the_settings(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["sample", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main.run("sample", Settings, until_stopped)
+    assert ended.value.code == 0
+    assert "MAIN_PORT" in capfd.readouterr().out
