@@ -1,0 +1,258 @@
+"""From the model's audio deltas to frames, and from heard samples back to items.
+
+`Speech` is one session's downlink audio: deltas of any length go in, frames of 20 ms
+come out, and each frame that leaves is written down in `Playback`, which answers the
+question a barge-in asks: of what the model said, what did the caller hear?
+
+A frame never mixes two parts of the conversation. Between deltas the samples that do
+not fill a frame wait for the next delta; at the end of a part they are padded with
+silence, which belongs to the talkspurt but to no item.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
+from relay.upstream.events import AudioDelta
+
+MAX_QUEUED_FRAMES = 30_000
+"""10 minutes (29 MB): a reply of a model's token limit is about 4 minutes."""
+
+_BYTES_PER_SAMPLE = 2
+_SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
+
+
+class Part:
+    """The audio of one content part of one item of one response."""
+
+    __slots__ = (
+        "content_index",
+        "heard_samples",
+        "is_complete",
+        "item_id",
+        "received_samples",
+        "response_id",
+    )
+
+    def __init__(self, response_id: str, item_id: str, content_index: int) -> None:
+        self.response_id = response_id
+        self.item_id = item_id
+        self.content_index = content_index
+        self.received_samples = 0
+        self.heard_samples = 0
+        self.is_complete = False
+
+
+class Cut(NamedTuple):
+    """Where an item was interrupted; at 0 ms nothing of it was heard."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class _Queued(NamedTuple):
+    part: Part
+    offset_samples: int
+    samples: int
+    """Without padding."""
+    pcm: bytes
+
+
+class _Span:
+    """Samples of one part, contiguous in one talkspurt, not known to be heard."""
+
+    __slots__ = ("offset_samples", "part", "samples", "start_samples", "talkspurt")
+
+    def __init__(self, talkspurt: int, start_samples: int, queued: _Queued) -> None:
+        self.talkspurt = talkspurt
+        self.start_samples = start_samples
+        self.part = queued.part
+        self.offset_samples = queued.offset_samples
+        self.samples = queued.samples
+
+    def extend(self, talkspurt: int, start_samples: int, queued: _Queued) -> bool:
+        """Take in the frame that follows directly, if it does."""
+        if (
+            talkspurt != self.talkspurt
+            or queued.part is not self.part
+            or start_samples != self.start_samples + self.samples
+        ):
+            return False
+        self.samples += queued.samples
+        return True
+
+
+class Playback:
+    """Which sample of which item each sent sample is, and how far it was heard.
+
+    Grows by an entry for each part and each talkspurt, and shrinks as they are heard.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        self._spans: deque[_Span] = deque()
+
+    @property
+    def is_heard(self) -> bool:
+        """All that was sent was heard."""
+        return not self._spans
+
+    def add(self, part: Part) -> None:
+        """Begin to follow a part."""
+        self._parts.append(part)
+
+    def sent(self, talkspurt: int, start_samples: int, queued: _Queued) -> None:
+        """Write down a frame that leaves."""
+        spans = self._spans
+        if not spans or not spans[-1].extend(talkspurt, start_samples, queued):
+            spans.append(_Span(talkspurt, start_samples, queued))
+
+    def heard(self, talkspurt: int, samples: int) -> None:
+        """Note that the caller has heard so many samples of that talkspurt."""
+        spans = self._spans
+        while spans and spans[0].talkspurt <= talkspurt:
+            span = spans[0]
+            reached = span.samples
+            if span.talkspurt == talkspurt:
+                reached = min(reached, samples - span.start_samples)
+            if reached <= 0:
+                return
+            span.part.heard_samples = max(
+                span.part.heard_samples, span.offset_samples + reached
+            )
+            if reached < span.samples:
+                return
+            spans.popleft()
+
+    def forget_heard(self) -> None:
+        """Stop following the parts that were heard to their end."""
+        self._parts = [part for part in self._parts if _is_unheard(part)]
+
+    def cuts(self) -> list[Cut]:
+        """Return where each item not heard to its end was interrupted, in order."""
+        return [
+            Cut(
+                part.item_id,
+                part.content_index,
+                min(part.heard_samples, part.received_samples) // _SAMPLES_PER_MS,
+            )
+            for part in self._parts
+            if part.item_id and _is_unheard(part)
+        ]
+
+
+def _is_unheard(part: Part) -> bool:
+    return not part.is_complete or part.heard_samples < part.received_samples
+
+
+class Speech:
+    """One session's downlink audio, between the model and the clock that sends it.
+
+    The queue holds 10 minutes; beyond that the newest audio is dropped and counted in
+    `dropped_samples`.
+    """
+
+    def __init__(self) -> None:
+        self.playback = Playback()
+        self.talkspurt = 0
+        self.in_talkspurt = False
+        self.dropped_samples = 0
+        self.last_response_id: str | None = None
+        """Of the last frame taken."""
+        self._position_samples = 0
+        self._queue: deque[_Queued] = deque()
+        self._part: Part | None = None
+        self._rest = b""
+
+    @property
+    def has_frames(self) -> bool:
+        """A frame can be taken."""
+        return bool(self._queue)
+
+    @property
+    def is_played_out(self) -> bool:
+        """Nothing waits, and all that was sent was heard."""
+        return not self._queue and not self._rest and self.playback.is_heard
+
+    @property
+    def is_drained(self) -> bool:
+        """Nothing waits."""
+        return not self._queue and not self._rest
+
+    def push(self, delta: AudioDelta) -> None:
+        """Queue a delta's audio, cut to frames."""
+        part = self._part_of(delta)
+        pcm = self._rest + delta.pcm
+        whole = len(pcm) - len(pcm) % FRAME_BYTES
+        for start in range(0, whole, FRAME_BYTES):
+            self._enqueue(part, pcm[start : start + FRAME_BYTES], FRAME_SAMPLES)
+        self._rest = pcm[whole:]
+
+    def finish(self, response_id: str) -> None:
+        """End the response's current part: its last samples are padded to a frame."""
+        if self._part and self._part.response_id == response_id:
+            self._end_part()
+
+    def complete(self, response_id: str) -> None:
+        """Note that a response is done: nothing more comes for it."""
+        self.finish(response_id)
+        self.playback.forget_heard()
+
+    def begin_talkspurt(self) -> None:
+        """Number what follows as a new talkspurt."""
+        self.talkspurt += 1
+        self.in_talkspurt = True
+        self._position_samples = 0
+
+    def take(self, lead_ms: int) -> DownFrame:
+        """Take the next frame, as it leaves; only if there is one, in a talkspurt."""
+        queued = self._queue.popleft()
+        position_samples = self._position_samples
+        self.playback.sent(self.talkspurt, position_samples, queued)
+        self._position_samples = position_samples + FRAME_SAMPLES
+        self.last_response_id = queued.part.response_id
+        return DownFrame(self.talkspurt, position_samples, lead_ms, queued.pcm)
+
+    def assume_heard(self) -> None:
+        """Take all that was sent as heard."""
+        self.playback.heard(self.talkspurt, self._position_samples)
+
+    def cut(self) -> Playback:
+        """Drop all that waits and end the talkspurt; return the record of what left."""
+        self._queue.clear()
+        self._rest = b""
+        self._part = None
+        self.in_talkspurt = False
+        playback, self.playback = self.playback, Playback()
+        return playback
+
+    def _part_of(self, delta: AudioDelta) -> Part:
+        part = self._part
+        if part and (part.response_id, part.item_id, part.content_index) == (
+            delta.response_id,
+            delta.item_id,
+            delta.content_index,
+        ):
+            return part
+        self._end_part()
+        part = Part(delta.response_id, delta.item_id, delta.content_index)
+        self.playback.add(part)
+        self._part = part
+        return part
+
+    def _end_part(self) -> None:
+        part, rest = self._part, self._rest
+        self._part, self._rest = None, b""
+        if part is None:
+            return
+        part.is_complete = True
+        if samples := len(rest) // _BYTES_PER_SAMPLE:
+            self._enqueue(part, rest.ljust(FRAME_BYTES, b"\0"), samples)
+
+    def _enqueue(self, part: Part, pcm: bytes, samples: int) -> None:
+        if len(self._queue) >= MAX_QUEUED_FRAMES:
+            self.dropped_samples += samples
+            return
+        self._queue.append(_Queued(part, part.received_samples, samples, pcm))
+        part.received_samples += samples

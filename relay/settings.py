@@ -1,0 +1,106 @@
+"""The relay's settings, from the environment."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from runtime import settings
+from runtime.settings import Address, setting
+
+BUILTIN = "builtin"
+ECHO = "echo"
+_OPENAI_HOST = "api.openai.com"
+
+
+def upstream(value: str) -> str:
+    """Accept `builtin`, `echo` or a ws:// or wss:// URL."""
+    if value in {BUILTIN, ECHO}:
+        return value
+    try:
+        return settings.websocket_url(value)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is not builtin, echo or a ws:// or wss:// URL"
+        ) from None
+
+
+@dataclass(frozen=True, repr=False)  # its fields hold keys
+class RelaySettings:
+    """What the relay reads once, at start."""
+
+    link_host: str = setting(
+        "TANDEM_LINK_HOST", "127.0.0.1", settings.host, "where the link listens (UDP)"
+    )
+    link_port: int = setting(
+        "TANDEM_LINK_PORT", "7000", settings.port, "port of the link (UDP)"
+    )
+    link_key: bytes = setting(
+        "TANDEM_LINK_KEY",
+        "",
+        settings.link_key,
+        "pre-shared key of the link: base64 of at least 32 bytes",
+    )
+    http_host: str = setting(
+        "TANDEM_RELAY_HTTP_HOST",
+        "127.0.0.1",
+        settings.host,
+        "where the relay's status pages listen",
+    )
+    http_port: int = setting(
+        "TANDEM_RELAY_HTTP_PORT", "8081", settings.port, "port of the status pages"
+    )
+    upstream: str = setting(
+        "TANDEM_UPSTREAM",
+        BUILTIN,
+        upstream,
+        "builtin, echo, or a ws:// or wss:// URL of a Realtime API",
+    )
+    engine_host: str = setting(
+        "TANDEM_ENGINE_HOST", "127.0.0.1", settings.host, "where the built-in engine is"
+    )
+    engine_port: int = setting(
+        "TANDEM_ENGINE_PORT", "8082", settings.port, "port of the built-in engine"
+    )
+    upstream_key: str = setting(
+        "TANDEM_UPSTREAM_KEY",
+        "",
+        settings.text,
+        "key of the Realtime API; falls back to OPENAI_API_KEY",
+    )
+    openai_api_key: str = setting(
+        "OPENAI_API_KEY", "", settings.text, "used when TANDEM_UPSTREAM_KEY is empty"
+    )
+    model: str = setting(
+        "TANDEM_MODEL",
+        "gpt-realtime",
+        settings.text,
+        "model asked for when the client names none",
+    )
+    log_level: str = setting(
+        "TANDEM_LOG_LEVEL", "info", settings.log_level, "debug, info, warning or error"
+    )
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.upstream).hostname == _OPENAI_HOST and not self.key:
+            raise settings.SettingsError(
+                f"TANDEM_UPSTREAM_KEY: {_OPENAI_HOST} needs a key "
+                "(or set OPENAI_API_KEY)"
+            )
+
+    @property
+    def key(self) -> str:
+        """What the upstream is shown; empty for the built-in engine."""
+        if self.upstream == BUILTIN:
+            return ""
+        return self.upstream_key or self.openai_api_key
+
+    @property
+    def engine(self) -> Address:
+        """Where the built-in engine listens."""
+        return Address(self.engine_host, self.engine_port)
+
+    @property
+    def url(self) -> str:
+        """The upstream's URL, without a model; of no use for `echo`."""
+        if self.upstream == BUILTIN:
+            return f"ws://{self.engine}/v1/realtime"
+        return self.upstream

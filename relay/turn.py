@@ -1,0 +1,346 @@
+"""Whose turn it is: listening, thinking, speaking; and what a barge-in does.
+
+    state      input            next       action
+    LISTENING  RESPONSE_BEGAN   THINKING
+    LISTENING  AUDIO            SPEAKING
+    THINKING   AUDIO            SPEAKING
+    THINKING   RESPONSES_ENDED  LISTENING
+    THINKING   BARGE_IN         LISTENING  INTERRUPT
+    THINKING   CLEAR            LISTENING  INTERRUPT
+    SPEAKING   PLAYED_OUT       LISTENING  STOP
+    SPEAKING   BARGE_IN         LISTENING  INTERRUPT
+    SPEAKING   CLEAR            LISTENING  INTERRUPT
+    (each pair not listed: no change)
+
+An interruption has two halves. At once: drop the queue, flush the edge, ignore what
+still comes for the responses that were under way. Once the edge has said what was
+heard, or 250 ms later with the last position it told: cancel what the upstream has not
+cancelled by itself, truncate each item at what was heard of it (delete it when that is
+nothing), and tell the client that the output was cleared. In between, the next response
+may already play: the edge tells them apart by talkspurt.
+
+`Turn` takes inputs with `now` and returns commands for the session to carry out. It
+knows no socket and no clock.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from relay.audio import Playback, Speech
+from relay.upstream import events
+from relay.upstream.events import AudioDelta, EventIds
+
+FLUSH_TIMEOUT_S = 0.25
+"""Seconds the edge's answer to a flush is waited for (three round trips of 80 ms)."""
+
+PLAYOUT_GRACE_S = 0.5
+"""Seconds after the last frame was due when it counts as heard, though no uplink frame
+has said so: a muted caller sends none."""
+
+MAX_RESPONSES = 64
+"""Responses under way that are followed; of more, the oldest is forgotten."""
+
+SILENCED_RESPONSES = 16
+"""Interrupted responses whose late audio is told from new."""
+
+
+class State(enum.Enum):
+    """What the model is doing, as the caller hears it."""
+
+    LISTENING = enum.auto()
+    THINKING = enum.auto()
+    SPEAKING = enum.auto()
+
+
+class Input(enum.Enum):
+    """What moves a turn on."""
+
+    RESPONSE_BEGAN = enum.auto()
+    RESPONSES_ENDED = enum.auto()
+    AUDIO = enum.auto()
+    PLAYED_OUT = enum.auto()
+    BARGE_IN = enum.auto()
+    CLEAR = enum.auto()
+
+
+class Action(enum.Enum):
+    """What a transition entails."""
+
+    NONE = enum.auto()
+    INTERRUPT = enum.auto()
+    STOP = enum.auto()
+
+
+_L, _T, _S = State.LISTENING, State.THINKING, State.SPEAKING
+TRANSITIONS: Mapping[tuple[State, Input], tuple[State, Action]] = {
+    (_L, Input.RESPONSE_BEGAN): (_T, Action.NONE),
+    (_L, Input.RESPONSES_ENDED): (_L, Action.NONE),
+    (_L, Input.AUDIO): (_S, Action.NONE),
+    (_L, Input.PLAYED_OUT): (_L, Action.NONE),
+    (_L, Input.BARGE_IN): (_L, Action.NONE),
+    (_L, Input.CLEAR): (_L, Action.NONE),
+    (_T, Input.RESPONSE_BEGAN): (_T, Action.NONE),
+    (_T, Input.RESPONSES_ENDED): (_L, Action.NONE),
+    (_T, Input.AUDIO): (_S, Action.NONE),
+    (_T, Input.PLAYED_OUT): (_T, Action.NONE),
+    (_T, Input.BARGE_IN): (_L, Action.INTERRUPT),
+    (_T, Input.CLEAR): (_L, Action.INTERRUPT),
+    (_S, Input.RESPONSE_BEGAN): (_S, Action.NONE),
+    (_S, Input.RESPONSES_ENDED): (_S, Action.NONE),
+    (_S, Input.AUDIO): (_S, Action.NONE),
+    (_S, Input.PLAYED_OUT): (_L, Action.STOP),
+    (_S, Input.BARGE_IN): (_L, Action.INTERRUPT),
+    (_S, Input.CLEAR): (_L, Action.INTERRUPT),
+}
+
+
+class FlushEdge(NamedTuple):
+    """Have the edge drop all audio of talkspurts up to this one."""
+
+    talkspurt: int
+
+
+class ToUpstream(NamedTuple):
+    """Send an event to the upstream."""
+
+    payload: bytes
+
+
+class ToClient(NamedTuple):
+    """Send an event to the client."""
+
+    payload: bytes
+
+
+Command = FlushEdge | ToUpstream | ToClient
+
+
+class _Interruption(NamedTuple):
+    """The second half, yet to come."""
+
+    playback: Playback
+    response_ids: tuple[str, ...]
+    playing_id: str | None
+    talkspurt: int
+    """The last that was flushed."""
+    flush_number: int
+    """Which of the flushes asked for is its own; 0: the edge had nothing to flush."""
+    settle_by_s: float
+
+    def heard(self, talkspurt: int, samples: int) -> None:
+        """Note how far the caller heard, unless it is of what came afterwards."""
+        if talkspurt <= self.talkspurt:
+            self.playback.heard(talkspurt, samples)
+
+
+class Turn:
+    """The turns of one session, and its downlink audio up to the clock."""
+
+    def __init__(self, ids: EventIds) -> None:
+        self.state = State.LISTENING
+        self.speech = Speech()
+        self.interruptions = 0
+        self._ids = ids
+        self._interrupts = True
+        self._active: dict[str, bool] = {}
+        """Responses begun and not done -> out of band and without audio so far."""
+        self._silenced: deque[str] = deque(maxlen=SILENCED_RESPONSES)
+        self._playing_id: str | None = None
+        self._played_by_s: float | None = None
+        self._interruption: _Interruption | None = None
+        self._flushes_asked = 0
+        self._flushes_answered = 0
+        self._commands: list[Command] = []
+
+    # From the upstream.
+
+    def configured(self, event: events.SessionConfigured) -> list[Command]:
+        """Learn whether the caller's speech interrupts the model."""
+        self._interrupts = event.interrupts
+        return self._take_commands()
+
+    def response_created(
+        self, event: events.ResponseCreated, now: float
+    ) -> list[Command]:
+        """Begin to follow a response."""
+        self._active[event.response_id] = event.out_of_band
+        if len(self._active) > MAX_RESPONSES:
+            del self._active[next(iter(self._active))]
+        if not event.out_of_band:
+            self._step(Input.RESPONSE_BEGAN, now)
+        return self._take_commands()
+
+    def response_done(self, event: events.ResponseDone, now: float) -> list[Command]:
+        """End a response; its audio may still be on its way."""
+        self._active.pop(event.response_id, None)
+        self.speech.complete(event.response_id)
+        if not self._live_ids():
+            self._step(Input.RESPONSES_ENDED, now)
+        self._check_played_out(now)
+        return self._take_commands()
+
+    def audio(self, delta: AudioDelta, now: float) -> list[Command]:
+        """Queue audio, unless it is a late part of what was interrupted."""
+        if delta.response_id not in self._silenced:
+            if delta.response_id in self._active:
+                self._active[delta.response_id] = False
+            self._played_by_s = None
+            self.speech.push(delta)
+            self._step(Input.AUDIO, now)
+        return self._take_commands()
+
+    def audio_done(self, event: events.AudioDone) -> list[Command]:
+        """Let the last samples of a part go out."""
+        self.speech.finish(event.response_id)
+        return self._take_commands()
+
+    def speech_started(self, now: float) -> list[Command]:
+        """The caller speaks: barge in, unless the session is set not to."""
+        if self._interrupts:
+            self._step(Input.BARGE_IN, now)
+        return self._take_commands()
+
+    # From the client and the edge.
+
+    def clear_requested(self, now: float) -> list[Command]:
+        """Silence the model because the client asks for it; cancels at once."""
+        live = self._live_ids()
+        self._step(Input.CLEAR, now)
+        for response_id in live:
+            self._cancel(response_id)
+        if live and self._interruption:
+            self._interruption = self._interruption._replace(response_ids=())
+        return self._take_commands()
+
+    def heard(self, talkspurt: int, samples: int, now: float) -> list[Command]:
+        """Note how far the caller has heard."""
+        if self._interruption:
+            self._interruption.heard(talkspurt, samples)
+        self.speech.playback.heard(talkspurt, samples)
+        if self.state is State.SPEAKING:
+            self._check_played_out(now)
+        return self._take_commands()
+
+    def flush_done(self, talkspurt: int, samples: int) -> list[Command]:
+        """Take the edge's answer to a flush; too late a one changes nothing."""
+        self._flushes_answered += 1
+        pending = self._interruption
+        if pending and pending.flush_number == self._flushes_answered:
+            pending.heard(talkspurt, samples)
+            self._settle(pending)
+        return self._take_commands()
+
+    # From the clock.
+
+    def frames_sent(self, end_s: float, now: float) -> list[Command]:
+        """Note that frames have left; the last one sent has been played at `end_s`."""
+        response_id = self.speech.last_response_id
+        if response_id is not None and response_id != self._playing_id:
+            self._stop()
+            self._playing_id = response_id
+            self._tell_client(events.playback_started, response_id)
+        if self.speech.is_drained:
+            self._played_by_s = end_s + PLAYOUT_GRACE_S
+            self._check_played_out(now)
+        return self._take_commands()
+
+    def next_timeout(self) -> float | None:
+        """Return when `handle_timeout` is due, if ever."""
+        settle_by_s = self._interruption.settle_by_s if self._interruption else None
+        due = [at for at in (settle_by_s, self._played_by_s) if at is not None]
+        return min(due, default=None)
+
+    def handle_timeout(self, now: float) -> list[Command]:
+        """Do what is due."""
+        if self._interruption and now >= self._interruption.settle_by_s:
+            self._settle(self._interruption)
+        if self._played_by_s is not None and now >= self._played_by_s:
+            self._played_by_s = None
+            self.speech.assume_heard()
+            self._check_played_out(now)
+        return self._take_commands()
+
+    def _step(self, step: Input, now: float) -> None:
+        self.state, action = TRANSITIONS[self.state, step]
+        if action is Action.INTERRUPT:
+            self._interrupt(now)
+        elif action is Action.STOP:
+            self._stop()
+
+    def _live_ids(self) -> tuple[str, ...]:
+        """Responses under way that the caller waits for or hears."""
+        return tuple(
+            response_id
+            for response_id, out_of_band in self._active.items()
+            if not out_of_band and response_id not in self._silenced
+        )
+
+    def _check_played_out(self, now: float) -> None:
+        if self.state is not State.SPEAKING or not self.speech.is_played_out:
+            return
+        if self._playing_id in self._active:
+            return
+        self._step(Input.PLAYED_OUT, now)
+        if self._live_ids():
+            self._step(Input.RESPONSE_BEGAN, now)
+
+    def _stop(self) -> None:
+        if self._playing_id is not None:
+            self._tell_client(events.playback_stopped, self._playing_id)
+        self._forget_playing()
+
+    def _forget_playing(self) -> None:
+        self._playing_id = None
+        self._played_by_s = None
+        self.speech.last_response_id = None
+
+    def _interrupt(self, now: float) -> None:
+        if self._interruption:
+            self._settle(self._interruption)
+        self.interruptions += 1
+        interrupted = self._live_ids()
+        self._silenced.extend(interrupted)
+        flush_number = 0
+        if self._playing_id is not None:
+            self._silenced.append(self._playing_id)
+            self._flushes_asked += 1
+            flush_number = self._flushes_asked
+            self._commands.append(FlushEdge(self.speech.talkspurt))
+        self._interruption = _Interruption(
+            playback=self.speech.cut(),
+            response_ids=interrupted,
+            playing_id=self._playing_id,
+            talkspurt=self.speech.talkspurt,
+            flush_number=flush_number,
+            settle_by_s=now + FLUSH_TIMEOUT_S,
+        )
+        self._forget_playing()
+
+    def _settle(self, interruption: _Interruption) -> None:
+        self._interruption = None
+        for response_id in interruption.response_ids:
+            if response_id in self._active:
+                self._cancel(response_id)
+        for cut in interruption.playback.cuts():
+            if cut.audio_end_ms == 0 and cut.content_index == 0:
+                forget = events.item_delete(self._ids.next(), cut.item_id)
+            else:
+                forget = events.item_truncate(self._ids.next(), *cut)
+            self._commands.append(ToUpstream(forget))
+        if interruption.playing_id is not None:
+            self._tell_client(events.playback_cleared, interruption.playing_id)
+
+    def _cancel(self, response_id: str) -> None:
+        cancel = events.response_cancel(self._ids.next(), response_id)
+        self._commands.append(ToUpstream(cancel))
+
+    def _tell_client(self, make: Callable[[str, str], bytes], response_id: str) -> None:
+        self._commands.append(ToClient(make(self._ids.next(), response_id)))
+
+    def _take_commands(self) -> list[Command]:
+        commands = self._commands
+        if commands:
+            self._commands = []
+        return commands

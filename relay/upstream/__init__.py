@@ -1,0 +1,1 @@
+"""The Realtime API behind the relay: its events, its protocol, its connections."""

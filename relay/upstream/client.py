@@ -1,0 +1,187 @@
+"""A Realtime API over its WebSocket: the shell around `protocol` (aiohttp, GA only).
+
+What goes wrong becomes an `UpstreamError` that says so in words: handshakes refused,
+closes, messages too large, a peer that stops answering or reading. There is no retry
+here: a session that loses its upstream ends.
+"""
+
+import asyncio
+from collections import deque
+from typing import Literal
+
+import aiohttp
+from aiohttp import WSMsgType
+from yarl import URL
+
+from relay.upstream import protocol
+from relay.upstream.port import Receiver, UpstreamLost, UpstreamRefused
+
+CONNECT_TIMEOUT_S = 10.0
+"""Seconds for name, TCP, TLS and WebSocket together."""
+
+HEARTBEAT_S = 10.0
+"""Seconds of silence after which a ping is sent; half as long for the answer."""
+
+CLOSE_TIMEOUT_S = 1.0
+"""Seconds the peer gets to answer our close."""
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""A retrieved item of 4 minutes of audio in base64 has 15 MB."""
+
+MAX_QUEUED_MESSAGES = 1024
+"""20 s of audio: twice the longest connect."""
+
+MAX_QUEUED_BYTES = 16 * 1024 * 1024
+"""Of events, which may carry images."""
+
+_WebSocket = aiohttp.ClientWebSocketResponse[Literal[False]]
+
+_REFUSALS = {
+    401: ("upstream_unauthorized", "The Realtime API refused the relay's key"),
+    403: ("upstream_forbidden", "The Realtime API does not permit this to the relay"),
+    404: ("upstream_not_found", "The Realtime API has no such address or model"),
+    429: ("upstream_rate_limited", "The Realtime API takes no more sessions now"),
+}
+
+
+class RealtimeClient:
+    """One session on a Realtime WebSocket.
+
+    What is sent before the connection is up, or faster than the peer reads, waits in a
+    queue of 1,024 messages and 16 MiB. When it is full nothing is dropped, since the
+    upstream would mishear: the connection counts as lost.
+
+    Args:
+        http: Owned by the service.
+        url: ws:// or wss://; the model is added as a query parameter.
+        key: Bearer token; empty: none is sent.
+        model: Unless the URL names one.
+    """
+
+    is_live = False
+
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, key: str, model: str
+    ) -> None:
+        self._http = http
+        self._url = URL(url)
+        if model and "model" not in self._url.query:
+            self._url = self._url.update_query(model=model)
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._is_overrun = False
+        self._wake = asyncio.Event()
+
+    async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
+        """Connect, then converse until cancelled; see `Upstream.run`."""
+        websocket = await self._connect()
+        receiver.upstream_connected()
+        writing = tasks.create_task(self._write(websocket))
+        try:
+            await _read(websocket, receiver)
+        finally:
+            writing.cancel()
+            await websocket.close()
+
+    def send(self, payload: bytes) -> None:
+        """Queue an event."""
+        self._queued_bytes += len(payload)
+        if (
+            len(self._queue) >= MAX_QUEUED_MESSAGES
+            or self._queued_bytes > MAX_QUEUED_BYTES
+        ):
+            self._is_overrun = True
+        else:
+            self._queue.append(payload)
+        self._wake.set()
+
+    def append(self, pcm: bytes) -> None:
+        """Queue the caller's audio: one message a frame, the least delay."""
+        self.send(protocol.append(pcm))
+
+    def append_silence(self, samples: int) -> None:
+        """Queue silence."""
+        self.send(protocol.append(bytes(2 * samples)))
+
+    async def _connect(self) -> _WebSocket:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await self._http.ws_connect(
+                    self._url,
+                    headers=self._headers,
+                    heartbeat=HEARTBEAT_S,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
+                    max_msg_size=MAX_MESSAGE_BYTES,
+                    compress=0,
+                    decode_text=False,
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise _refused(error) from error
+        except TimeoutError as error:
+            raise UpstreamRefused(
+                "upstream_unavailable", "The Realtime API does not answer."
+            ) from error
+        except aiohttp.ClientError as error:
+            raise UpstreamRefused(
+                "upstream_unavailable", "The Realtime API cannot be reached."
+            ) from error
+
+    async def _write(self, websocket: _WebSocket) -> None:
+        queue = self._queue
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._is_overrun:
+                raise UpstreamLost(
+                    "upstream_stalled", "The Realtime API does not keep up."
+                )
+            while queue:
+                payload = queue.popleft()
+                self._queued_bytes -= len(payload)
+                try:
+                    await websocket.send_frame(payload, WSMsgType.TEXT)
+                except ConnectionError:
+                    return  # the reader says why
+
+
+async def _read(websocket: _WebSocket, receiver: Receiver) -> None:
+    while True:
+        message = await websocket.receive()
+        if message.type is not WSMsgType.TEXT:
+            raise _lost(websocket, message)
+        receiver.upstream_event(protocol.read_upstream(message.data), message.data)
+
+
+def _refused(error: aiohttp.WSServerHandshakeError) -> UpstreamRefused:
+    code, text = _REFUSALS.get(
+        error.status, ("upstream_unavailable", "The Realtime API cannot serve")
+    )
+    text += f" (HTTP {error.status})."
+    if error.headers and (after_s := error.headers.get("Retry-After")):
+        text += f" Retry after {after_s} s."
+    return UpstreamRefused(code, text)
+
+
+def _lost(
+    websocket: _WebSocket, message: aiohttp.WSMessageNoDecodeText
+) -> UpstreamLost:
+    if message.type is WSMsgType.BINARY:
+        return UpstreamLost(
+            "upstream_protocol", "The Realtime API sent a binary message."
+        )
+    cause = websocket.exception()
+    if isinstance(cause, aiohttp.WebSocketError):
+        if cause.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+            return UpstreamLost(
+                "upstream_message_too_large",
+                f"The Realtime API sent a message of over {MAX_MESSAGE_BYTES} bytes.",
+            )
+        return UpstreamLost("upstream_protocol", "The Realtime API broke WebSocket.")
+    if isinstance(cause, TimeoutError):
+        return UpstreamLost("upstream_lost", "The Realtime API stopped answering.")
+    reason = f": {message.extra}" if message.extra else ""
+    return UpstreamLost(
+        "upstream_lost",
+        f"The Realtime API closed the session ({websocket.close_code}{reason}).",
+    )

@@ -1,0 +1,166 @@
+"""The Realtime events that the relay acts on or sends itself.
+
+Everything else passes through the relay as the bytes it came in. The relay's own
+events carry an `event_id` that begins with `OWN_PREFIX`, so that an error caused by one
+of them is known and kept from a client that never sent it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+OWN_PREFIX = "tandem_relay_"
+"""Begins the `event_id` of each event that the relay makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDelta:
+    """`response.output_audio.delta`: s16le mono 24 kHz, any length."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDone:
+    """`response.output_audio.done`: this part of the item has no more audio."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCreated:
+    """`response.created`; out of band: it does not belong to the conversation."""
+
+    response_id: str
+    out_of_band: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone:
+    """`response.done`, whatever its status."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """`input_audio_buffer.speech_started`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfigured:
+    """`session.created` or `session.updated`: may the caller's speech interrupt?"""
+
+    interrupts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnError:
+    """`error` caused by one of the relay's own events."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Any other event: the client's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A message that is not the event it claims to be; it goes nowhere."""
+
+    reason: str
+
+
+UpstreamEvent = (
+    AudioDelta
+    | AudioDone
+    | ResponseCreated
+    | ResponseDone
+    | SpeechStarted
+    | SessionConfigured
+    | OwnError
+    | Passing
+    | Malformed
+)
+
+
+class EventIds:
+    """Numbers the events that one session of the relay makes."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def next(self) -> str:
+        """Return an id never given before in this session."""
+        self._count += 1
+        return f"{OWN_PREFIX}{self._count}"
+
+
+def response_cancel(event_id: str, response_id: str) -> bytes:
+    """Stop a response that is being generated."""
+    return _event("response.cancel", event_id, response_id=response_id)
+
+
+def item_truncate(
+    event_id: str, item_id: str, content_index: int, audio_end_ms: int
+) -> bytes:
+    """Forget what of an item's audio was not heard."""
+    return _event(
+        "conversation.item.truncate",
+        event_id,
+        item_id=item_id,
+        content_index=content_index,
+        audio_end_ms=audio_end_ms,
+    )
+
+
+def item_delete(event_id: str, item_id: str) -> bytes:
+    """Forget an item of which nothing was heard."""
+    return _event("conversation.item.delete", event_id, item_id=item_id)
+
+
+def playback_started(event_id: str, response_id: str) -> bytes:
+    """Tell a WebRTC client that a response's first audio is on its way."""
+    return _event("output_audio_buffer.started", event_id, response_id=response_id)
+
+
+def playback_stopped(event_id: str, response_id: str) -> bytes:
+    """Tell a WebRTC client that a response was played to its end."""
+    return _event("output_audio_buffer.stopped", event_id, response_id=response_id)
+
+
+def playback_cleared(event_id: str, response_id: str) -> bytes:
+    """Tell a WebRTC client that the rest of a response will not be played."""
+    return _event("output_audio_buffer.cleared", event_id, response_id=response_id)
+
+
+def error(
+    event_id: str, kind: str, code: str, message: str, caused_by: str | None = None
+) -> bytes:
+    """Make an error event of the API's shape.
+
+    Args:
+        event_id: Of this event.
+        kind: `invalid_request_error` or `server_error`.
+        code: For programs.
+        message: For people.
+        caused_by: `event_id` of the client's event, if it gave one.
+    """
+    body = {
+        "type": kind,
+        "code": code,
+        "message": message,
+        "param": None,
+        "event_id": caused_by,
+    }
+    return _event("error", event_id, error=body)
+
+
+def _event(type_: str, event_id: str, **fields: Any) -> bytes:
+    return orjson.dumps({"type": type_, "event_id": event_id, **fields})

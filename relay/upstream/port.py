@@ -1,0 +1,70 @@
+"""What a session asks of an upstream, and what an upstream tells a session.
+
+UpstreamError
+├── UpstreamRefused   no connection came about: wrong key, rate limit, unreachable
+└── UpstreamLost      the connection ended while the session needed it
+"""
+
+import asyncio
+from typing import Protocol
+
+from relay.upstream.events import UpstreamEvent
+
+
+class UpstreamError(Exception):
+    """The upstream cannot go on with a session.
+
+    Attributes:
+        code: For programs; the `code` of the error event that the client gets.
+        message: For people; says what happened and names no key.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class UpstreamRefused(UpstreamError):  # noqa: N818  # reads as what happened
+    """No connection came about."""
+
+
+class UpstreamLost(UpstreamError):  # noqa: N818  # reads as what happened
+    """The connection ended while the session needed it."""
+
+
+class Receiver(Protocol):
+    """The session, as its upstream sees it."""
+
+    def upstream_connected(self) -> None:
+        """The upstream takes events now."""
+
+    def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
+        """Take an event and the JSON text it came in; must not raise or block."""
+
+
+class Upstream(Protocol):
+    """One session with a model."""
+
+    is_live: bool
+    """Its audio comes in real time, so none of it is held back."""
+
+    async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
+        """Converse until cancelled.
+
+        Args:
+            receiver: Gets the events.
+            tasks: The session's; owns what else the upstream has to run.
+
+        Raises:
+            UpstreamError: It cannot begin or go on.
+        """
+
+    def send(self, payload: bytes) -> None:
+        """Send an event, in order, as soon as there is a connection."""
+
+    def append(self, pcm: bytes) -> None:
+        """Send the caller's audio (s16le mono 24 kHz)."""
+
+    def append_silence(self, samples: int) -> None:
+        """Send silence where the caller's audio has a gap."""
