@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 EARLY_S = 0.0005
-"""Seconds a deadline may be met early to share a wake-up: half of uvloop's resolution."""
+"""Seconds a deadline may be met early to share a wake-up: half of uvloop's grain."""
 
 
 class Loop(Protocol):
@@ -74,7 +74,7 @@ class SharedTimer:
         """Return a new alarm, not set.
 
         Args:
-            callback: Gets the time in seconds, never before its deadline; runs in the loop.
+            callback: Gets the time, never before its deadline; runs in the loop.
         """
         return Alarm(self, callback)
 

@@ -37,7 +37,7 @@ del _probe
 
 REPLAY_FAIL = 9
 REPLAY_OLD = 10
-"""srtp_err_status_replay_fail and _old (libsrtp's srtp.h): authentic, but seen before."""
+"""srtp_err_status_replay_fail and _old (libsrtp's srtp.h): authentic, seen before."""
 
 MAX_STREAMS = 32
 """SSRCs a caller may use in one call: libsrtp keeps a record of each for good."""

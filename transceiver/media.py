@@ -1,0 +1,326 @@
+"""HOT PATH. The media of one leg: decrypted nowhere else, delayed nowhere but by need.
+
+    uplink     datagram ► SRTP ► reorder ► voice (decode, conceal) ► UpFrame
+    downlink   DownFrame ► playout ► packetizer (encode) ► SRTP ► datagram
+    reports    SRTCP both ways, every 1 to 2 s; the caller's tune the encoder
+
+All of it happens in the callback that brings the datagram or the frame, or in that of
+the timer all calls share: no task, queue, thread, future or log line. What is hostile
+or broken is counted and dropped, and never raises into the loop.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from pylibsrtp import Session
+
+from proto.frames import DownFrame, UpFrame
+from transceiver import rtcp, rtp
+from transceiver.clock import SharedTimer
+from transceiver.errors import MalformedPacket
+from transceiver.packetizer import Packetizer
+from transceiver.playout import Playout
+from transceiver.reorder import ReorderWindow
+from transceiver.rtcp import Reception, ReportBlock
+from transceiver.rtp import RtpPacket, SequenceExtender
+from transceiver.srtp import SrtpReceiver, SrtpSender
+from transceiver.voice import Voice
+
+REPORT_INTERVAL_S = (1.0, 2.0)
+"""Drawn evenly for each report, so that those of many calls do not come in step."""
+
+SENDING_S = 2 * REPORT_INTERVAL_S[1]
+"""Having sent within two intervals makes a sender (RFC 3550 section 6.4)."""
+
+STREAM_QUIET_S = 1.0
+"""Silence after which a caller may return to a stream it has left before."""
+
+EXPECTED_LOSS_PERCENT = (5, 30)
+"""Least and most the encoder is told: none would switch the repeats of FEC off until
+the first report of loss; more than the most costs voice and saves little."""
+
+LOSS_SMOOTHING = (0.5, 0.2)
+"""Share of a new report in the expected loss when it is worse, when it is better."""
+
+RTT_SMOOTHING = 1 / 8
+"""Share of a new measurement in the round-trip time (as RFC 6298 section 2)."""
+
+
+class Negotiated(Protocol):
+    """What signalling and DTLS agreed on.
+
+    Attributes:
+        inbound: SRTP session for what the caller sends.
+        outbound: SRTP session for what we send.
+        local_ssrc: Our stream's SSRC.
+        payload_type: Of Opus, both ways.
+        cname: Ours.
+    """
+
+    @property
+    def inbound(self) -> Session: ...  # noqa: D102  # see the class
+    @property
+    def outbound(self) -> Session: ...  # noqa: D102  # see the class
+    @property
+    def local_ssrc(self) -> int: ...  # noqa: D102  # see the class
+    @property
+    def payload_type(self) -> int: ...  # noqa: D102  # see the class
+    @property
+    def cname(self) -> str: ...  # noqa: D102  # see the class
+
+
+class _Stream:
+    """The caller's current RTP stream."""
+
+    __slots__ = ("extender", "received_at", "reception")
+
+    def __init__(self, packet: RtpPacket, now: float) -> None:
+        self.extender = SequenceExtender(packet.sequence)
+        self.reception = Reception(packet.ssrc, packet.sequence, rtp.CLOCK_HZ)
+        self.received_at = now
+
+
+class Media:
+    """One leg's audio, both ways.
+
+    Attributes:
+        rtt_s: Round-trip time to the caller, smoothed; None until it reports.
+        loss_percent: Of our packets, as the caller reports it, smoothed.
+        estimate_bps: What the caller thinks it can receive (REMB); None: not said.
+    """
+
+    def __init__(
+        self,
+        negotiated: Negotiated,
+        send: Callable[[bytes], None],
+        uplink: Callable[[UpFrame], None],
+        timer: SharedTimer,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Start the leg's media.
+
+        Args:
+            negotiated: Keys and numbers.
+            send: Puts a datagram on the wire to the caller.
+            uplink: Takes the caller's frames; must neither block nor raise.
+            timer: Shared by all calls.
+            rng: Draws RTP's random starts and the report intervals.
+        """
+        self.rtt_s: float | None = None
+        self.loss_percent = 0.0
+        self.estimate_bps: int | None = None
+        self._rng = rng or random.Random()
+        now = timer.now()
+        self._timer = timer
+        self._send = send
+        self._uplink = uplink
+        self._ssrc = negotiated.local_ssrc
+        self._payload_type = negotiated.payload_type
+        self._cname = negotiated.cname
+        self._receiver = SrtpReceiver(negotiated.inbound)
+        self._sender = SrtpSender(negotiated.outbound)
+        self._stream: _Stream | None = None
+        self._former: set[int] = set()
+        self._window: ReorderWindow[tuple[int, bytes]] = ReorderWindow()
+        self._voice = Voice()
+        self._playout = Playout()
+        start = self._rng.getrandbits(15), self._rng.getrandbits(32)
+        self._packetizer = Packetizer(self._ssrc, self._payload_type, start, now)
+        self._packetizer.encoder.set_expected_loss(EXPECTED_LOSS_PERCENT[0])
+        self._received = self._frames_up = self._malformed = self._foreign = 0
+        self._closed = False
+        self._report_at = now + self._rng.uniform(*REPORT_INTERVAL_S) / 2
+        self._alarm = timer.alarm(self._wake)
+        self._alarm.set(self._report_at)
+
+    def datagram_received(self, data: bytes, now: float) -> None:
+        """Take an SRTP or SRTCP datagram from the caller's address."""
+        if self._closed:
+            return
+        if len(data) > 1 and 192 <= data[1] <= 223:  # RFC 5761 section 4
+            self._rtcp_received(data, now)
+        else:
+            self._rtp_received(data, now)
+
+    def play(self, frame: DownFrame, now: float) -> None:
+        """Queue a frame of the model's audio; what is due is sent at once."""
+        if self._closed:
+            return
+        self._playout.push(frame, now)
+        self._send_due(now)
+        due = self._playout.next_due()
+        if due < self._alarm.deadline:
+            self._alarm.set(due)
+
+    def frames_lost(self, count: int, now: float) -> None:
+        """Note frames the link has given up (the caller's jitter buffer conceals)."""
+        del now  # nothing is made up here, so it does not matter when
+        self._playout.lost(count)
+
+    def flush(self, talkspurt: int, now: float) -> tuple[int, int]:
+        """Silence talkspurts up to this one for good.
+
+        Returns:
+            The talkspurt last played (0: none) and how many of its samples were heard:
+            those sent, less what half a round trip says is still under way. The
+            caller's own jitter buffer is not known here.
+        """
+        return self._playout.flush(talkspurt, now)
+
+    def close(self) -> None:
+        """Say goodbye and stop; later calls do nothing."""
+        if self._closed:
+            return
+        self._send_report(self._timer.now(), leaving=True)
+        self._closed = True
+        self._alarm.set(math.inf)
+
+    def counts(self) -> dict[str, int]:
+        """Return what happened so far, by kind, for metrics."""
+        window, voice, playout = self._window, self._voice, self._playout
+        return {
+            "received_packets": self._received,
+            "lost_packets": window.lost,
+            "late_packets": window.late,
+            "duplicate_packets": window.duplicates,
+            "recovered_packets": voice.recovered,
+            "concealed_packets": voice.concealed,
+            "corrupt_packets": voice.corrupt,
+            "clock_jumps": voice.jumps,
+            "malformed_packets": self._malformed,
+            "foreign_packets": self._foreign,
+            "unauthentic_datagrams": self._receiver.auth_failures,
+            "replayed_datagrams": self._receiver.replays,
+            "frames_up": self._frames_up,
+            "sent_packets": self._packetizer.packets,
+            "unsent_frames": playout.dropped + self._packetizer.unencodable,
+            "missing_frames": playout.missing,
+        }
+
+    # Uplink.
+
+    def _rtp_received(self, data: bytes, now: float) -> None:
+        clear = self._receiver.open_rtp(data)
+        if clear is None:
+            return
+        try:
+            packet = rtp.parse(clear)
+        except MalformedPacket:
+            self._malformed += 1
+            return
+        ours = packet.payload_type == self._payload_type
+        stream = self._stream
+        if stream is None or packet.ssrc != stream.reception.ssrc:
+            stream = self._change_stream(packet, now) if ours else None
+        if stream is None:
+            self._foreign += 1
+            return
+        self._received += 1
+        stream.received_at = now
+        sequence = stream.extender.extend(packet.sequence)
+        stream.reception.received(sequence, packet.timestamp, now)
+        payload = packet.payload
+        if not ours:  # keeps its place in the sequence: it is no loss
+            self._foreign += 1
+            payload = b""
+        self._window.push(sequence, (packet.timestamp, payload), now)
+        self._deliver(now)
+
+    def _change_stream(self, packet: RtpPacket, now: float) -> _Stream | None:
+        """Follow the caller to another SSRC, at once if it is a new one.
+
+        Stragglers of one it has left do not lead back to it.
+        """
+        stream = self._stream
+        if stream is not None:
+            quiet = now - stream.received_at > STREAM_QUIET_S
+            if packet.ssrc in self._former and not quiet:
+                return None
+            self._former.add(stream.reception.ssrc)  # as few as SRTP lets in
+            self._hand_on(self._window.drain(), now)
+            self._voice.restart()
+        self._stream = _Stream(packet, now)
+        return self._stream
+
+    def _deliver(self, now: float) -> None:
+        ready = self._window.pull(now)
+        if ready:
+            self._hand_on(ready, now)
+        if self._window.deadline < self._alarm.deadline:
+            self._alarm.set(self._window.deadline)
+
+    def _hand_on(self, ready: list[tuple[int, tuple[int, bytes]]], now: float) -> None:
+        talkspurt, samples = self._playout.heard(now)
+        uplink, take = self._uplink, self._voice.take
+        for lost, (timestamp, payload) in ready:
+            for position, pcm in take(lost, timestamp, payload, now):
+                uplink(UpFrame(position, talkspurt, samples, pcm))
+                self._frames_up += 1
+
+    # Downlink.
+
+    def _send_due(self, now: float) -> None:
+        for frame in self._playout.pull(now):
+            packet = self._packetizer.packetize(frame, now)
+            datagram = None if packet is None else self._sender.seal_rtp(packet)
+            if datagram is not None:
+                self._send(datagram)
+
+    def _wake(self, now: float) -> None:
+        self._send_due(now)
+        self._deliver(now)
+        if now >= self._report_at:
+            self._report_at = now + self._rng.uniform(*REPORT_INTERVAL_S)
+            self._send_report(now)
+        next_due, give_up = self._playout.next_due(), self._window.deadline
+        self._alarm.set(min(self._report_at, next_due, give_up))
+
+    # Reports.
+
+    def _send_report(self, now: float, *, leaving: bool = False) -> None:
+        sender = self._packetizer.sender_info(now)
+        report = rtcp.build_report(
+            sender,
+            self._cname,
+            None if self._stream is None else self._stream.reception.report(now),
+            sending=now - self._packetizer.sent_at < SENDING_S,
+        )
+        if leaving:
+            report += rtcp.build_goodbye(sender.ssrc)
+        datagram = self._sender.seal_rtcp(report)
+        if datagram is not None:
+            self._send(datagram)
+
+    def _rtcp_received(self, data: bytes, now: float) -> None:
+        clear = self._receiver.open_rtcp(data)
+        if clear is None:
+            return
+        try:
+            feedback = rtcp.parse(clear)
+        except MalformedPacket:
+            self._malformed += 1
+            return
+        stream, sender = self._stream, feedback.sender
+        if stream and sender and sender.ssrc == stream.reception.ssrc:
+            stream.reception.sender_reported(sender, now)
+        for block in feedback.blocks:
+            if block.ssrc == self._ssrc:
+                self._caller_reported(block, now)
+        if feedback.estimate_bps is not None:
+            self.estimate_bps = feedback.estimate_bps
+
+    def _caller_reported(self, block: ReportBlock, now: float) -> None:
+        difference = block.fraction_lost * 100 / 256 - self.loss_percent
+        self.loss_percent += difference * LOSS_SMOOTHING[difference < 0]
+        least, most = EXPECTED_LOSS_PERCENT
+        expected = min(max(round(self.loss_percent), least), most)
+        self._packetizer.encoder.set_expected_loss(expected)
+        rtt_s = rtcp.round_trip_s(block, now)
+        if rtt_s is None:
+            return
+        if self.rtt_s is None:
+            self.rtt_s = rtt_s
+        self.rtt_s += (rtt_s - self.rtt_s) * RTT_SMOOTHING
+        self._playout.under_way_s = self.rtt_s / 2

@@ -1,0 +1,165 @@
+"""When each frame of the model's audio is sent to one caller, and what was heard. Pure.
+
+The relay schedules: each frame says how long after its arrival it is due. A talkspurt
+is played against one base time, the earliest any of its frames asks for:
+
+    base = min over its frames of (arrival + lead - position)      due = base + position
+
+A frame delayed on the link is therefore due when it always was, or at once if that is
+over; a fast one moves the rest earlier; no delay ever sticks. The next talkspurt has a
+base of its own, but begins no earlier than the last one ends.
+
+A frame that is missing when it is due is skipped: the next one is sent when it is due
+itself. To the caller that looks like a packet lost, and its jitter buffer conceals it
+from the sound it has just played, better than could be done here.
+"""
+
+import math
+from collections import deque
+
+from proto.frames import SAMPLE_RATE_HZ, DownFrame
+
+SAMPLE_BYTES = 2
+MAX_WAITING_FRAMES = 100
+"""2 s of 20 ms frames; a frame that comes when it is full is dropped."""
+
+MAX_LEAD_S = 2.0
+"""Seconds; a longer lead is taken as this one."""
+
+
+class _Talkspurt:
+    __slots__ = ("base_s", "number", "received_samples")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.base_s = math.inf
+        self.received_samples = 0
+
+
+class _Playhead:
+    """How far the caller's ear has come, if it hears without a pause what was sent.
+
+    It starts `under_way_s` after the first frame was sent, goes on in real time, waits
+    at the end of what was sent, and is never past it.
+    """
+
+    __slots__ = ("_least", "_samples", "_sent_samples", "_since", "talkspurt")
+
+    def __init__(self) -> None:
+        self.talkspurt = 0
+        self._samples = 0
+        self._since = 0.0
+        self._sent_samples = 0
+        self._least = 0
+
+    def sent(self, frame: DownFrame, now: float, under_way_s: float) -> None:
+        """Note a frame just sent."""
+        position = frame.position_samples
+        if frame.talkspurt != self.talkspurt:
+            self.talkspurt = frame.talkspurt
+            self._samples, self._since, self._least = position, now, 0
+        elif self._sent_samples <= self._samples + (now - self._since) * SAMPLE_RATE_HZ:
+            self._least = self.heard(now, under_way_s)
+            self._samples, self._since = position, now
+        self._sent_samples = position + len(frame.pcm) // SAMPLE_BYTES
+
+    def heard(self, now: float, under_way_s: float) -> int:
+        """Return how many samples of the talkspurt have been heard."""
+        elapsed_s = now - self._since - under_way_s
+        samples = self._samples + int(elapsed_s * SAMPLE_RATE_HZ)
+        return min(max(samples, self._least), self._sent_samples)
+
+
+class Playout:
+    """One call's queue of frames; at most 2 s, beyond that new frames are dropped.
+
+    Attributes:
+        under_way_s: Seconds from sending to hearing, as far as they are known.
+        dropped: Frames not queued: flushed before, out of order, or no room.
+        missing: Frames the link has given up.
+    """
+
+    def __init__(self) -> None:
+        self.under_way_s = 0.0
+        self.dropped = 0
+        self.missing = 0
+        self._queue: deque[tuple[_Talkspurt, DownFrame]] = deque()
+        self._newest = _Talkspurt(0)
+        self._playing = self._newest
+        self._flushed = 0
+        self._playhead = _Playhead()
+        self._floor_s = -math.inf  # the least base of the talkspurt playing
+        self._end_s = -math.inf  # when the last frame sent is over
+
+    def push(self, frame: DownFrame, now: float) -> None:
+        """Queue a frame that has just arrived."""
+        talkspurt = self._newest
+        if frame.talkspurt > talkspurt.number:
+            talkspurt = _Talkspurt(frame.talkspurt)
+        samples = len(frame.pcm) // SAMPLE_BYTES
+        if not samples or not self._has_room_for(frame, talkspurt):
+            self.dropped += 1
+            return
+        position = frame.position_samples
+        base_s = now + min(frame.lead_ms / 1000, MAX_LEAD_S) - position / SAMPLE_RATE_HZ
+        if base_s < talkspurt.base_s:
+            talkspurt.base_s = base_s
+        talkspurt.received_samples = position + samples
+        self._newest = talkspurt
+        self._queue.append((talkspurt, frame))
+
+    def lost(self, count: int) -> None:
+        """Note that `count` frames will never come; their time passes unfilled."""
+        self.missing += count
+
+    def next_due(self) -> float:
+        """Return when the next frame is to be sent, seconds; infinite: none waits."""
+        return self._due(*self._queue[0]) if self._queue else math.inf
+
+    def pull(self, now: float) -> list[DownFrame]:
+        """Return the frames to send now, in order."""
+        due: list[DownFrame] = []
+        queue = self._queue
+        while queue:
+            talkspurt, frame = queue[0]
+            due_s = self._due(talkspurt, frame)
+            if due_s > now:
+                break
+            queue.popleft()
+            if talkspurt is not self._playing:
+                self._playing = talkspurt
+                self._floor_s = self._end_s - frame.position_samples / SAMPLE_RATE_HZ
+            self._end_s = due_s + len(frame.pcm) / (SAMPLE_BYTES * SAMPLE_RATE_HZ)
+            self._playhead.sent(frame, now, self.under_way_s)
+            due.append(frame)
+        return due
+
+    def flush(self, talkspurt: int, now: float) -> tuple[int, int]:
+        """Drop all frames of talkspurts up to this one, those yet to come included.
+
+        Returns:
+            As `heard`.
+        """
+        self._flushed = max(self._flushed, talkspurt)
+        kept = [item for item in self._queue if item[0].number > self._flushed]
+        self._queue = deque(kept)
+        return self.heard(now)
+
+    def heard(self, now: float) -> tuple[int, int]:
+        """Return the talkspurt last played and how many samples of it were heard."""
+        playhead = self._playhead
+        return playhead.talkspurt, playhead.heard(now, self.under_way_s)
+
+    def _has_room_for(self, frame: DownFrame, talkspurt: _Talkspurt) -> bool:
+        return (
+            frame.talkspurt > self._flushed
+            and frame.talkspurt == talkspurt.number
+            and frame.position_samples >= talkspurt.received_samples
+            and len(self._queue) < MAX_WAITING_FRAMES
+        )
+
+    def _due(self, talkspurt: _Talkspurt, frame: DownFrame) -> float:
+        position_s = frame.position_samples / SAMPLE_RATE_HZ
+        if talkspurt is self._playing:
+            return max(talkspurt.base_s, self._floor_s) + position_s
+        return max(talkspurt.base_s + position_s, self._end_s)
