@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -17,7 +18,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +70,7 @@ class RunSettings:
     udp_port: int = setting("TANDEM_UDP_PORT", "3478", env.port, "")
     link_host: str = setting("TANDEM_LINK_HOST", "127.0.0.1", env.host, "")
     link_port: int = setting("TANDEM_LINK_PORT", "7000", env.port, "")
+    relay_http_host: str = setting("TANDEM_RELAY_HTTP_HOST", "127.0.0.1", env.host, "")
     relay_http_port: int = setting("TANDEM_RELAY_HTTP_PORT", "8081", env.port, "")
     engine_port: int = setting("TANDEM_ENGINE_PORT", "8082", env.port, "")
     upstream: str = setting("TANDEM_UPSTREAM", "builtin", env.text, "")
@@ -114,12 +116,10 @@ def completed(environ: Mapping[str, str]) -> dict[str, str]:
 def services(settings: RunSettings) -> list[Service]:
     """Return what to run, in the order of starting."""
     engine = Service("engine", "relay.engine", _ready_url(settings.engine_port))
-    relay = Service("relay", "relay", _ready_url(settings.relay_http_port))
-    transceiver = Service(
-        "transceiver",
-        "transceiver",
-        _ready_url(settings.http_port, _reachable(settings.http_host)),
-    )
+    relay_url = _ready_url(settings.relay_http_port, settings.relay_http_host)
+    relay = Service("relay", "relay", relay_url)
+    transceiver_url = _ready_url(settings.http_port, settings.http_host)
+    transceiver = Service("transceiver", "transceiver", transceiver_url)
     own_engine = [engine] if settings.upstream == "builtin" else []
     return [*own_engine, relay, transceiver]
 
@@ -130,11 +130,18 @@ def ports(settings: RunSettings) -> list[Port]:
     engine = Port(tcp, "127.0.0.1", s.engine_port, "TANDEM_ENGINE_PORT")
     return [
         *([engine] if s.upstream == "builtin" else []),
-        Port(tcp, "127.0.0.1", s.relay_http_port, "TANDEM_RELAY_HTTP_PORT"),
+        Port(tcp, s.relay_http_host, s.relay_http_port, "TANDEM_RELAY_HTTP_PORT"),
         Port(udp, s.link_host, s.link_port, "TANDEM_LINK_PORT"),
         Port(tcp, s.http_host, s.http_port, "TANDEM_HTTP_PORT"),
         Port(udp, s.udp_host, s.udp_port, "TANDEM_UDP_PORT"),
     ]
+
+
+def page_address(settings: RunSettings) -> str:
+    """Return what to open; by the name localhost, a browser grants the microphone."""
+    host = _reachable(settings.http_host)
+    name = "localhost" if host in {"127.0.0.1", "[::1]"} else host
+    return f"http://{name}:{settings.http_port}"
 
 
 def refuse_taken(wanted: Iterable[Port]) -> None:
@@ -165,9 +172,15 @@ async def supervise(
     wanted: Sequence[Service],
     environ: Mapping[str, str],
     stop: asyncio.Event,
-    address: str,
+    announce: Callable[[], None],
 ) -> int:
     """Run services until `stop` is set or one of them ends.
+
+    Args:
+        wanted: What to run, in the order of starting.
+        environ: The environment of all.
+        stop: Set from outside to end the run; set by us when a service fails.
+        announce: Called once, when all are ready.
 
     Returns:
         0 when asked to stop, 1 when a service ended or never got ready.
@@ -180,7 +193,8 @@ async def supervise(
                 process = await _start(service, environ)
                 started.append((service, process))
                 watchers.create_task(_watch(service, process, stop, faults))
-            await _announce(wanted, stop, faults, address)
+            if await _all_ready(wanted, stop, faults):
+                announce()
             await stop.wait()
         finally:
             stop.set()
@@ -189,9 +203,9 @@ async def supervise(
     return 1 if faults else 0
 
 
-async def _announce(
-    wanted: Sequence[Service], stop: asyncio.Event, faults: list[str], address: str
-) -> None:
+async def _all_ready(
+    wanted: Sequence[Service], stop: asyncio.Event, faults: list[str]
+) -> bool:
     try:
         async with asyncio.timeout(READY_S):
             await _until_ready(wanted, stop)
@@ -199,8 +213,7 @@ async def _announce(
         log.error("not ready in time, giving up", extra={"limit_s": READY_S})  # noqa: TRY400  # a verdict, no bug of ours
         faults.append("readiness")
         stop.set()
-    if not stop.is_set():
-        print(f"Tandem is ready: open {address}", flush=True)
+    return not stop.is_set()
 
 
 async def _until_signal(settings: RunSettings, environ: Mapping[str, str]) -> int:
@@ -208,10 +221,9 @@ async def _until_signal(settings: RunSettings, environ: Mapping[str, str]) -> in
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    host = _reachable(settings.http_host)
-    host = "localhost" if host == "127.0.0.1" else host
-    address = f"http://{host}:{settings.http_port}"
-    return await supervise(services(settings), environ, stop, address)
+    line = f"Tandem is ready: open {page_address(settings)}"
+    announce = functools.partial(print, line, flush=True)
+    return await supervise(services(settings), environ, stop, announce)
 
 
 async def _start(service: Service, environ: Mapping[str, str]) -> Process:
@@ -267,11 +279,12 @@ async def _end(service: Service, process: Process) -> None:
 
 
 def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 def _ready_url(port: int, host: str = "127.0.0.1") -> str:
-    return f"http://{host}:{port}/readyz"
+    return f"http://{_reachable(host)}:{port}/readyz"
 
 
 if __name__ == "__main__":

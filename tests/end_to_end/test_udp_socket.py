@@ -1,0 +1,88 @@
+"""The UDP socket of both services, over loopback."""
+
+import asyncio
+import socket
+
+import pytest
+
+from runtime.udp import MAX_DATAGRAM_BYTES, UdpAddress, UdpSocket
+
+
+class Inbox:
+    """Keeps what came, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.datagrams: list[tuple[bytes, UdpAddress]] = []
+        self._changed = asyncio.Event()
+
+    def receive(self, data: bytes, address: UdpAddress) -> None:
+        self.datagrams.append((data, address))
+        self._changed.set()
+
+    async def wait_for(self, count: int) -> list[bytes]:
+        async with asyncio.timeout(5):
+            while len(self.datagrams) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return [data for data, _ in self.datagrams]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_datagrams_arrive_whole_with_their_sender(host: str) -> None:
+    inbox = Inbox()
+    receiver, sender = UdpSocket(host, 0, inbox.receive), UdpSocket(host, 0, print)
+    for data in (b"one", b"", bytes(MAX_DATAGRAM_BYTES)):
+        sender.send(data, receiver.address)
+    assert await inbox.wait_for(3) == [b"one", b"", bytes(MAX_DATAGRAM_BYTES)]
+    assert {address for _, address in inbox.datagrams} == {sender.address}
+    receiver.close()
+    sender.close()
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_nobody_takes_does_not_stop_the_reading() -> None:
+    inbox = Inbox()
+    receiver, sender = (UdpSocket("127.0.0.1", 0, inbox.receive) for _ in range(2))
+    gone = UdpSocket("127.0.0.1", 0, print)
+    nobody = gone.address
+    gone.close()
+    for _ in range(3):  # ICMP port unreachable comes back to this socket
+        receiver.send(b"hello", nobody)
+    sender.send(b"still here", receiver.address)
+    assert await inbox.wait_for(1) == [b"still here"]
+    receiver.close()
+    sender.close()
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_sent_is_counted() -> None:
+    sender = UdpSocket("127.0.0.1", 0, print)
+    sender.send(bytes(70_000), ("127.0.0.1", 9))
+    assert sender.dropped_sends == 1
+    sender.close()
+
+
+@pytest.mark.asyncio
+async def test_a_socket_may_be_closed_from_its_own_callback() -> None:
+    closed = asyncio.Event()
+
+    def close(data: bytes, address: UdpAddress) -> None:
+        receiver.close()
+        closed.set()
+
+    receiver = UdpSocket("127.0.0.1", 0, close)
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for _ in range(3):
+            sender.sendto(b"x", receiver.address)
+        async with asyncio.timeout(5):
+            await closed.wait()
+    receiver.close()
+
+
+@pytest.mark.asyncio
+async def test_a_taken_port_is_named() -> None:
+    first = UdpSocket("127.0.0.1", 0, print)
+    with pytest.raises(OSError, match=f"UDP 127.0.0.1 port {first.address[1]}"):
+        UdpSocket("127.0.0.1", first.address[1], print)
+    first.close()

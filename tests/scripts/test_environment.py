@@ -1,0 +1,40 @@
+"""Set-up refuses in one line what it cannot do, and says what would help."""
+
+import importlib.util
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+from scripts import environment
+
+
+@pytest.mark.parametrize("version", [(3, 10, 12), (3, 15, 0)])
+def test_a_python_without_wheels_is_refused(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", version)
+    with pytest.raises(environment.SetupError, match="make PYTHON="):
+        environment.create()
+
+
+def test_a_user_is_told_how_to_get_a_missing_ensurepip(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setattr(environment, "PYTHON", tmp_path / "none")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    package = f"python3.{sys.version_info.minor}-venv"
+    with pytest.raises(environment.SetupError, match=f"apt-get install {package}"):
+        environment.create()
+
+
+def test_where_there_is_no_apt_the_package_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(environment.SetupError, match="chromium"):
+        environment.install_system_package("chromium")
