@@ -10,6 +10,8 @@ const received = [];
 
 window.farEnd = {
   async answer(offer) {
+    peer?.close();
+    received.length = 0;
     peer = new RTCPeerConnection();
     const context = new AudioContext();
     await context.resume();

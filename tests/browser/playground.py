@@ -6,6 +6,7 @@ module of an audio worklet is not offered to it.)
 """
 
 import json
+import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,7 +92,9 @@ async def opened(
         context = await browser.new_context(**options)
         page, far_end = await context.new_page(), await context.new_page()
         playground = Playground(page, far_end)
-        page.on("console", lambda message: _keep(playground, message.type, message.text))
+        page.on(
+            "console", lambda message: _keep(playground, message.type, message.text)
+        )
         page.on("pageerror", lambda error: _keep(playground, "error", str(error)))
         async with TestServer(_site(playground)) as server:
             await far_end.goto(str(server.make_url("/far")))
@@ -103,8 +106,10 @@ async def opened(
 
 
 def _site(playground: Playground) -> web.Application:
-    async def index(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(PAGE / "index.html")
+    async def page(request: web.Request) -> web.Response:
+        file = PAGE / request.match_info.get("name", "index.html")
+        content_type = mimetypes.guess_type(file.name)[0] or ""
+        return web.Response(body=file.read_bytes(), content_type=content_type)
 
     async def far(_: web.Request) -> web.Response:
         return web.Response(content_type="text/html", text="<!doctype html>")
@@ -117,9 +122,9 @@ def _site(playground: Playground) -> web.Application:
     site.on_response_prepare.append(guard)
     site.add_routes(
         [
-            web.get("/", index),
+            web.get("/", page),
+            web.get("/page/{name}", page),
             web.get("/far", far),
-            web.static("/page", PAGE),
             web.post("/v1/realtime/calls", playground.answer),
         ]
     )

@@ -1,0 +1,92 @@
+"""What was recorded at the browser, and what can be read off it. Times are seconds."""
+
+import base64
+import re
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Pcm = npt.NDArray[np.int16]
+"""int16, (samples,), mono 24 kHz."""
+
+RATE_HZ = 24_000
+BLOCK_SAMPLES = 240
+AUDIBLE_RMS = 0.003 * 32768
+"""As the page: -50 dBFS."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of sound."""
+
+    start: float
+    end: float
+
+
+def spans(pcm: Pcm, pause_s: float) -> list[Span]:
+    """Return the stretches of sound; shorter pauses than `pause_s` do not part them."""
+    blocks = pcm[: len(pcm) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
+    rms = np.sqrt(np.mean(blocks.astype(np.float64) ** 2, axis=1))
+    loud = [int(index) for index in np.flatnonzero(rms > AUDIBLE_RMS)]
+    if not loud:
+        return []
+    block_s = BLOCK_SAMPLES / RATE_HZ
+    breaks = [
+        pair for pair in pairwise(loud) if (pair[1] - pair[0]) * block_s > pause_s
+    ]
+    starts = [loud[0], *(after for _, after in breaks)]
+    ends = [*(before for before, _ in breaks), loud[-1]]
+    return [
+        Span(start * block_s, (end + 1) * block_s)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def cut(pcm: Pcm, start: float, end: float) -> Pcm:
+    """Return the samples between two times."""
+    return pcm[int(start * RATE_HZ) : int(end * RATE_HZ)]
+
+
+def script(lines: Sequence[tuple[float, Pcm]], tail_s: float) -> Pcm:
+    """Lay lines out in silence: each after its pause, and `tail_s` at the end."""
+    parts = [part for pause_s, line in lines for part in (_silence(pause_s), line)]
+    return np.concatenate([*parts, _silence(tail_s)])
+
+
+def _silence(seconds: float) -> Pcm:
+    return np.zeros(int(seconds * RATE_HZ), np.int16)
+
+
+def write_wav(path: Path, pcm: Pcm) -> None:
+    """Write a WAV file for the browser's microphone."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(pcm.astype("<i2").tobytes())
+
+
+def unpack(text: str) -> Pcm:
+    """Read what the recorder in the page hands out."""
+    return np.frombuffer(base64.b64decode(text), "<i2").astype(np.int16)
+
+
+def words(text: str) -> list[str]:
+    """Return the words in lower case, without marks."""
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def word_error(said: str, heard: str) -> float:
+    """Return the share of wrong, missing and added words (edit distance)."""
+    reference, row = words(said), list(range(len(words(heard)) + 1))
+    for index, word in enumerate(reference):
+        diagonal, row[0] = row[0], index + 1
+        for column, other in enumerate(words(heard), start=1):
+            best = min(diagonal + (word != other), row[column] + 1, row[column - 1] + 1)
+            diagonal, row[column] = row[column], best
+    return row[-1] / max(1, len(reference))

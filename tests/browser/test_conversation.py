@@ -1,0 +1,163 @@
+"""The whole of Tandem as a caller has it: a browser, a voice, the built-in engine.
+
+One call is held: two turns, then a long reply that is talked over. Both sides are
+recorded in the browser on one clock; every test reads that recording.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.browser import recording, transcript
+from tests.browser.recording import Pcm, Span
+from tests.browser.transcript import Shown
+from tests.support import chromium
+from tests.support.services import running_stack
+
+speech = pytest.importorskip("tests.support.speech", exc_type=ImportError)
+
+pytestmark = [pytest.mark.browser, pytest.mark.speech]
+
+LINES = (
+    (3.0, "Hello there. My name is Anna."),
+    (8.0, "Please repeat after me: the weather is lovely today."),
+    (8.0, "Count slowly to twenty."),
+    (6.0, "Stop, please. Thank you very much for counting."),
+)
+"""Seconds of silence, then what is said."""
+
+TAIL_S = 8.0
+PAUSE_S = 1.2
+"""Longer than the pauses inside a spoken line, shorter than those between lines."""
+
+SILENCED_S = 0.3
+WORDS_WRONG = 0.34
+"""The recogniser is the smallest of its kind; a wrong sentence gives near 1."""
+
+RECORDER = Path(__file__).with_name("recorder.js")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A call that was held.
+
+    Attributes:
+        you: What the microphone gave.
+        agent: What the page played.
+        lines: When each of LINES was said.
+        shown: The transcript at the end.
+        complaints: Console errors of the page.
+    """
+
+    you: Pcm
+    agent: Pcm
+    lines: list[Span]
+    shown: list[Shown]
+    complaints: list[str]
+
+    def reply_audio(self, line: int) -> Pcm:
+        """Return what was heard between the end of a line and the next line."""
+        end = self.lines[line + 1].start
+        return recording.cut(self.agent, self.lines[line].end, end)
+
+    def reply_shown(self, line: int) -> Shown:
+        """Return the agent's entry that follows a line of the caller."""
+        index = self.shown.index(self.said_shown(line))
+        return self.shown[index + 1]
+
+    def said_shown(self, line: int) -> Shown:
+        """Return the caller's entry for a line."""
+        return [entry for entry in self.shown if entry.speaker == "user"][line]
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Held:
+    """Hold the call once."""
+    chromium.require()
+    wav = tmp_path_factory.mktemp("microphone") / "caller.wav"
+    lines = [(pause_s, speech.speak(text)) for pause_s, text in LINES]
+    spoken = recording.script(lines, TAIL_S)
+    recording.write_wav(wav, spoken)
+    return asyncio.run(hold(wav, len(spoken) / recording.RATE_HZ))
+
+
+async def hold(wav: Path, seconds: float) -> Held:
+    """Hold the call on the page until the caller's script is over."""
+    complaints: list[str] = []
+    async with (
+        running_stack() as stack,
+        chromium.launched(chromium.require(), wav) as browser,
+    ):
+        context = await browser.new_context(bypass_csp=True)  # the recorder is a blob
+        page = await context.new_page()
+        await page.add_init_script(path=RECORDER)
+        page.on(
+            "console",
+            lambda line: complaints.append(line.text) if line.type == "error" else None,
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(stack.page_url)
+        await page.click("#call")
+        await page.wait_for_selector('#state[data-state="live"]', timeout=15_000)
+        await asyncio.sleep(seconds)
+        shown = await transcript.read(page)
+        you, agent = map(recording.unpack, await page.evaluate("recorder.take()"))
+        await page.click("#call")
+        await page.wait_for_selector('#state[data-state="ended"]')
+    lines = recording.spans(you, PAUSE_S)
+    return Held(you, agent, lines, shown, complaints)
+
+
+def test_the_microphone_said_every_line_once(call: Held) -> None:
+    assert len(call.lines) == len(LINES)
+
+
+@pytest.mark.parametrize("line", range(3))
+def test_the_transcript_shows_what_the_caller_said(call: Held, line: int) -> None:
+    entry = call.said_shown(line)
+    assert entry.status == "done"
+    assert recording.word_error(LINES[line][1], entry.text) <= WORDS_WRONG, entry.text
+
+
+@pytest.mark.parametrize("line", range(2))
+def test_the_reply_is_heard_as_it_is_shown(call: Held, line: int) -> None:
+    entry = call.reply_shown(line)
+    heard = speech.transcribe(call.reply_audio(line))
+    assert entry.speaker == "agent"
+    assert entry.status == "done"
+    assert recording.word_error(entry.text, heard) <= WORDS_WRONG, (entry.text, heard)
+
+
+def test_the_reply_repeats_what_was_asked(call: Held) -> None:
+    heard = speech.transcribe(call.reply_audio(1))
+    assert {"weather", "lovely"} <= set(recording.words(heard)), heard
+
+
+@pytest.mark.parametrize("line", range(3))
+def test_the_wait_that_is_shown_is_the_wait_that_was_heard(
+    call: Held, line: int
+) -> None:
+    shown_ms = call.said_shown(line).reply_ms
+    first = recording.spans(call.reply_audio(line), PAUSE_S)[0]
+    assert shown_ms == pytest.approx(1000 * first.start, abs=100)
+
+
+def test_talking_over_a_long_reply_silences_it(call: Held) -> None:
+    over = call.lines[3]
+    before = recording.cut(call.agent, over.start - 2.0, over.start)
+    after = recording.cut(call.agent, over.start + SILENCED_S, over.end)
+    assert recording.spans(before, PAUSE_S), "the agent was not speaking"
+    late = recording.spans(after, PAUSE_S)
+    assert late == [], f"heard for {late[0].end + SILENCED_S:.2f} s"
+
+
+def test_a_reply_that_was_talked_over_is_shown_as_cut_off(call: Held) -> None:
+    counted = speech.transcribe(call.reply_audio(2))
+    assert call.reply_shown(2).status == "cut"
+    assert "twenty" not in recording.words(counted)
+
+
+def test_the_page_has_nothing_to_complain_of(call: Held) -> None:
+    assert call.complaints == []
