@@ -33,6 +33,11 @@ export class Lane {
     this.#analyser = analyser;
   }
 
+  /** Nothing moves: there is no need to draw. */
+  get still() {
+    return this.#analyser === null && this.#bar === 0 && this.#bars.every((bar) => bar === 0);
+  }
+
   /** @param {number} now_ms */
   draw(now_ms) {
     const level = this.#level();

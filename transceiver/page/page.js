@@ -31,6 +31,7 @@ let timing = timings.NO_TIMING;
 /** A typed message waits for the end of the response that it interrupted. */
 let responseOwed = false;
 let liveSince_ms = null;
+let drawing = false;
 
 byId("call").addEventListener("click", () => (call === null ? start() : call.hangUp()));
 byId("composer").addEventListener("submit", (submission) => {
@@ -38,13 +39,13 @@ byId("composer").addEventListener("submit", (submission) => {
   sendMessage(byId("message"));
 });
 for (const id of ["last-reply", "median-reply"]) byId(id).title = HOW_MEASURED;
-requestAnimationFrame(drawLanes);
 
 function start() {
   turns = turning.NO_TURNS;
   timing = timings.NO_TIMING;
   responseOwed = false;
   liveSince_ms = null;
+  byId("state").dataset.call = "";
   showClock(0);
   log.clear();
   complain(null);
@@ -60,6 +61,7 @@ function start() {
     },
   });
   call.start(byId("api-key").value.trim());
+  if (!drawing) drawLanes(performance.now());
 }
 
 /** Meters and timing are extras: without them the call goes on. */
@@ -74,7 +76,7 @@ function stateChanged(state, problem) {
   if (problem !== null) complain(problem);
   const shown = byId("state");
   shown.dataset.state = state;
-  shown.dataset.call = call?.id ?? shown.dataset.call ?? "";
+  if (call?.id) shown.dataset.call = call.id;
   shown.textContent = STATES[state];
   byId("call").dataset.action = over ? "start" : "hang-up";
   byId("call-label").textContent = over ? "Start call" : "Hang up";
@@ -166,7 +168,8 @@ function drawLanes(now_ms) {
     lane.draw(now_ms);
   });
   if (call !== null && liveSince_ms !== null) showClock(now_ms - liveSince_ms);
-  requestAnimationFrame(drawLanes);
+  drawing = call !== null || !lanes.every((lane) => lane.still);
+  if (drawing) requestAnimationFrame(drawLanes);
 }
 
 function showClock(elapsed_ms) {

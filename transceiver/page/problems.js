@@ -18,9 +18,14 @@ export function describeMicrophone(error) {
  * @param {string} body by contract `{"error": {"message": ...}}`
  */
 export function describeResponse(status, body) {
-  const message = errorMessage(body) ?? "The server refused the call";
+  const message = sentence(errorMessage(body) ?? "the server refused the call");
   const hint = status === 401 ? " The key is set under Settings." : "";
-  return `${message.replace(/[.\s]*$/, "")} (HTTP\u00a0${status}).${hint}`;
+  return `${message} (HTTP\u00a0${status}).${hint}`;
+}
+
+/** With a capital and without a full stop. */
+function sentence(message) {
+  return message.charAt(0).toUpperCase() + message.slice(1).replace(/[.\s]*$/, "");
 }
 
 function errorMessage(body) {
