@@ -125,8 +125,8 @@ class _Interruption(NamedTuple):
     playing_id: str | None
     talkspurt: int
     """The last that was flushed."""
-    flush_number: int
-    """Which of the flushes asked for is its own; 0: the edge had nothing to flush."""
+    is_flushing: bool
+    """The edge has been asked; False: it had nothing to flush."""
     settle_by_s: float
 
     def heard(self, talkspurt: int, samples: int) -> None:
@@ -150,8 +150,6 @@ class Turn:
         self._playing_id: str | None = None
         self._played_by_s: float | None = None
         self._interruption: _Interruption | None = None
-        self._flushes_asked = 0
-        self._flushes_answered = 0
         self._commands: list[Command] = []
 
     # From the upstream.
@@ -224,10 +222,9 @@ class Turn:
         return self._take_commands()
 
     def flush_done(self, talkspurt: int, samples: int) -> list[Command]:
-        """Take the edge's answer to a flush; too late a one changes nothing."""
-        self._flushes_answered += 1
+        """Take the edge's answer to the newest flush; too late it changes nothing."""
         pending = self._interruption
-        if pending and pending.flush_number == self._flushes_answered:
+        if pending and pending.is_flushing:
             pending.heard(talkspurt, samples)
             self._settle(pending)
         return self._take_commands()
@@ -302,18 +299,15 @@ class Turn:
         self.interruptions += 1
         interrupted = self._live_ids()
         self._silenced.extend(interrupted)
-        flush_number = 0
         if self._playing_id is not None:
             self._silenced.append(self._playing_id)
-            self._flushes_asked += 1
-            flush_number = self._flushes_asked
             self._commands.append(FlushEdge(self.speech.talkspurt))
         self._interruption = _Interruption(
             playback=self.speech.cut(),
             response_ids=interrupted,
             playing_id=self._playing_id,
             talkspurt=self.speech.talkspurt,
-            flush_number=flush_number,
+            is_flushing=self._playing_id is not None,
             settle_by_s=now + FLUSH_TIMEOUT_S,
         )
         self._forget_playing()

@@ -148,8 +148,12 @@ class RealtimeClient:
 async def _read(websocket: _WebSocket, receiver: Receiver) -> None:
     while True:
         message = await websocket.receive()
+        if message.type is WSMsgType.BINARY:
+            raise UpstreamLost(
+                "upstream_protocol", "The Realtime API sent a binary message."
+            )
         if message.type is not WSMsgType.TEXT:
-            raise _lost(websocket, message)
+            raise _lost(websocket, message.extra)
         receiver.upstream_event(protocol.read_upstream(message.data), message.data)
 
 
@@ -159,17 +163,11 @@ def _refused(error: aiohttp.WSServerHandshakeError) -> UpstreamRefused:
     )
     text += f" (HTTP {error.status})."
     if error.headers and (after_s := error.headers.get("Retry-After")):
-        text += f" Retry after {after_s} s."
+        text += f" Retry after {after_s[:16]} s."
     return UpstreamRefused(code, text)
 
 
-def _lost(
-    websocket: _WebSocket, message: aiohttp.WSMessageNoDecodeText
-) -> UpstreamLost:
-    if message.type is WSMsgType.BINARY:
-        return UpstreamLost(
-            "upstream_protocol", "The Realtime API sent a binary message."
-        )
+def _lost(websocket: _WebSocket, close_reason: str | None) -> UpstreamLost:
     cause = websocket.exception()
     if isinstance(cause, aiohttp.WebSocketError):
         if cause.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
@@ -180,7 +178,7 @@ def _lost(
         return UpstreamLost("upstream_protocol", "The Realtime API broke WebSocket.")
     if isinstance(cause, TimeoutError):
         return UpstreamLost("upstream_lost", "The Realtime API stopped answering.")
-    reason = f": {message.extra}" if message.extra else ""
+    reason = f": {close_reason}" if close_reason else ""
     return UpstreamLost(
         "upstream_lost",
         f"The Realtime API closed the session ({websocket.close_code}{reason}).",

@@ -1,0 +1,9 @@
+"""`python -m relay`."""
+
+import sys
+
+from relay.service import serve
+from relay.settings import RelaySettings
+from runtime.main import run
+
+sys.exit(run("relay", RelaySettings, serve))

@@ -1,0 +1,112 @@
+"""What the relay counts, in a registry of its own.
+
+The hot path counts in plain integers (`Traffic`, one a session); they are added up when
+/metrics is read.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What passed through a session, or through many."""
+
+    frames_up: int = 0
+    frames_down: int = 0
+    frames_lost: int = 0
+    filled_samples: int = 0
+    dropped_samples: int = 0
+    events_up: int = 0
+    events_down: int = 0
+    events_refused: int = 0
+    events_malformed: int = 0
+    events_undelivered: int = 0
+    own_errors: int = 0
+    barge_ins: int = 0
+
+    def add(self, other: "Traffic") -> None:
+        """Add another's counts to these."""
+        for field in dataclasses.fields(self):
+            total = getattr(self, field.name) + getattr(other, field.name)
+            setattr(self, field.name, total)
+
+
+class Metrics:
+    """The relay's metrics.
+
+    Args:
+        live: Yields the traffic of each session under way.
+    """
+
+    def __init__(self, live: Callable[[], Iterable[Traffic]]) -> None:
+        self.registry = CollectorRegistry()
+        self.ended = Traffic()
+        self.sessions = Gauge(
+            "tandem_relay_sessions", "Sessions under way.", registry=self.registry
+        )
+        self.closed = Counter(
+            "tandem_relay_sessions_closed",
+            "Sessions that ended, by close code.",
+            ["code"],
+            registry=self.registry,
+        )
+        self.upstream_errors = Counter(
+            "tandem_relay_upstream_errors",
+            "Sessions that the upstream refused or dropped, by error code.",
+            ["code"],
+            registry=self.registry,
+        )
+        self.session_s = Histogram(
+            "tandem_relay_session_seconds",
+            "Length of ended sessions.",
+            buckets=(10, 30, 60, 180, 600, 1800, 3600),
+            registry=self.registry,
+        )
+        self.tick_lateness_s = Histogram(
+            "tandem_relay_tick_lateness_seconds",
+            "How late the downlink clock ticked.",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+            registry=self.registry,
+        )
+        self.registry.register(_TrafficCollector(self.ended, live))
+
+    def session_ended(
+        self, traffic: Traffic, code: str, error_code: str | None, duration_s: float
+    ) -> None:
+        """Count a session that is over.
+
+        Args:
+            traffic: What passed through it.
+            code: Its close code's name.
+            error_code: The upstream's fault, if it was one.
+            duration_s: How long it lasted.
+        """
+        self.ended.add(traffic)
+        self.closed.labels(code).inc()
+        self.session_s.observe(duration_s)
+        if error_code:
+            self.upstream_errors.labels(error_code).inc()
+
+
+class _TrafficCollector(Collector):
+    def __init__(self, ended: Traffic, live: Callable[[], Iterable[Traffic]]) -> None:
+        self._ended = ended
+        self._live = live
+
+    def collect(self) -> Iterable[Metric]:
+        total = Traffic()
+        total.add(self._ended)
+        for traffic in self._live():
+            total.add(traffic)
+        family = CounterMetricFamily(
+            "tandem_relay_traffic", "What passed through, by kind.", labels=["kind"]
+        )
+        for kind, count in dataclasses.asdict(total).items():
+            family.add_metric([kind], count)
+        yield family
