@@ -1,0 +1,188 @@
+"""A caller of our own making, and the loop that never runs: media in virtual time."""
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from pylibsrtp import Policy, Session
+
+from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame, UpFrame
+from transceiver import rtcp, rtp
+from transceiver.clock import SharedTimer
+from transceiver.media import Media
+from transceiver.opus import Decoder, Encoder
+
+PAYLOAD_TYPE = 111
+CALLER_SSRC, OUR_SSRC = 0xCA11E4, 0x0E06E
+FRAME_S = 0.02
+FRAME_TICKS = 960
+
+
+class Handle:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class VirtualLoop:
+    """Time passes only by `run_until`."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+        self._calls: list[tuple[float, int, Handle, Callable[[], object]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
+        handle = Handle()
+        heapq.heappush(self._calls, (when, id(handle), handle, callback))
+        return handle
+
+    def run_until(self, end: float) -> None:
+        while self._calls and self._calls[0][0] <= end:
+            when, _, handle, callback = heapq.heappop(self._calls)
+            if not handle.cancelled:
+                self.now = max(self.now, when)
+                callback()
+        self.now = end
+
+    @property
+    def armed(self) -> int:
+        return sum(not handle.cancelled for _, _, handle, _ in self._calls)
+
+
+class Keys(NamedTuple):
+    inbound: Session
+    outbound: Session
+    local_ssrc: int = OUR_SSRC
+    payload_type: int = PAYLOAD_TYPE
+    cname: str = "edge"
+
+
+def session(key: int, direction: int) -> Session:
+    profile = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
+    return Session(Policy(bytes([key]) * 28, direction, 0, profile))
+
+
+class Sent(NamedTuple):
+    at: float
+    sequence: int
+    timestamp: int
+    marker: bool
+    payload: bytes
+
+
+class Leg:
+    """One leg's media between a caller and a link that are both the test."""
+
+    def __init__(self) -> None:
+        self.loop = VirtualLoop()
+        self.timer = SharedTimer(self.loop)
+        self.up: list[tuple[float, UpFrame]] = []
+        self.sent: list[Sent] = []
+        self.reports: list[tuple[float, rtcp.Feedback]] = []
+        self.protect = session(1, Policy.SSRC_ANY_OUTBOUND)
+        self._unprotect = session(2, Policy.SSRC_ANY_INBOUND)
+        self.media = Media(
+            Keys(
+                session(1, Policy.SSRC_ANY_INBOUND),
+                session(2, Policy.SSRC_ANY_OUTBOUND),
+            ),
+            self._datagram_sent,
+            lambda frame: self.up.append((self.loop.now, frame)),
+            self.timer,
+            random.Random(1),
+        )
+        self.began_at = self.loop.now
+
+    def receive(self, datagram: bytes) -> None:
+        self.media.datagram_received(datagram, self.loop.now)
+
+    def play(self, frame: DownFrame) -> None:
+        self.media.play(frame, self.loop.now)
+
+    def run(self, seconds: float) -> None:
+        self.loop.run_until(self.loop.now + seconds)
+
+    def _datagram_sent(self, data: bytes) -> None:
+        if 192 <= data[1] <= 223:
+            feedback = rtcp.parse(self._unprotect.unprotect_rtcp(data))
+            self.reports.append((self.loop.now, feedback))
+            return
+        clear = self._unprotect.unprotect(data)
+        packet = rtp.parse(clear)
+        assert packet.ssrc == OUR_SSRC
+        assert packet.payload_type == PAYLOAD_TYPE
+        self.sent.append(
+            Sent(
+                self.loop.now,
+                packet.sequence,
+                packet.timestamp,
+                bool(clear[1] & 0x80),
+                packet.payload,
+            )
+        )
+
+
+class Caller:
+    """What a browser sends: Opus with FEC, numbered; the test decides what arrives."""
+
+    def __init__(self, leg: Leg, ssrc: int = CALLER_SSRC) -> None:
+        self.leg = leg
+        self.ssrc = ssrc
+        self.sequence = 65_530  # soon over its wrap
+        self.timestamp = 2**32 - 5 * FRAME_TICKS
+        self.encoder = Encoder()
+        self.encoder.set_expected_loss(20)
+        self._position = 0
+
+    def speak(self, pcm: bytes | None = None) -> bytes:
+        """Return the next packet's datagram."""
+        if pcm is None:
+            pcm = voice(self._position, FRAME_SAMPLES)
+            self._position += FRAME_SAMPLES
+        return self.packet(self.encoder.encode(pcm))
+
+    def packet(
+        self, payload: bytes, ticks: int = FRAME_TICKS, kind: int = 111
+    ) -> bytes:
+        header = rtp.build_header(
+            kind, self.sequence, self.timestamp, self.ssrc, marker=False
+        )
+        self.sequence += 1
+        self.timestamp += ticks
+        return self.leg.protect.protect(header + payload)
+
+    def report(self, *blocks: rtcp.ReportBlock) -> None:
+        now = self.leg.loop.now
+        info = rtcp.SenderInfo(
+            self.ssrc, rtcp.ntp(now), self.timestamp & 0xFFFFFFFF, 1, 1
+        )
+        data = rtcp.build_report(
+            info, "caller", blocks[0] if blocks else None, sending=True
+        )
+        self.leg.receive(self.leg.protect.protect_rtcp(data))
+
+
+def voice(start: int, samples: int) -> bytes:
+    """A voiced sound with a syllable rhythm: s16le, mono, 24 kHz."""
+    t = np.arange(start, start + samples) / SAMPLE_RATE_HZ
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 3 * t)
+    tone = sum(np.sin(2 * np.pi * 140 * h * t) / h for h in (1, 2, 3, 5, 8))
+    return (7000 * swell * tone).astype("<i2").tobytes()
+
+
+def level(pcm: bytes) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.frombuffer(pcm, "<i2").astype(float) ** 2)))
+
+
+def heard(sent: list[Sent]) -> bytes:
+    """Decode what was sent to the caller, in order."""
+    decoder = Decoder()
+    return b"".join(decoder.decode(packet.payload) for packet in sent)
