@@ -71,13 +71,7 @@ def install(lock: Path) -> None:
     """Install a lock; each download is a line, so that a slow network is seen."""
     say(f"installing {lock.relative_to(ROOT)} (100 to 200 MB when nothing is cached)")
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install"]
-    command += [
-        "--require-hashes",
-        "--only-binary",
-        ":all:",
-        "--requirement",
-        str(lock),
-    ]
+    command += ["--require-hashes", "--only-binary=:all:", f"--requirement={lock}"]
     unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=unbuffered
@@ -85,7 +79,8 @@ def install(lock: Path) -> None:
         for line in pip.stdout or ():
             words = line.split()
             if words[:1] == ["Downloading"] and not words[1].endswith(".metadata"):
-                say(f"  {words[1].partition('-cp')[0]} {' '.join(words[2:])}")
+                name = "-".join(words[1].split("-")[:2])
+                say(f"  {name} {' '.join(words[2:])}")
             elif words[:2] == ["Installing", "collected"]:
                 say("  unpacking")
     if pip.returncode:
@@ -100,16 +95,19 @@ def install_system_package(*packages: str) -> None:
     """
     names = " ".join(packages)
     if shutil.which("apt-get") is None:
-        raise SetupError(
-            f"this Python lacks what Debian calls {names}; please install it"
-        )
+        raise SetupError(f"please install what Debian calls {names}")
     if os.geteuid() != 0:
         raise SetupError(f"please run once: sudo apt-get install {names}")
     say(f"installing {names}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    subprocess.run(command, check=True, env=quiet)
+    install = ["install", "-y", "--no-install-recommends", *packages]
+    for command in (["update"], install):
+        subprocess.run(
+            ["apt-get", "-qq", *command],
+            check=True,
+            env=quiet,
+            stdout=subprocess.DEVNULL,  # a line a package; errors go to standard error
+        )
 
 
 def say(line: str) -> None:

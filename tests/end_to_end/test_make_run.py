@@ -1,0 +1,69 @@
+"""`make run`'s command with the real services: start, the one line, Ctrl-C."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import aiohttp
+import pytest
+
+from tests.support.services import ROOT, free_ports
+
+pytestmark = pytest.mark.interop
+
+
+def environ(**settings: str) -> dict[str, str]:
+    """Return an environment with free ports and no key."""
+    ours = ("TANDEM_", "OPENAI_")
+    kept = {name: v for name, v in os.environ.items() if not name.startswith(ours)}
+    names = ("HTTP", "UDP", "LINK", "RELAY_HTTP", "ENGINE")
+    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
+    chosen = {f"TANDEM_{name}_PORT": port for name, port in ports.items()}
+    return {**kept, **chosen, "TANDEM_UDP_HOST": "127.0.0.1", **settings}
+
+
+async def start(environ: dict[str, str]) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "scripts.run"),
+        cwd=ROOT,
+        env=environ,
+        stdout=pipe,
+        stderr=pipe,
+    )
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "upstream", ["echo", pytest.param("builtin", marks=pytest.mark.speech)]
+)
+async def test_one_line_names_the_page_and_ctrl_c_ends_all(upstream: str) -> None:
+    chosen = environ(TANDEM_UPSTREAM=upstream)
+    process = await start(chosen)
+    assert process.stdout is not None
+    async with asyncio.timeout(120):
+        line = (await process.stdout.readline()).decode()
+        assert line, await process.communicate()
+        address = f"http://localhost:{chosen['TANDEM_HTTP_PORT']}"
+        assert line == f"Tandem is ready: open {address}\n"
+        async with aiohttp.ClientSession() as http, http.get(address) as page:
+            assert page.status == 200
+            assert "<html" in await page.text()
+        process.send_signal(signal.SIGINT)
+        rest, log = await process.communicate()
+    assert process.returncode == 0, log.decode()
+    assert rest == b""
+    assert b"Traceback" not in log
+
+
+@pytest.mark.asyncio
+async def test_a_bad_setting_ends_the_run_and_is_named() -> None:
+    process = await start(environ(TANDEM_UPSTREAM="echo", TANDEM_MAX_CALLS="many"))
+    async with asyncio.timeout(60):
+        out, log = await process.communicate()
+    assert process.returncode == 1
+    assert out == b""
+    assert b"transceiver: TANDEM_MAX_CALLS: 'many'" in log
+    assert b"service=transceiver code=2" in log
+    assert b"Traceback" not in log
