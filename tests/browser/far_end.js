@@ -28,7 +28,9 @@ window.farEnd = {
     await peer.setRemoteDescription({ type: "offer", sdp: offer });
     await peer.setLocalDescription(await peer.createAnswer());
     while (peer.iceGatheringState !== "complete") {
-      await new Promise((done) => peer.addEventListener("icegatheringstatechange", done, { once: true }));
+      await new Promise((changed) => {
+        peer.onicegatheringstatechange = changed;
+      });
     }
     return peer.localDescription.sdp;
   },

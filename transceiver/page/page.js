@@ -2,11 +2,12 @@
 
 import { Call } from "./call.js";
 import { Ear } from "./ear.js";
+import { Figures } from "./figures.js";
 import { EventLog } from "./log.js";
 import { Lane } from "./meters.js";
 import { sessionWishes, typedMessage } from "./requests.js";
 import * as timings from "./timing.js";
-import { HOW_MEASURED, Transcript } from "./transcript.js";
+import { Transcript } from "./transcript.js";
 import * as turning from "./turns.js";
 
 const STATES = {
@@ -18,50 +19,154 @@ const STATES = {
   ended: "Call ended",
   failed: "Not connected",
 };
+
+/** @param {string} id @returns {any} the element, of whatever kind it is in index.html */
 const byId = (id) => document.getElementById(id);
 
-const transcript = new Transcript(byId("transcript"));
-const log = new EventLog(byId("events"), byId("event-count"));
-const lanes = [new Lane(byId("you-lane")), new Lane(byId("agent-lane"))];
+/** One call at a time; what the last one said stays on screen until the next begins. */
+class Page {
+  #transcript = new Transcript(byId("transcript"));
+  #log = new EventLog(byId("events"), byId("event-count"));
+  #figures = new Figures(byId("last-reply"), byId("median-reply"), byId("clock"));
+  #lanes = [new Lane(byId("you-lane")), new Lane(byId("agent-lane"))];
+  #drawing = false;
+  /** @type {Call | null} */ #call = null;
+  /** @type {Ear | null} */ #ear = null;
+  #turns = turning.NO_TURNS;
+  #timing = timings.NO_TIMING;
+  /** A typed message waits for the end of the response that it interrupted. */
+  #responseOwed = false;
 
-/** @type {Call | null} */ let call = null;
-/** @type {Ear | null} */ let ear = null;
-let turns = turning.NO_TURNS;
-let timing = timings.NO_TIMING;
-/** A typed message waits for the end of the response that it interrupted. */
-let responseOwed = false;
-let liveSince_ms = null;
-let drawing = false;
+  constructor() {
+    byId("call").addEventListener("click", () =>
+      this.#call === null ? this.#start() : this.#call.hangUp());
+    byId("composer").addEventListener("submit", (submission) => {
+      submission.preventDefault();
+      this.#sendMessage(byId("message"));
+    });
+  }
 
-byId("call").addEventListener("click", () => (call === null ? start() : call.hangUp()));
-byId("composer").addEventListener("submit", (submission) => {
-  submission.preventDefault();
-  sendMessage(byId("message"));
-});
-for (const id of ["last-reply", "median-reply"]) byId(id).title = HOW_MEASURED;
+  #start() {
+    this.#turns = turning.NO_TURNS;
+    this.#timing = timings.NO_TIMING;
+    this.#responseOwed = false;
+    this.#log.clear();
+    this.#figures.clear();
+    this.#showTurns();
+    complain(null);
+    byId("state").dataset.call = "";
+    this.#ear = new Ear((report) => this.#soundHeard(report));
+    this.#call = new Call({
+      stateChanged: (state, problem) => this.#stateChanged(state, problem),
+      eventReceived: (event) => this.#eventReceived(event),
+      microphoneOpened: (stream) => attach(this.#ear.hearYou(stream)),
+      agentHeard: (stream) => {
+        byId("agent-audio").srcObject = stream;
+        attach(this.#ear.hearAgent(stream));
+      },
+    });
+    this.#call.start(byId("api-key").value.trim());
+    if (!this.#drawing) this.#draw(performance.now());
+  }
 
-function start() {
-  turns = turning.NO_TURNS;
-  timing = timings.NO_TIMING;
-  responseOwed = false;
-  liveSince_ms = null;
-  byId("state").dataset.call = "";
-  showClock(0);
-  log.clear();
-  complain(null);
-  showTurns();
-  ear = new Ear(soundHeard);
-  call = new Call({
-    stateChanged,
-    eventReceived,
-    microphoneOpened: (stream) => attach(ear.hearYou(stream)),
-    agentHeard: (stream) => {
-      byId("agent-audio").srcObject = stream;
-      attach(ear.hearAgent(stream));
-    },
-  });
-  call.start(byId("api-key").value.trim());
-  if (!drawing) drawLanes(performance.now());
+  /** @param {import("./call.js").CallState} state @param {string | null} problem */
+  #stateChanged(state, problem) {
+    const over = state === "ended" || state === "failed";
+    const shown = byId("state");
+    shown.dataset.state = state;
+    shown.textContent = STATES[state];
+    if (this.#call.id !== null) shown.dataset.call = this.#call.id;
+    byId("call").dataset.action = over ? "start" : "hang-up";
+    byId("call-label").textContent = over ? "Start call" : "Hang up";
+    for (const id of ["message", "send"]) byId(id).disabled = state !== "live";
+    if (state === "live") this.#figures.start(performance.now());
+    if (problem !== null) complain(problem);
+    if (over) this.#finish();
+  }
+
+  #finish() {
+    this.#ear.close();
+    this.#ear = null;
+    this.#call = null;
+    this.#lanes.forEach((lane) => lane.watch(null));
+    byId("agent-audio").srcObject = null;
+    this.#turns = turning.closed(this.#turns);
+    this.#showTurns();
+  }
+
+  /** @param {import("./call.js").RealtimeEvent} event */
+  #eventReceived(event) {
+    this.#log.add("received", event, new Date());
+    if (event.type === "session.created") {
+      this.#send(sessionWishes(event.session, byId("instructions").value.trim()));
+    } else if (event.type === "input_audio_buffer.speech_started") {
+      this.#timing = timings.speechStarted(this.#timing);
+    } else if (event.type === "input_audio_buffer.speech_stopped") {
+      this.#timing = timings.speechStopped(this.#timing, event.item_id);
+    } else if (event.type === "error") {
+      complain(event.error.message);
+    }
+    this.#turns = turning.reduce(this.#turns, event);
+    this.#respond();
+    this.#showTurns();
+  }
+
+  /** @param {timings.Report} report */
+  #soundHeard(report) {
+    const [timing, answer] = timings.hear(this.#timing, report);
+    this.#timing = timing;
+    if (answer === null) return;
+    this.#turns = turning.answered(this.#turns, answer.id, answer.reply_ms);
+    this.#showTurns();
+  }
+
+  /** @param {HTMLInputElement} input */
+  #sendMessage(input) {
+    const message = input.value.trim();
+    if (message === "" || !this.#send(typedMessage(this.#turns, message))) return;
+    input.value = "";
+    this.#responseOwed = true;
+    this.#respond();
+  }
+
+  /** Ask for the answer to a typed message as soon as no other is being generated. */
+  #respond() {
+    if (!this.#responseOwed || this.#turns.responding !== null) return;
+    this.#responseOwed = false;
+    this.#send([{ type: "response.create" }]);
+  }
+
+  #send(events) {
+    return events.every((event) => {
+      const sent = this.#call?.send(event) ?? false;
+      if (sent) this.#log.add("sent", event, new Date());
+      return sent;
+    });
+  }
+
+  #showTurns() {
+    const { entries } = this.#turns;
+    byId("invitation").hidden = entries.length > 0;
+    this.#transcript.show(entries);
+    this.#figures.showReplies(entries.map((entry) => entry.reply_ms));
+  }
+
+  /** Runs with the screen while there is a call, and until its last bars have left. */
+  #draw(now_ms) {
+    this.#lanes.forEach((lane, index) => {
+      if (this.#ear !== null) lane.watch(this.#ear.analysers[index]);
+      lane.draw(now_ms);
+    });
+    if (this.#call !== null) this.#figures.showClock(now_ms);
+    this.#drawing = this.#call !== null || !this.#lanes.every((lane) => lane.still);
+    if (this.#drawing) requestAnimationFrame((later_ms) => this.#draw(later_ms));
+  }
+}
+
+/** @param {string | null} problem */
+function complain(problem) {
+  byId("problem").textContent = problem ?? "";
+  byId("problem").hidden = problem === null;
 }
 
 /** Meters and timing are extras: without them the call goes on. */
@@ -69,111 +174,4 @@ function attach(attaching) {
   attaching.catch((error) => complain(`No level meters: ${error.message}`));
 }
 
-function stateChanged(state, problem) {
-  const over = state === "ended" || state === "failed";
-  if (state === "live") liveSince_ms ??= performance.now();
-  if (over) finish();
-  if (problem !== null) complain(problem);
-  const shown = byId("state");
-  shown.dataset.state = state;
-  if (call?.id) shown.dataset.call = call.id;
-  shown.textContent = STATES[state];
-  byId("call").dataset.action = over ? "start" : "hang-up";
-  byId("call-label").textContent = over ? "Start call" : "Hang up";
-  for (const id of ["message", "send"]) byId(id).disabled = state !== "live";
-}
-
-function finish() {
-  const closing = ear;
-  call = null;
-  ear = null;
-  closing.close();
-  lanes.forEach((lane) => lane.watch(null));
-  byId("agent-audio").srcObject = null;
-  turns = turning.closed(turns);
-  showTurns();
-}
-
-function eventReceived(event) {
-  log.add("received", event, new Date());
-  if (event.type === "session.created") {
-    send(sessionWishes(event.session, byId("instructions").value.trim()));
-  } else if (event.type === "input_audio_buffer.speech_started") {
-    timing = timings.speechStarted(timing);
-  } else if (event.type === "input_audio_buffer.speech_stopped") {
-    timing = timings.speechStopped(timing, event.item_id);
-  } else if (event.type === "error") {
-    complain(event.error.message);
-  }
-  turns = turning.reduce(turns, event);
-  if (responseOwed && turns.responding === null) respond();
-  showTurns();
-}
-
-/** @param {timings.Report} report */
-function soundHeard(report) {
-  let answer;
-  [timing, answer] = timings.hear(timing, report);
-  if (answer === null) return;
-  turns = turning.answered(turns, answer.id, answer.reply_ms);
-  showTurns();
-}
-
-function sendMessage(input) {
-  const message = input.value.trim();
-  if (message === "" || !send(typedMessage(turns, message))) return;
-  input.value = "";
-  responseOwed = true;
-  if (turns.responding === null) respond();
-}
-
-function respond() {
-  responseOwed = false;
-  send([{ type: "response.create" }]);
-}
-
-function send(events) {
-  return events.every((event) => {
-    const sent = call?.send(event) ?? false;
-    if (sent) log.add("sent", event, new Date());
-    return sent;
-  });
-}
-
-function complain(problem) {
-  byId("problem").textContent = problem ?? "";
-  byId("problem").hidden = problem === null;
-}
-
-function showTurns() {
-  byId("invitation").hidden = turns.entries.length > 0;
-  transcript.show(turns.entries);
-  const replies = turns.entries.map((entry) => entry.reply_ms).filter((ms) => ms !== null);
-  showFigure("last-reply", replies.at(-1));
-  showFigure("median-reply", median(replies));
-}
-
-/** @param {number[]} values @returns {number | undefined} of two in the middle the lower */
-function median(values) {
-  return values.toSorted((a, b) => a - b)[(values.length - 1) >> 1];
-}
-
-function showFigure(id, ms) {
-  byId(id).textContent = ms === undefined ? "–" : `${ms} ms`;
-}
-
-function drawLanes(now_ms) {
-  lanes.forEach((lane, index) => {
-    if (ear !== null) lane.watch(ear.analysers[index]);
-    lane.draw(now_ms);
-  });
-  if (call !== null && liveSince_ms !== null) showClock(now_ms - liveSince_ms);
-  drawing = call !== null || !lanes.every((lane) => lane.still);
-  if (drawing) requestAnimationFrame(drawLanes);
-}
-
-function showClock(elapsed_ms) {
-  const seconds = Math.max(0, Math.floor(elapsed_ms / 1000));
-  const shown = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-  if (byId("clock").textContent !== shown) byId("clock").textContent = shown;
-}
+new Page();

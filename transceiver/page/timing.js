@@ -15,6 +15,13 @@ const PAUSE_S = 0.15;
 /** Voice is heard here before the server reports it; how much earlier at most. */
 const REPORT_DELAY_S = 1.5;
 
+/** For the reader of a measure. */
+export const HOW_MEASURED =
+  "Measured on the audio in this browser: from the last voiced sound of your microphone " +
+  "before the turn ended to the first sound of the agent, in windows of about 5 ms. " +
+  "Includes the server’s pause detection, the network and the browser’s jitter buffer; " +
+  "not the delay of your loudspeaker.";
+
 /**
  * @typedef {object} Timing
  * @property {number} now end of the last report
@@ -45,8 +52,9 @@ export function speechStarted(timing) {
 
 /** @param {Timing} timing @param {string} id the user's item @returns {Timing} */
 export function speechStopped(timing, id) {
-  const heard = timing.voiced !== null && timing.voiced >= timing.began;
-  return { ...timing, waiting: heard ? { id, ended: timing.voiced } : null };
+  const ended = timing.voiced;
+  const heard = ended !== null && ended >= timing.began;
+  return { ...timing, waiting: heard ? { id, ended } : null };
 }
 
 /**
@@ -56,7 +64,7 @@ export function speechStopped(timing, id) {
  */
 export function hear(timing, report) {
   let next = timing;
-  let answer = null;
+  /** @type {Answer | null} */ let answer = null;
   for (const [index, rms] of report.you.entries()) {
     const start = report.at + index * report.window_s;
     const end = start + report.window_s;

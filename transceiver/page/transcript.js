@@ -1,17 +1,12 @@
 /** Shows the entries of turns.js as a list; touches only what has changed. */
 
 import { followEnd } from "./follow.js";
+import { HOW_MEASURED } from "./timing.js";
 import { text } from "./turns.js";
 
 /** @typedef {import("./turns.js").Entry} Entry */
 
 const NAMES = { user: "You", agent: "Agent" };
-
-export const HOW_MEASURED =
-  "Measured on the audio in this browser: from the last voiced sound of your microphone " +
-  "before the turn ended to the first sound of the agent, in windows of about 5 ms. " +
-  "Includes the server’s pause detection, the network and the browser’s jitter buffer; " +
-  "not the delay of your loudspeaker.";
 
 export class Transcript {
   #list;
@@ -19,10 +14,10 @@ export class Transcript {
   /** @type {Map<string, {element: HTMLElement, entry: Entry}>} */
   #shown = new Map();
 
-  /** @param {HTMLElement} list */
+  /** @param {HTMLElement} list inside the element that scrolls */
   constructor(list) {
     this.#list = list;
-    this.#pin = followEnd(list);
+    this.#pin = followEnd(list.parentElement);
   }
 
   /** @param {readonly Entry[]} entries */

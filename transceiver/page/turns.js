@@ -137,20 +137,27 @@ function change(turns, id, changes) {
   return { ...turns, entries };
 }
 
+/** @param {Turns} turns @param {any} event @param {string} delta @returns {Turns} */
 function grow(turns, { item_id, content_index = 0 }, delta) {
-  return change(turns, item_id, ({ parts, status }) =>
-    status === "open" ? { parts: put(parts, content_index, (parts[content_index] ?? "") + delta) } : {});
+  return change(turns, item_id, ({ parts, status }) => {
+    if (status !== "open") return {};
+    return { parts: put(parts, content_index, (parts[content_index] ?? "") + delta) };
+  });
 }
 
-/** A cut entry keeps what it had: its transcript may name words that were never heard. */
+/**
+ * A cut entry keeps what it had: its transcript may name words that were never heard.
+ *
+ * @param {Turns} turns @param {any} event @param {string} transcript @returns {Turns}
+ */
 function settle(turns, { item_id, content_index = 0 }, transcript) {
   return change(turns, item_id, ({ parts, status }) =>
     status === "open" ? { parts: put(parts, content_index, transcript), status: "done" } : {});
 }
 
 function put(parts, index, value) {
-  const filled = Array.from({ length: Math.max(parts.length, index + 1) }, (_, at) => parts[at] ?? "");
-  return filled.with(index, value);
+  const missing = Math.max(0, index + 1 - parts.length);
+  return [...parts, ...Array(missing).fill("")].with(index, value);
 }
 
 function finished(turns, response) {
