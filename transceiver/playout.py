@@ -27,6 +27,10 @@ MAX_LEAD_S = 2.0
 """Seconds; a longer lead is taken as this one."""
 
 
+EARLY_S = 0.0005
+"""Seconds a frame may be sent early, rather than wait for a timer of 1 ms grain."""
+
+
 class _Talkspurt:
     __slots__ = ("base_s", "number", "received_samples")
 
@@ -119,11 +123,11 @@ class Playout:
     def pull(self, now: float) -> list[DownFrame]:
         """Return the frames to send now, in order."""
         due: list[DownFrame] = []
-        queue = self._queue
+        queue, horizon = self._queue, now + EARLY_S
         while queue:
             talkspurt, frame = queue[0]
             due_s = self._due(talkspurt, frame)
-            if due_s > now:
+            if due_s > horizon:
                 break
             queue.popleft()
             if talkspurt is not self._playing:
