@@ -1,0 +1,154 @@
+"""Replies by any OpenAI-compatible chat endpoint, streamed as server-sent events."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+
+from .errors import StageError
+from .ports import Call, Called, Pause, Request, Returned, Said, Say, Turn
+
+_SPOKEN = (
+    "You are speaking on a call. Answer briefly, in plain sentences without markup."
+)
+_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10, sock_read=30)
+
+
+class ChatReply:
+    """A `Reply` from a language model."""
+
+    def __init__(
+        self, client: aiohttp.ClientSession, url: str, key: str, model: str
+    ) -> None:
+        base = url.rstrip("/")
+        suffix = "/chat/completions"
+        self._client = client
+        self._url = base if base.endswith(suffix) else base + suffix
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._model = model
+
+    async def respond(
+        self, request: Request
+    ) -> AsyncGenerator[Say | Pause | Call, None]:
+        """Yield the answer as it is written, then the functions it calls."""
+        calls: dict[int, dict[str, str]] = {}
+        async for chunk in self._chunks(body_of(request, self._model)):
+            delta = delta_of(chunk)
+            if text := delta.get("content"):
+                yield Say(text)
+            collect_calls(calls, delta.get("tool_calls") or [])
+        for call in calls.values():
+            yield Call(call["name"], call["arguments"] or "{}")
+
+    async def _chunks(
+        self, body: Mapping[str, Any]
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            async with self._client.post(
+                self._url,
+                data=orjson.dumps(body),
+                headers={**self._headers, "Content-Type": "application/json"},
+                timeout=_TIMEOUT,
+            ) as response:
+                if response.status != 200:
+                    raise StageError(
+                        "chat_endpoint_error",
+                        f"The chat endpoint answered {response.status}.",
+                    )
+                async for line in response.content:
+                    if (chunk := parse_line(line)) is not None:
+                        yield chunk
+        except (TimeoutError, aiohttp.ClientError, ValueError) as error:
+            raise StageError(
+                "chat_endpoint_error",
+                f"The chat endpoint failed: {type(error).__name__}.",
+            ) from error
+
+
+def parse_line(line: bytes) -> Mapping[str, Any] | None:
+    """Return the chunk of one line of the stream, or None when it carries none.
+
+    Raises:
+        ValueError: The line is not what the protocol says.
+    """
+    if not line.startswith(b"data:"):
+        return None
+    data = line[5:].strip()
+    if data == b"[DONE]":
+        return None
+    chunk = orjson.loads(data)
+    return chunk if isinstance(chunk, dict) else None
+
+
+def delta_of(chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a chunk adds to the message."""
+    choices = chunk.get("choices") or [{}]
+    return choices[0].get("delta") or {}
+
+
+def collect_calls(calls: dict[int, dict[str, str]], deltas: list[Any]) -> None:
+    """Put the pieces of function calls together, by their index."""
+    for delta in deltas:
+        call = calls.setdefault(delta.get("index", 0), {"name": "", "arguments": ""})
+        function = delta.get("function") or {}
+        call["name"] += function.get("name") or ""
+        call["arguments"] += function.get("arguments") or ""
+
+
+def body_of(request: Request, model: str) -> dict[str, Any]:
+    """Return the chat request."""
+    instructions = f"{request.instructions}\n\n{_SPOKEN}".strip()
+    messages = [{"role": "system", "content": instructions}]
+    messages += messages_of(request.turns)
+    if request.idle:
+        messages.append(
+            {"role": "system", "content": "The caller has been silent a while."}
+        )
+    body: dict[str, Any] = {"model": model, "messages": messages, "stream": True}
+    functions = [
+        _function(tool) for tool in request.tools if tool.get("type") == "function"
+    ]
+    if functions:
+        body["tools"] = functions
+        body["tool_choice"] = _choice(request.tool_choice)
+    if request.max_output_tokens is not None:
+        body["max_tokens"] = request.max_output_tokens
+    return body
+
+
+def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("name", "description", "parameters")
+    function = {key: tool[key] for key in kept if tool.get(key) is not None}
+    return {"type": "function", "function": function}
+
+
+def _choice(choice: str | Mapping[str, Any]) -> Any:
+    if isinstance(choice, Mapping):
+        return {"type": "function", "function": {"name": choice.get("name", "")}}
+    return choice
+
+
+def messages_of(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
+    """Return the conversation as chat messages."""
+    messages: list[dict[str, Any]] = []
+    for turn in turns:
+        match turn:
+            case Said(role, text):
+                if text:
+                    messages.append({"role": role, "content": text})
+            case Called(call_id, name, arguments):
+                function = {"name": name, "arguments": arguments}
+                call = {"id": call_id, "type": "function", "function": function}
+                last = messages[-1] if messages else {}
+                if "tool_calls" in last:
+                    last["tool_calls"].append(call)
+                else:
+                    messages.append(
+                        {"role": "assistant", "content": None, "tool_calls": [call]}
+                    )
+            case Returned(call_id, output):
+                messages.append(
+                    {"role": "tool", "tool_call_id": call_id, "content": output}
+                )
+    return messages

@@ -1,0 +1,36 @@
+"""Settings of the built-in engine, from the environment."""
+
+from dataclasses import dataclass
+
+from runtime.settings import host, http_url, log_level, port, setting, text
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the engine can be told."""
+
+    host: str = setting(
+        "TANDEM_ENGINE_HOST",
+        "127.0.0.1",
+        host,
+        "address the built-in engine listens on",
+    )
+    port: int = setting(
+        "TANDEM_ENGINE_PORT", "8082", port, "port the built-in engine listens on"
+    )
+    upstream_key: str = setting(
+        "TANDEM_UPSTREAM_KEY", "", text, "key asked of clients; empty: any key or none"
+    )
+    chat_url: str = setting(
+        "TANDEM_CHAT_URL",
+        "",
+        http_url,
+        "OpenAI-compatible chat endpoint (its /v1); empty: rule-based replies",
+    )
+    chat_key: str = setting("TANDEM_CHAT_KEY", "", text, "key for the chat endpoint")
+    chat_model: str = setting(
+        "TANDEM_CHAT_MODEL", "", text, "model asked of the chat endpoint"
+    )
+    log_level: str = setting(
+        "TANDEM_LOG_LEVEL", "info", log_level, "debug, info, warning or error"
+    )
