@@ -6,10 +6,10 @@
       FINISH (all of the above, MAC)       ->  the link exists
       <-  first sealed datagram: the listener is proven, the link is up
 
-Pure functions of a key, nonces and time. The listener derives its nonce and link id from
-the HELLO, a secret of its process and a coarse time slot, so it can recognise them in the
-FINISH without having kept anything. Answers are shorter than questions. What does not
-verify is a `RemoteError`: silence on the wire.
+Pure functions of a key, nonces and time. The listener derives its nonce and link id
+from the HELLO, a secret of its process and a coarse time slot, so it can recognise them
+in the FINISH without having kept anything. Answers are shorter than questions. What
+does not verify is a `RemoteError`: silence on the wire.
 """
 
 import hmac
@@ -26,7 +26,7 @@ SLOT_S: Final = 10.0
 """Length of a time slot: a FINISH is good in the slot of its WELCOME and the next."""
 
 MAX_FINISHED: Final = 4096
-"""Handshakes remembered so that a FINISH makes one link only; when full, none is made."""
+"""Handshakes remembered so that none makes two links; when full, no link is made."""
 
 _OFFER = struct.Struct("!4sI32sBB")
 """Key id, dialer's link id, dialer's nonce, lowest and highest version offered."""
@@ -164,8 +164,8 @@ class ListenerHandshake:
         """Return the link that a FINISH makes.
 
         Raises:
-            RemoteError: It does not answer a WELCOME of ours, comes too late, or has made
-                a link before; or too many handshakes were finished of late.
+            RemoteError: It does not answer a WELCOME of ours, comes too late, or has
+                made a link before; or too many handshakes were finished of late.
         """
         if len(datagram) != FINISH_BYTES:
             raise RemoteError("not a finish")

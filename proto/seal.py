@@ -88,6 +88,11 @@ class Sealer:
         nonce = (self._iv ^ counter).to_bytes(12, "big")
         return header + self._encrypt(nonce, plaintext, header)
 
+    @property
+    def is_exhausted(self) -> bool:
+        """The last epoch has begun: it is time to dial anew."""
+        return self._epoch == MAX_EPOCH
+
     def rotate_if_old(self, now: float) -> None:
         """Begin a new epoch when this one has lasted long enough."""
         if now - self._epoch_began >= EPOCH_S:

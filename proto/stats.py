@@ -3,6 +3,8 @@
 Plain figures without a clock of their own. Exporting them is the services' business.
 """
 
+import copy
+from collections.abc import Iterable
 from typing import Final
 
 _INITIAL_RTO_S: Final = 0.3
@@ -86,6 +88,17 @@ class FrameCounts:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
+_ADDED: Final = (
+    "datagrams_sent",
+    "datagrams_received",
+    "datagrams_missing",
+    "malformed",
+    "unauthentic",
+    "replayed",
+    "fragments_resent",
+)
+
+
 class LinkStats:
     """What one end of a link has seen.
 
@@ -97,6 +110,7 @@ class LinkStats:
         unauthentic: Datagrams that failed authentication.
         replayed: Authentic datagrams seen before, or too old to tell.
         fragments_resent: Pieces of reliable messages sent again.
+        jitter_s: Interarrival jitter of the peer's PINGs, seconds.
         frames: Audio frames of all sessions, ended ones too.
     """
 
@@ -108,4 +122,20 @@ class LinkStats:
         self.unauthentic = 0
         self.replayed = 0
         self.fragments_resent = 0
+        self.jitter_s = 0.0
         self.frames = FrameCounts()
+
+    def add(self, other: "LinkStats") -> None:
+        """Add another link's counts to these; jitter becomes the larger one."""
+        self.frames.add(other.frames)
+        self.jitter_s = max(self.jitter_s, other.jitter_s)
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def with_frames(self, live: Iterable[FrameCounts]) -> "LinkStats":
+        """Return a copy that includes the frames of sessions that still live."""
+        total = copy.copy(self)
+        total.frames = copy.copy(self.frames)
+        for counts in live:
+            total.frames.add(counts)
+        return total

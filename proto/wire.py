@@ -60,9 +60,12 @@ HEADER: Final = struct.Struct("!BBHIQ")
 
 HEADER_BYTES: Final = HEADER.size
 
+MIN_DATAGRAM_BYTES: Final = HEADER_BYTES + 16
+"""A header and a tag; shorter ones are not looked at."""
+
 
 _pack: Final[Callable[[tuple[Any, ...]], bytes]] = msgpack.Packer(autoreset=True).pack
-"""One packer for the process, half the cost of packb; it keeps nothing between calls."""
+"""One for the process: half the cost of packb; it keeps nothing between calls."""
 
 _UP: Final = int(Kind.UP)
 _DOWN: Final = int(Kind.DOWN)
@@ -102,16 +105,23 @@ def encode_close(code: CloseCode, reason: str) -> bytes:
     return _pack((code, text))
 
 
+def close_code(number: int) -> CloseCode:
+    """Return the close code; one of a later version reads as INTERNAL."""
+    try:
+        return CloseCode(number)
+    except ValueError:
+        return CloseCode.INTERNAL
+
+
 def decode_close(payload: bytes) -> tuple[CloseCode, str]:
-    """Return code and reason; a code of a later version reads as INTERNAL.
+    """Return code and reason.
 
     Raises:
         RemoteError: The payload is not a CLOSE.
     """
     match _unpack(payload):
         case (int(code), str(reason)) if type(code) is int:
-            known = code in CloseCode.__members__.values()
-            return CloseCode(code) if known else CloseCode.INTERNAL, reason
+            return close_code(code), reason
         case _:
             raise RemoteError("malformed close")
 

@@ -1,0 +1,457 @@
+"""One end of a link, without I/O (PROTOCOL.md 4 and 9).
+
+    state      WELCOME    SEALED  BYE     LOST    LEAVE
+    GREETING   FINISHING  -       -       CLOSED  CLOSED
+    FINISHING  -          UP      -       CLOSED  CLOSED
+    UP         -          UP      CLOSED  CLOSED  CLOSED
+    CLOSED     -          -       -       -       CLOSED
+
+A dialer's link begins in GREETING, a listener's in UP, for a FINISH made it. LOST is a
+peer that is silent or speaks no version of ours, LEAVE is ours. A link that is CLOSED
+stays so: the shell makes a new one.
+
+Use: call one method (a command on a session is followed by `settle`); then send what
+`take_datagrams()` returns, act on `take_events()`, and call `handle_timeout()` at
+`deadline`, which each call may change. Two things go past this, for speed: a frame to
+send is returned as its datagram (`Session.audio.seal_frame`), a frame received goes
+straight to `Session.audio.sink`, which may call anything but `receive_datagram`.
+What the peer does wrong is counted in `stats` and never raised.
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from proto import wire
+from proto.audio import Audio
+from proto.errors import CloseCode, NotConnected, RemoteError
+from proto.events import Event, LinkDown, LinkUp
+from proto.handshake import DialerHandshake, Ends, VersionMismatch
+from proto.liveness import Liveness
+from proto.messages import (
+    Ack,
+    Bye,
+    Carried,
+    Control,
+    Down,
+    Flush,
+    Flushed,
+    Fragment,
+    Last,
+    Nack,
+    Ping,
+    Pong,
+    Reset,
+    Up,
+)
+from proto.order import NEVER
+from proto.port import Role
+from proto.seal import Replayed, Unauthentic
+from proto.session import Session, SessionState
+from proto.sharing import Sharing
+from proto.stats import LinkStats, Rtt
+
+GREETING_RETRY_S: Final = 0.1
+"""First pause before a HELLO or FINISH is sent again; doubled each time."""
+
+GREETING_TIMEOUT_S: Final = 3.0
+"""How long a dialer tries before it gives up this attempt."""
+
+QUIET_S: Final = 0.03
+"""A frame and a half: silent for so long, a sender tells which frame was its last."""
+
+QUIET_CHECK_S: Final = 0.02
+"""Pause between looks for senders gone quiet."""
+
+MAX_SESSIONS: Final = 1024
+"""Sessions on one link; more are refused."""
+
+MAX_REMEMBERED: Final = 1024
+"""Ended sessions a listener remembers, lest a late OPEN begin one again."""
+
+
+class LinkState(enum.Enum):
+    """Rows of the table above."""
+
+    GREETING = enum.auto()
+    FINISHING = enum.auto()
+    UP = enum.auto()
+    CLOSED = enum.auto()
+
+
+class LinkInput(enum.Enum):
+    """Columns of the table above."""
+
+    WELCOME = enum.auto()
+    SEALED = enum.auto()
+    BYE = enum.auto()
+    LOST = enum.auto()
+    LEAVE = enum.auto()
+
+
+_S, _I = LinkState, LinkInput
+_ENDINGS = {_I.LOST: _S.CLOSED, _I.LEAVE: _S.CLOSED}
+
+SUCCESSORS: Final[Mapping[LinkState, Mapping[LinkInput, LinkState]]] = {
+    _S.GREETING: {_I.WELCOME: _S.FINISHING, **_ENDINGS},
+    _S.FINISHING: {_I.SEALED: _S.UP, **_ENDINGS},
+    _S.UP: {_I.SEALED: _S.UP, _I.BYE: _S.CLOSED, **_ENDINGS},
+    _S.CLOSED: {_I.LEAVE: _S.CLOSED},
+}
+
+
+class Link:
+    """One end of one link. Make it with `dial` or `answer`.
+
+    `outgoing` and `events` hold what one call produced and are emptied after each.
+    """
+
+    def __init__(self, role: Role, state: LinkState, now: float) -> None:
+        self.role = role
+        self.state = state
+        self.deadline = NEVER
+        self.rtt = Rtt()
+        self.sharing = Sharing()
+        self.sessions: dict[int, Session] = {}
+        self.outgoing: list[bytes] = []
+        self.events: list[Event] = []
+        self._stats = LinkStats()
+        self._liveness = Liveness(self.rtt, now)
+        self._ends: Ends | None = None
+        self._handshake: DialerHandshake | None = None
+        self._greeting = b""
+        self._greeted_at = now
+        self._greeting_pause_s = GREETING_RETRY_S
+        self._began_at = now
+        self._audio_type: type[Up | Down] = Down if role is Role.DIALER else Up
+        self._timed: dict[Session, None] = {}
+        self._speaking: dict[Audio, None] = {}
+        self._quiet_check_at = NEVER
+        self._ended: dict[int, None] = {}
+        self._last_session = 0
+
+    @classmethod
+    def dial(cls, handshake: DialerHandshake, now: float) -> "Link":
+        """Return a dialer's link; its HELLO is the first datagram to send."""
+        link = cls(Role.DIALER, _S.GREETING, now)
+        link._handshake = handshake
+        link._greet(handshake.hello(), now)
+        return link
+
+    @classmethod
+    def answer(cls, ends: Ends, now: float) -> "Link":
+        """Return a listener's link, made by a FINISH; a PING shows it to the dialer."""
+        link = cls(Role.LISTENER, _S.UP, now)
+        link._take(ends)
+        link._tick(now)
+        link._rearm()
+        return link
+
+    # What comes in
+
+    def receive_datagram(self, datagram: bytes, now: float) -> bool:
+        """Take a datagram that bears this link's id.
+
+        Returns:
+            Whether it is authentic and newer than all before: its source address is the
+            peer's, from now on.
+        """
+        try:
+            if len(datagram) < wire.MIN_DATAGRAM_BYTES:
+                raise RemoteError("too short")
+            if datagram[1] == wire.DatagramType.SEALED:
+                return self._receive_sealed(datagram, now)
+            self._receive_welcome(datagram, now)
+        except Replayed:
+            self._stats.replayed += 1
+        except Unauthentic:
+            self._stats.unauthentic += 1
+        except RemoteError:
+            self._stats.malformed += 1
+        return False
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due."""
+        if self.state in (_S.GREETING, _S.FINISHING):
+            self._greet_again(now)
+        elif self.state is _S.UP:
+            if now >= self._liveness.deadline:
+                self._tick(now)
+            if now >= self._quiet_check_at:
+                self._tell_last(now)
+            for session in [s for s in self._timed if s.deadline <= now]:
+                session.handle_timeout(now)
+                self._settle(session)
+            self._send_fragments(now)
+        self._rearm()
+
+    # What the owner asks for
+
+    def open_session(self, request: bytes, now: float) -> Session:
+        """Dialer: ask for a session.
+
+        Raises:
+            NotConnected: The link is not up, or full.
+            LocalError: The request is too long.
+        """
+        if self.state is not _S.UP or len(self.sessions) >= MAX_SESSIONS:
+            raise NotConnected(f"link is {self.state.name}")
+        session = Session(self._last_session + 1, self.role, self, now)
+        session.request(request)
+        self._last_session = session.id
+        self.sessions[session.id] = session
+        self.settle(session, now)
+        return session
+
+    def settle(self, session: Session, now: float) -> None:
+        """Follow up on a command given to a session; call it after each."""
+        if session.id in self.sessions:
+            self._settle(session)
+            self._send_fragments(now)
+
+    def leave(self, code: CloseCode, reason: str) -> None:
+        """End the link; tell the peer, as well as one datagram can."""
+        if self.state is _S.UP:
+            self.send(Bye(code))
+        self._go_down(_I.LEAVE, reason)
+
+    def take_datagrams(self) -> list[bytes]:
+        """Return what to send, in order."""
+        outgoing, self.outgoing = self.outgoing, []
+        return outgoing
+
+    def take_events(self) -> list[Event]:
+        """Return what happened, in order."""
+        events, self.events = self.events, []
+        return events
+
+    @property
+    def id(self) -> int:
+        """What the peer calls this link; 0 before a WELCOME on the dialer's side."""
+        return self._ends.link_id if self._ends is not None else 0
+
+    @property
+    def stats(self) -> LinkStats:
+        """Figures up to now."""
+        stats = self._stats
+        if self._ends is not None:
+            sealer, opener = self._ends.sealer, self._ends.opener
+            stats.datagrams_sent = sealer.counter
+            stats.datagrams_received = opener.opened
+            stats.datagrams_missing = opener.newest - opener.opened
+        stats.fragments_resent = self.sharing.lost_total
+        stats.jitter_s = self._liveness.jitter.seconds
+        return stats.with_frames(s.audio.counts() for s in self.sessions.values())
+
+    # The port of the sessions
+
+    def send(self, message: Control) -> None:
+        """Seal a message and put it among the outgoing datagrams."""
+        self.outgoing.append(self.seal(wire.encode(message)))
+
+    def transmit(self, datagram: bytes) -> None:
+        """Put a sealed datagram among the outgoing ones."""
+        self.outgoing.append(datagram)
+
+    def emit(self, event: Event) -> None:
+        """Put an event among those to take."""
+        self.events.append(event)
+
+    def spoke(self, audio: Audio, now: float) -> None:
+        """Watch for the end of what a session began to send."""
+        self._speaking[audio] = None
+        if self._quiet_check_at == NEVER:
+            self._quiet_check_at = now + QUIET_CHECK_S
+            self.deadline = min(self.deadline, self._quiet_check_at)
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """Replaced by the sealer's own method when there are keys."""
+        raise NotConnected(f"link is {self.state.name}")
+
+    # Handshake and end
+
+    def _greet(self, greeting: bytes, now: float) -> None:
+        self._greeting, self._greeted_at = greeting, now
+        self._greeting_pause_s = GREETING_RETRY_S
+        self.outgoing.append(greeting)
+        self.deadline = now + self._greeting_pause_s
+
+    def _greet_again(self, now: float) -> None:
+        if now - self._began_at >= GREETING_TIMEOUT_S:
+            self._go_down(_I.LOST, "no answer")
+        elif now >= self._greeted_at + self._greeting_pause_s:
+            self._greeted_at = now
+            self._greeting_pause_s *= 2
+            self.outgoing.append(self._greeting)
+
+    def _receive_welcome(self, datagram: bytes, now: float) -> None:
+        if self._handshake is None or self.state is not _S.GREETING:
+            raise RemoteError("welcome out of place")
+        try:
+            finish, ends = self._handshake.welcomed(datagram, now)
+        except VersionMismatch:
+            self._go_down(_I.LOST, "the relay speaks no version of ours")
+            return
+        self._step(_I.WELCOME)
+        if self._greeting_pause_s == GREETING_RETRY_S:
+            self.rtt.measured(now - self._greeted_at)
+        self._take(ends)
+        self._greet(finish, now)
+
+    def _take(self, ends: Ends) -> None:
+        self._ends = ends
+        self.seal = ends.sealer.seal  # type: ignore[method-assign]  # spares a call per frame
+        self._open = ends.opener.open
+
+    def _go_down(self, how: LinkInput, reason: str) -> None:
+        if self.state is _S.CLOSED:
+            return
+        self._step(how)
+        self.deadline = NEVER
+        for session in tuple(self.sessions.values()):
+            session.link_lost(reason)
+            self._settle(session)
+        self.emit(LinkDown(reason))
+
+    def _step(self, how: LinkInput) -> None:
+        successor = SUCCESSORS[self.state].get(how)
+        if successor is None:
+            raise RemoteError(f"{how.name} while {self.state.name}")
+        self.state = successor
+
+    # Sealed datagrams
+
+    def _receive_sealed(self, datagram: bytes, now: float) -> bool:
+        if self._ends is None or self.state is _S.CLOSED:
+            raise RemoteError("no keys, or no more")
+        opener = self._ends.opener
+        newest = opener.newest
+        message = wire.decode(self._open(datagram))
+        self._liveness.heard_at = now
+        if self.state is _S.FINISHING:
+            self._step(_I.SEALED)
+            self.emit(LinkUp())
+            self._tick(now)
+            self._rearm()
+        if type(message) is self._audio_type:
+            session = self.sessions.get(message.session)
+            if session is not None and session.audio.receive_frame(
+                message.seq, message.frame, now
+            ):
+                self._settle(session)
+        else:
+            self._receive_control(message, now)
+        return opener.newest > newest
+
+    def _receive_control(self, message: Any, now: float) -> None:
+        """Take any message but audio; audio of the wrong direction ends here too."""
+        if type(message) is Fragment:
+            self._receive_fragment(message)
+        elif (for_session := _FOR_SESSION.get(type(message))) is not None:
+            session = self.sessions.get(message.session)
+            if session is not None:
+                try:
+                    for_session(session, message, now)
+                finally:
+                    self._settle(session)
+        elif type(message) is Ping:
+            self.send(self._liveness.pinged(message, now))
+        elif type(message) is Pong:
+            self._liveness.ponged(message, now)
+        elif type(message) is Bye:
+            self._go_down(
+                _I.BYE, f"the peer left: {wire.close_code(message.code).name}"
+            )
+        else:
+            raise RemoteError("audio of the wrong direction")
+        self._send_fragments(now)
+
+    def _receive_fragment(self, fragment: Fragment) -> None:
+        session = self.sessions.get(fragment.session) or self._offered(fragment)
+        if session is not None:
+            try:
+                session.receive_fragment(fragment)
+            finally:
+                self._settle(session)
+
+    def _offered(self, fragment: Fragment) -> Session | None:
+        """Return the session that the first fragment of an OPEN begins."""
+        begins = fragment.seq == 1 and fragment.carried == Carried.OPEN
+        known = fragment.session in self._ended
+        if self.role is Role.DIALER or known or (fragment.seq == 1 and not begins):
+            self.send(Reset(fragment.session, CloseCode.NORMAL))
+        elif begins and len(self.sessions) >= MAX_SESSIONS:
+            self.send(Reset(fragment.session, CloseCode.REFUSED_CAPACITY))
+        elif begins:
+            session = Session(
+                fragment.session, self.role, self, self._liveness.heard_at
+            )
+            self.sessions[session.id] = session
+            return session
+        return None
+
+    # Time
+
+    def _tick(self, now: float) -> None:
+        ends = self._ends
+        if ends is None:
+            return
+        if self._liveness.is_dead(now):
+            self._go_down(_I.LOST, "the peer is silent")
+        elif ends.sealer.is_exhausted:
+            self.leave(CloseCode.DRAINING, "the keys of the link are used up")
+        else:
+            ends.sealer.rotate_if_old(now)
+            self.send(self._liveness.ping(now))
+
+    def _tell_last(self, now: float) -> None:
+        for audio in [a for a in self._speaking if a.tell_last(now, QUIET_S)]:
+            del self._speaking[audio]
+        self._quiet_check_at = now + QUIET_CHECK_S if self._speaking else NEVER
+
+    def _send_fragments(self, now: float) -> None:
+        for fragment in self.sharing.take(now):
+            self.send(fragment)
+            self._settle(self.sessions[fragment.session])
+
+    def _settle(self, session: Session) -> None:
+        """Forget a session that has ended; else keep its deadline."""
+        if session.state is not SessionState.CLOSED:
+            if session.deadline < NEVER:
+                self._timed[session] = None
+                self.deadline = min(self.deadline, session.deadline)
+            return
+        if self.sessions.pop(session.id, None) is not None:
+            self._stats.frames.add(session.audio.counts())
+            self._timed.pop(session, None)
+            self._speaking.pop(session.audio, None)
+            self._ended[session.id] = None
+            if len(self._ended) > MAX_REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+
+    def _rearm(self) -> None:
+        if self.state is _S.CLOSED:
+            self.deadline = NEVER
+        elif self.state is not _S.UP:
+            self.deadline = min(
+                self._greeted_at + self._greeting_pause_s,
+                self._began_at + GREETING_TIMEOUT_S,
+            )
+        else:
+            self._timed = {s: None for s in self._timed if s.deadline < NEVER}
+            self.deadline = min(
+                self._liveness.deadline,
+                self._quiet_check_at,
+                *(session.deadline for session in self._timed),
+            )
+
+
+_FOR_SESSION: Final[Mapping[type, Callable[[Session, Any, float], None]]] = {
+    Ack: lambda session, message, now: session.receive_ack(message, now),
+    Reset: lambda session, message, now: session.receive_reset(message),
+    Nack: lambda session, message, now: session.audio.receive_nack(message, now),
+    Last: lambda session, message, now: session.audio.receive_last(message, now),
+    Flush: lambda session, message, now: session.receive_flush(message),
+    Flushed: lambda session, message, now: session.receive_flushed(message),
+}
+"""Who takes a message that names a session."""

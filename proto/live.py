@@ -1,0 +1,317 @@
+"""A link in a running event loop: core, peer address, timer, and the session objects.
+
+The thin shell around `proto.link`: it reads the loop's clock, sends what the core has
+ready before it returns, keeps one timer, and hands events to the receivers that the
+services gave. A receiver that raises is our bug: it is logged with its traceback and
+costs its own session, never the link.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from proto.errors import CloseCode
+from proto.events import (
+    Closed,
+    Event,
+    EventReceived,
+    FlushDone,
+    FlushRequested,
+    LinkDown,
+    LinkUp,
+    Offered,
+    Opened,
+)
+from proto.frames import DownFrame, UpFrame
+from proto.link import Link
+from proto.order import NEVER
+from proto.session import Session, SessionState
+from runtime.udp import UdpAddress
+
+log = logging.getLogger(__name__)
+
+
+class SessionReceiver(Protocol):
+    """What a service gives for each session; called in the loop, must not block."""
+
+    def opened(self) -> None:
+        """Edge: the relay accepted."""
+
+    def event_received(self, payload: bytes) -> None:
+        """Take one Realtime event as JSON text, in order, exactly once."""
+
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        """Take the next frame; never one twice."""
+
+    def frames_lost(self, count: int) -> None:
+        """Take note that `count` frames before the next one will not come."""
+
+    def flush_requested(self, talkspurt: int) -> None:
+        """Edge: drop all queued audio of talkspurts up to this one, now."""
+
+    def flush_done(self, talkspurt: int, heard_samples: int) -> None:
+        """Relay: what was heard, and of which talkspurt (0: nothing was, ever)."""
+
+    def closed(self, code: CloseCode, reason: str) -> None:
+        """Last call, exactly once, unless we closed the session ourselves."""
+
+
+class LinkSession:
+    """One session, either end. What it sends is on the wire when the call returns."""
+
+    def __init__(self, live: "LiveLink", core: Session) -> None:
+        self.id = core.id
+        self._live = live
+        self._core = core
+        self._seal_frame = core.audio.seal_frame
+        self._receiver: SessionReceiver | None = None
+        self.unsent_frames = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Audio and events may be sent."""
+        return self._core.state is SessionState.OPEN
+
+    def send_up(self, frame: UpFrame) -> None:
+        """Edge: send a frame; it is counted and dropped when not open."""
+        self._send_frame(frame)
+
+    def send_down(self, frame: DownFrame) -> None:
+        """Relay: send a frame; it is counted and dropped when not open."""
+        self._send_frame(frame)
+
+    def send_event(self, payload: bytes) -> None:
+        """Send one Realtime event as JSON text, at most 1 MiB.
+
+        Raises:
+            NotConnected: The session is not open, nor being opened by us.
+            Backlogged: 4 MiB or 8,192 fragments already wait for the peer.
+            LocalError: The event is too long.
+        """
+        self._core.send_event(payload)
+        self._live.settle(self._core)
+
+    def flush(self, talkspurt: int) -> None:
+        """Relay: have the edge drop audio of talkspurts up to this one.
+
+        Answered by `flush_done`. A flush takes the place of one not answered yet.
+
+        Raises:
+            NotConnected: The session is not open.
+        """
+        self._core.flush(talkspurt, self._live.now())
+        self._live.settle(self._core)
+
+    def flushed(self, talkspurt: int, heard_samples: int) -> None:
+        """Edge: answer the newest `flush_requested`."""
+        self._core.flushed(talkspurt, heard_samples)
+        self._live.settle(self._core)
+
+    def accept(self) -> None:
+        """Relay: take the session, once.
+
+        Raises:
+            LocalError: It is not on offer (any more).
+        """
+        self._core.accept()
+        self._live.settle(self._core)
+
+    def close(self, code: CloseCode = CloseCode.NORMAL, reason: str = "") -> None:
+        """End the session, or refuse it; calls after the first do nothing."""
+        self._receiver = None
+        self._live.forget(self)
+        self._core.close(code, reason, self._live.now())
+        self._live.settle(self._core)
+
+    def _send_frame(self, frame: UpFrame | DownFrame) -> None:
+        live = self._live
+        datagram = self._seal_frame(frame, live.now())
+        if datagram is None:
+            self.unsent_frames += 1
+        else:
+            live.transmit(datagram)
+
+    # From the core
+
+    def attach(self, receiver: SessionReceiver) -> None:
+        """Give this session its receiver."""
+        self._receiver = receiver
+        self._core.audio.sink = self
+
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        """Pass a frame on. HOT PATH."""
+        receiver = self._receiver
+        if receiver is not None:
+            try:
+                receiver.frame_received(frame)
+            except Exception:
+                log.exception("receiver failed", extra={"session": self.id})
+                self.close(CloseCode.INTERNAL, "internal error")
+
+    def frames_lost(self, count: int) -> None:
+        """Pass a loss on."""
+        receiver = self._receiver
+        if receiver is not None:
+            try:
+                receiver.frames_lost(count)
+            except Exception:
+                log.exception("receiver failed", extra={"session": self.id})
+                self.close(CloseCode.INTERNAL, "internal error")
+
+    def take(self, event: Event) -> None:
+        """Pass an event on."""
+        receiver = self._receiver
+        if receiver is not None:
+            try:
+                _tell(receiver, event)
+            except Exception:
+                log.exception("receiver failed", extra={"session": self.id})
+                self.close(CloseCode.INTERNAL, "internal error")
+
+
+def _tell(receiver: SessionReceiver, event: Event) -> None:
+    match event:
+        case EventReceived(_, payload):
+            receiver.event_received(payload)
+        case Opened():
+            receiver.opened()
+        case FlushRequested(_, talkspurt):
+            receiver.flush_requested(talkspurt)
+        case FlushDone(_, talkspurt, heard_samples):
+            receiver.flush_done(talkspurt, heard_samples)
+        case Closed(_, code, reason):
+            receiver.closed(code, reason)
+        case _:
+            raise TypeError(f"no event of a session: {event}")
+
+
+class LiveLink:
+    """One link, its peer's address, its timer and its sessions.
+
+    Args:
+        core: The link.
+        send: Sends a datagram to an address, now.
+        address: The peer's; followed when an authentic, newer datagram has another.
+        accept: Listener: gives the receiver of a session asked for.
+        changed: Called when the link is up, and when it is down, with a reason.
+    """
+
+    def __init__(
+        self,
+        core: Link,
+        send: Callable[[bytes, UdpAddress], None],
+        address: UdpAddress,
+        accept: Callable[[LinkSession, bytes], SessionReceiver] | None,
+        changed: Callable[["LiveLink", str | None], None],
+    ) -> None:
+        self.core = core
+        self.address = address
+        self._send = send
+        self._accept = accept
+        self._changed = changed
+        self._sessions: dict[int, LinkSession] = {}
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = NEVER
+        self._drain()
+
+    def receive(self, datagram: bytes, address: UdpAddress) -> None:
+        """Take a datagram with this link's id. HOT PATH."""
+        core = self.core
+        if core.receive_datagram(datagram, self.now()) and address != self.address:
+            log.info("peer moved", extra={"link": core.id, "port": address[1]})
+            self.address = address
+        if core.outgoing or core.events:
+            self._drain()
+        elif core.deadline < self._timer_at:
+            self._rearm()
+
+    def transmit(self, datagram: bytes) -> None:
+        """Send a sealed frame. HOT PATH."""
+        self._send(datagram, self.address)
+        if self.core.deadline < self._timer_at:
+            self._rearm()
+
+    def settle(self, session: Session) -> None:
+        """Send what a command on a session has made ready."""
+        self.core.settle(session, self.now())
+        self._transmit()
+
+    def open_session(self, request: bytes, receiver: SessionReceiver) -> LinkSession:
+        """Ask the peer for a session.
+
+        Raises:
+            NotConnected: The link is not up.
+        """
+        core = self.core.open_session(request, self.now())
+        session = LinkSession(self, core)
+        session.attach(receiver)
+        self._sessions[core.id] = session
+        self._transmit()
+        return session
+
+    def forget(self, session: LinkSession) -> None:
+        """Tell a session nothing more."""
+        self._sessions.pop(session.id, None)
+
+    def leave(self, reason: str) -> None:
+        """End the link and tell the peer."""
+        self.core.leave(CloseCode.DRAINING, reason)
+        self._drain()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._timer_at = NEVER
+        self.core.handle_timeout(self.now())
+        self._drain()
+
+    def _drain(self) -> None:
+        """Send first, then tell: a receiver may send more, and `settle` sends that."""
+        self._transmit()
+        while self.core.events:
+            for event in self.core.take_events():
+                self._dispatch(event)
+
+    def _transmit(self) -> None:
+        for datagram in self.core.take_datagrams():
+            self._send(datagram, self.address)
+        if self.core.deadline < self._timer_at:
+            self._rearm()
+
+    def _rearm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = self.core.deadline
+        self._timer = self._loop.call_at(self._timer_at, self._on_timer)
+
+    def _dispatch(self, event: Event) -> None:
+        match event:
+            case LinkUp():
+                self._changed(self, None)
+            case LinkDown(reason):
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+                self._changed(self, reason)
+            case Offered(number, request):
+                self._offer(number, request)
+            case _:
+                session = self._sessions.get(event.session)
+                if session is not None:
+                    session.take(event)
+                if type(event) is Closed:
+                    self._sessions.pop(event.session, None)
+
+    def _offer(self, number: int, request: bytes) -> None:
+        core = self.core.sessions.get(number)
+        if core is None or self._accept is None:
+            return
+        session = LinkSession(self, core)
+        self._sessions[number] = session
+        try:
+            session.attach(self._accept(session, request))
+        except Exception:
+            log.exception("session could not be accepted", extra={"session": number})
+            session.close(CloseCode.INTERNAL, "internal error")

@@ -1,0 +1,65 @@
+"""What the parts of a session ask of their link and of their owner."""
+
+import enum
+from typing import TYPE_CHECKING, Protocol
+
+from proto.events import Event
+from proto.frames import DownFrame, UpFrame
+from proto.messages import Control
+from proto.sharing import Sharing
+from proto.stats import Rtt
+
+if TYPE_CHECKING:
+    from proto.audio import Audio
+
+
+class Role(enum.Enum):
+    """Which end of the link this is."""
+
+    DIALER = enum.auto()
+    LISTENER = enum.auto()
+
+
+class FrameSink(Protocol):
+    """Takes audio straight from the core; must neither block nor raise."""
+
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        """Take the next frame."""
+
+    def frames_lost(self, count: int) -> None:
+        """Take note that so many frames before the next one will not come.
+
+        A faulty peer can make `count` any number up to 2^63.
+        """
+
+
+class Deaf:
+    """The sink of a session before its owner has given one."""
+
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        """Drop it."""
+
+    def frames_lost(self, count: int) -> None:
+        """Forget it."""
+
+
+class Port(Protocol):
+    """The link as its sessions see it."""
+
+    rtt: Rtt
+    sharing: Sharing
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """Return the datagram of a message."""
+
+    def send(self, message: Control) -> None:
+        """Seal a message and put it among the outgoing datagrams."""
+
+    def transmit(self, datagram: bytes) -> None:
+        """Put a sealed datagram among the outgoing ones."""
+
+    def spoke(self, audio: "Audio", now: float) -> None:
+        """Call `Audio.tell_last` from now on until it returns True."""
+
+    def emit(self, event: Event) -> None:
+        """Tell the owner."""

@@ -1,0 +1,242 @@
+"""The two ends of the link as the services use them: `Dialer` and `Listener`.
+
+One socket each; a listener's serves all its links, told apart by link id, never by
+address. A dialer keeps one link to one relay up and dials again when it is lost.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from proto.errors import NotConnected, RemoteError
+from proto.handshake import (
+    NONCE_BYTES,
+    DialerHandshake,
+    Ends,
+    LinkKey,
+    ListenerHandshake,
+)
+from proto.link import Link
+from proto.live import LinkSession, LiveLink, SessionReceiver
+from proto.stats import LinkStats
+from runtime.settings import Address
+from runtime.udp import UdpAddress, UdpSocket
+
+__all__ = ["Dialer", "LinkSession", "Listener", "SessionReceiver"]
+
+log = logging.getLogger(__name__)
+
+_MIN_REDIAL_S: Final = 0.1
+_MAX_REDIAL_S: Final = 2.0
+"""Bounds of the pause before dialling again; doubled each time, half of it random."""
+
+_STEADY_S: Final = 5.0
+"""A link that lasted so long was a good one: dial again soon."""
+
+MAX_LINKS: Final = 1024
+"""Links of one listener; more are met with silence."""
+
+
+class Dialer:
+    """Keeps one link to one relay up. Make it in a running loop.
+
+    Args:
+        address: The relay's; a name is resolved anew each time it is dialled.
+        key: The pre-shared key, at least 32 bytes.
+        rng: Spreads the redials of many edges.
+    """
+
+    def __init__(
+        self, address: Address, key: bytes, *, rng: random.Random | None = None
+    ) -> None:
+        self.address = address
+        self.is_up = False
+        self._key = LinkKey(key)
+        self._rng = rng or random.Random()
+        self._live: LiveLink | None = None
+        self._down = asyncio.Event()
+
+    @property
+    def session_count(self) -> int:
+        """Sessions on the link, opening and closing ones too."""
+        return len(self._live.core.sessions) if self._live is not None else 0
+
+    @property
+    def rtt_s(self) -> float | None:
+        """Smoothed round-trip time in seconds; None when the link is not up."""
+        if self._live is None or not self.is_up:
+            return None
+        return self._live.core.rtt.smoothed_s
+
+    @property
+    def stats(self) -> LinkStats:
+        """Figures of the present link, or of the last."""
+        return self._live.core.stats if self._live is not None else LinkStats()
+
+    def open_session(self, request: bytes, receiver: SessionReceiver) -> LinkSession:
+        """Ask the relay for a session; `receiver` hears how that went.
+
+        Raises:
+            NotConnected: The link is not up.
+            LocalError: The request is longer than 256 KiB.
+        """
+        if self._live is None or not self.is_up:
+            raise NotConnected(f"no link to {self.address}")
+        return self._live.open_session(request, receiver)
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled, then leave it."""
+        pause_s = _MIN_REDIAL_S
+        while True:
+            self._down.clear()
+            began_at = asyncio.get_running_loop().time()
+            try:
+                await self._hold_one_link()
+            except OSError as error:
+                log.warning(
+                    "cannot dial", extra={"relay": self.address, "error": error}
+                )
+            lasted_s = asyncio.get_running_loop().time() - began_at
+            pause_s = _MIN_REDIAL_S if lasted_s > _STEADY_S else pause_s
+            await asyncio.sleep(pause_s * self._rng.uniform(0.5, 1.0))
+            pause_s = min(2 * pause_s, _MAX_REDIAL_S)
+
+    async def _hold_one_link(self) -> None:
+        """Dial, and stay until the link is lost."""
+        relay = await self._resolve()
+        wildcard = "::" if ":" in relay[0] else "0.0.0.0"
+        udp = UdpSocket(wildcard, 0, self._receive)
+        link_id = int.from_bytes(os.urandom(4), "big") or 1
+        handshake = DialerHandshake(self._key, link_id, os.urandom(NONCE_BYTES))
+        core = Link.dial(handshake, asyncio.get_running_loop().time())
+        live = self._live = LiveLink(core, udp.send, relay, None, self._changed)
+        try:
+            await self._down.wait()
+        finally:
+            live.leave("the edge left")
+            udp.close()
+
+    async def _resolve(self) -> UdpAddress:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            self.address.host, self.address.port, type=socket.SOCK_DGRAM
+        )
+        host, port = found[0][4][:2]
+        return str(host), int(port)
+
+    def _receive(self, datagram: bytes, _: UdpAddress) -> None:
+        """Take a datagram; a relay does not move, so where from is not looked at."""
+        if self._live is not None:
+            self._live.receive(datagram, self._live.address)
+
+    def _changed(self, live: LiveLink, down: str | None) -> None:
+        was_up, self.is_up = self.is_up, down is None
+        if down is None:
+            log.info("link up", extra={"relay": self.address, "link": live.core.id})
+            return
+        if was_up:
+            log.warning("link down", extra={"relay": self.address, "reason": down})
+        self._down.set()
+
+
+class Listener:
+    """Serves all links on one socket. Make it in a running loop: it binds at once.
+
+    Args:
+        address: Where to listen; port 0 lets the system choose.
+        key: The pre-shared key, at least 32 bytes.
+        accept: Gives the receiver of a session asked for; the session is accepted or
+            closed then or later.
+        former_key: A second key accepted while keys are changed.
+
+    Raises:
+        OSError: The address cannot be bound.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        key: bytes,
+        accept: Callable[[LinkSession, bytes], SessionReceiver],
+        *,
+        former_key: bytes | None = None,
+    ) -> None:
+        keys = [LinkKey(secret) for secret in (key, former_key) if secret is not None]
+        self._handshake = ListenerHandshake(tuple(keys), os.urandom(32))
+        self._accept = accept
+        self._links: dict[int, LiveLink] = {}
+        self._ended = LinkStats()
+        self._loop = asyncio.get_running_loop()
+        self._udp = UdpSocket(address.host, address.port, self._receive)
+        self.refused = 0
+
+    @property
+    def address(self) -> Address:
+        """The bound host and port."""
+        return Address(*self._udp.address)
+
+    @property
+    def link_count(self) -> int:
+        """Links that are up."""
+        return len(self._links)
+
+    @property
+    def session_count(self) -> int:
+        """Sessions on all links."""
+        return sum(len(live.core.sessions) for live in self._links.values())
+
+    @property
+    def stats(self) -> LinkStats:
+        """Figures of all links, ended ones too."""
+        total = LinkStats()
+        total.add(self._ended)
+        for live in self._links.values():
+            total.add(live.core.stats)
+        return total
+
+    async def run(self) -> None:
+        """Serve until cancelled, then leave all links and release the port."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for live in tuple(self._links.values()):
+                live.leave("the relay left")
+            self._udp.close()
+
+    def _receive(self, datagram: bytes, address: UdpAddress) -> None:
+        """Find the link of a datagram. HOT PATH."""
+        live = self._links.get(int.from_bytes(datagram[4:8], "big"))
+        if live is not None:
+            live.receive(datagram, address)
+        else:
+            self._greet(datagram, address)
+
+    def _greet(self, datagram: bytes, address: UdpAddress) -> None:
+        """Take a datagram of no link: a handshake, or nothing; both are counted."""
+        now = self._loop.time()
+        try:
+            match datagram[1:2]:
+                case b"\x01":
+                    self._udp.send(self._handshake.welcome(datagram, now), address)
+                case b"\x03" if len(self._links) < MAX_LINKS:
+                    self._begin(self._handshake.finished(datagram, now), address, now)
+                case _:
+                    self.refused += 1
+        except RemoteError:
+            self.refused += 1
+
+    def _begin(self, ends: Ends, address: UdpAddress, now: float) -> None:
+        core = Link.answer(ends, now)
+        log.info("link up", extra={"link": ends.link_id, "from": address[0]})
+        self._links[ends.link_id] = LiveLink(
+            core, self._udp.send, address, self._accept, self._changed
+        )
+
+    def _changed(self, live: LiveLink, down: str | None) -> None:
+        if down is not None:
+            log.info("link down", extra={"link": live.core.id, "reason": down})
+            self._links.pop(live.core.id, None)
+            self._ended.add(live.core.stats)
