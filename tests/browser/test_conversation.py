@@ -21,16 +21,16 @@ speech = pytest.importorskip("tests.support.speech", exc_type=ImportError)
 pytestmark = [pytest.mark.browser, pytest.mark.speech]
 
 LINES = (
-    (3.0, "Hello there. My name is Anna."),
-    (8.0, "Please repeat after me: the weather is lovely today."),
+    (3.0, "Hello, my name is Anna."),
+    (8.0, "Please repeat after me the weather is lovely today."),
     (8.0, "Count slowly to twenty."),
-    (6.0, "Stop, please. Thank you very much for counting."),
+    (6.0, "Stop it please and tell me what time it is."),
 )
-"""Seconds of silence, then what is said."""
+"""Seconds of silence, then what is said: in one breath, so that each is one turn."""
 
 TAIL_S = 8.0
 PAUSE_S = 1.2
-"""Longer than the pauses inside a spoken line, shorter than those between lines."""
+"""Longer than the pauses in what either side says, shorter than those between turns."""
 
 SILENCED_S = 0.3
 WORDS_WRONG = 0.34
