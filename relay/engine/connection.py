@@ -16,8 +16,9 @@ import numpy as np
 import orjson
 from aiohttp import WSMsgType, web
 
-from .core import Abort, Command, Core, Listen, Respond
+from .core import Core
 from .errors import StageError
+from .outbox import Abort, Command, Listen, Respond
 from .ports import (
     Call,
     Pause,
@@ -49,11 +50,13 @@ class Connection:
     def __init__(self, socket: web.WebSocketResponse, core: Core, parts: Parts) -> None:
         self._socket = socket
         self._core = core
+        self._transcripts = core.transcripts
+        self._replies = core.replies
         self._parts = parts
         self._voice = parts.new_voice_activity()
         self._tasks = asyncio.TaskGroup()
         self._children: set[asyncio.Task[None]] = set()
-        self._replies: dict[str, asyncio.Task[None]] = {}
+        self._answering: dict[str, asyncio.Task[None]] = {}
         self._wakes: dict[str, asyncio.Event] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -88,12 +91,12 @@ class Connection:
         Events are taken one by one: several tasks may be here, and each event is on
         the wire before the next is taken.
         """
-        for command in self._core.take_commands():
+        for command in self._core.outbox.take_commands():
             self._do(command)
         for wake in self._wakes.values():
             wake.set()
         self._arm_timer()
-        while (event := self._core.take_event()) is not None:
+        while (event := self._core.outbox.take_event()) is not None:
             try:
                 await self._socket.send_str(orjson.dumps(event).decode())
             except ConnectionError:
@@ -105,10 +108,10 @@ class Connection:
                 self._start(self._listen(item_id))
             case Respond(response_id):
                 task = self._start(self._reply(command))
-                self._replies[response_id] = task
-                task.add_done_callback(lambda _: self._replies.pop(response_id))
+                self._answering[response_id] = task
+                task.add_done_callback(lambda _: self._answering.pop(response_id))
             case Abort(response_id):
-                reply = self._replies.get(response_id)
+                reply = self._answering.get(response_id)
                 if reply is not None and reply is not asyncio.current_task():
                     reply.cancel()
 
@@ -137,17 +140,17 @@ class Connection:
         utterance = None
         try:
             utterance = await stage.run(self._parts.hearing.open)
-            while self._core.is_listening(item_id):
-                piece = self._core.pull(item_id, stage_is_idle=stage.is_idle)
+            while self._transcripts.is_wanted(item_id):
+                piece = self._transcripts.pull(item_id, stage_is_idle=stage.is_idle)
                 if piece is None:
                     await wake.wait()
                     wake.clear()
                     continue
                 text = await stage.run(utterance.add, np.frombuffer(piece, np.int16))
-                self._core.heard(item_id, text, piece)
+                self._transcripts.heard(item_id, text, piece)
                 await self._drain()
         except StageError as error:
-            self._core.not_heard(item_id, error)
+            self._transcripts.not_heard(item_id, error)
             await self._drain()
         finally:
             del self._wakes[item_id]
@@ -161,9 +164,9 @@ class Connection:
             async with aclosing(self._parts.reply.respond(command.request)) as answer:
                 await self._deliver(command, answer)
         except StageError as error:
-            self._core.fail(response_id, error, self._loop.time())
+            self._replies.fail(response_id, error, self._loop.time())
         else:
-            self._core.complete(response_id, self._loop.time())
+            self._replies.complete(response_id, self._loop.time())
         await self._drain()
 
     async def _deliver(
@@ -178,18 +181,20 @@ class Connection:
             else:
                 await self._say(command, sentences.flush())
                 if isinstance(piece, Pause):
-                    self._core.hold(response_id, piece.duration_ms, self._loop.time())
+                    self._replies.hold(
+                        response_id, piece.duration_ms, self._loop.time()
+                    )
                 else:
-                    self._core.call(response_id, piece.name, piece.arguments)
+                    self._replies.call(response_id, piece.name, piece.arguments)
                 await self._drain()
-            if not self._core.is_responding(response_id):
+            if not self._replies.is_active(response_id):
                 return
         await self._say(command, sentences.flush())
 
     async def _say(self, command: Respond, texts: list[str]) -> None:
         for text in texts:
             pcm = await self._speak(text, command.speed) if command.speaks else None
-            self._core.say(command.response_id, text, pcm, self._loop.time())
+            self._replies.say(command.response_id, text, pcm, self._loop.time())
             await self._drain()
 
     async def _speak(self, text: str, speed: float) -> Samples:

@@ -83,7 +83,7 @@ class Intake:
                 "least 100ms of audio, but buffer only has "
                 f"{milliseconds(length):.2f}ms of audio.",
             )
-        turn.extend(self._slice(turn.end_samples, self.end_samples), self.end_samples)
+        turn.extend(self._slice(turn.end_samples, self.end_samples))
         self.clear()
         turn.end()
         return turn

@@ -105,7 +105,7 @@ class Response:
             "metadata": self.options.metadata,
         }
 
-    # Writing --------------------------------------------------------------------------
+    # Writing ----------------------------------------------------------------------
 
     def say(self, text: str, pcm: Samples | None) -> None:
         """Add text, spoken as `pcm` when the response speaks."""
@@ -140,7 +140,7 @@ class Response:
         )
         self._close_open("completed")
 
-    # Ending ---------------------------------------------------------------------------
+    # Ending -----------------------------------------------------------------------
 
     def complete(self) -> None:
         """End as completed."""
@@ -164,7 +164,7 @@ class Response:
         self._emit("response.done", response=self.wire())
         self._emit("rate_limits.updated", rate_limits=[])  # there are none
 
-    # Items and parts ------------------------------------------------------------------
+    # Items and parts --------------------------------------------------------------
 
     def _message(self) -> Item:
         if self._open is None:

@@ -42,11 +42,12 @@ class Listening:
         """Length of the turn in seconds."""
         return (self.end_samples - self.start_samples) / SAMPLE_RATE_HZ
 
-    def extend(self, pcm: bytes, voiced_until_samples: int) -> None:
-        """Add audio (s16le); the turn was last voiced at the given position."""
+    def extend(self, pcm: bytes, voiced_until_samples: int | None = None) -> None:
+        """Add audio (s16le), voiced up to a position; by default all of it."""
         self._pending += pcm
         self.end_samples += len(pcm) // BYTES_PER_SAMPLE
-        self._voiced_until_samples = voiced_until_samples
+        voiced = voiced_until_samples
+        self._voiced_until_samples = self.end_samples if voiced is None else voiced
 
     def pause(self) -> None:
         """Ask for all audio to be heard: the turn may end here."""

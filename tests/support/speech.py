@@ -1,7 +1,7 @@
 """A voice and an ear for tests: text to 24 kHz PCM, and PCM back to text.
 
 The models are those of the built-in engine's packages, used directly, so that what a
-test says and hears does not pass through the code under test. Each loads once a process.
+test says and hears does not pass through the code under test. Each loads only once.
 """
 
 import functools
@@ -38,7 +38,8 @@ def _ear() -> Transcriber:
 @functools.cache
 def _spoken(text: str, speed: float) -> bytes:
     heard = _voice()(text, speed=speed, seed=1)
-    return (np.clip(heard, -1.0, 1.0) * 32767).astype("<i2").tobytes()
+    pcm: bytes = (np.clip(heard, -1.0, 1.0) * 32767).astype("<i2").tobytes()
+    return pcm
 
 
 def speak(text: str, *, speed: float = 1.0) -> Pcm:
