@@ -134,9 +134,6 @@ def application(
             headers={"Location": f"{CALLS_PATH}/{call_id}"},
         )
 
-    async def preflight(_: web.Request) -> web.Response:
-        return web.Response(status=204, headers=_PREFLIGHT)
-
     async def page(_: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "index.html")
 
@@ -145,7 +142,6 @@ def application(
     app.add_routes(
         [
             web.post(CALLS_PATH, create_call),
-            web.options("/v1/{path:.*}", preflight),
             web.get("/", page),
             web.static("/page", PAGE),
         ]
@@ -155,8 +151,11 @@ def application(
 
 @web.middleware
 async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Give every error the API's shape, and every answer its headers."""
+    """Answer preflights; give errors the API's shape, and answers their headers."""
+    public = request.path.startswith("/v1/")
     try:
+        if public and request.method == "OPTIONS":
+            return web.Response(status=204, headers=_CORS | _PREFLIGHT)
         response = await handler(request)
     except ApiError as error:
         response = error.response()
@@ -166,7 +165,6 @@ async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamR
         response = _of_http(error, request).response()
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
-    public = request.path.startswith("/v1/")
     response.headers.update(_CORS if public else _PAGE_HEADERS)
     return response
 
