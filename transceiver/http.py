@@ -46,7 +46,6 @@ _CORS = {
 }
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-    "Access-Control-Allow-Headers": "*, Authorization",
     "Access-Control-Max-Age": "600",
 }
 _PAGE_HEADERS = {
@@ -155,7 +154,7 @@ async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamR
     public = request.path.startswith("/v1/")
     try:
         if public and request.method == "OPTIONS":
-            return web.Response(status=204, headers=_CORS | _PREFLIGHT)
+            return _preflight(request)
         response = await handler(request)
     except ApiError as error:
         response = error.response()
@@ -167,6 +166,15 @@ async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamR
             response.headers["Allow"] = error.headers["Allow"]
     response.headers.update(_CORS if public else _PAGE_HEADERS)
     return response
+
+
+def _preflight(request: web.Request) -> web.Response:
+    asked = request.headers.get("Access-Control-Request-Headers", "Authorization")
+    allowed = {
+        "Access-Control-Allow-Headers": asked,
+        "Vary": "Access-Control-Request-Headers",
+    }
+    return web.Response(status=204, headers=_CORS | _PREFLIGHT | allowed)
 
 
 def _of_http(error: web.HTTPException, request: web.Request) -> ApiError:
