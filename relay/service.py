@@ -58,7 +58,9 @@ class Relay:
         self._clock = Clock(
             asyncio.get_running_loop(), self._metrics.tick_lateness_s.observe
         )
-        self._probe = Probe(settings.engine) if settings.upstream == BUILTIN else None
+        self._probe: Probe | None = None
+        if settings.upstream == BUILTIN:
+            self._probe = Probe(http, settings.engine)
 
     @contextlib.asynccontextmanager
     async def status_pages(self) -> AsyncIterator[None]:
@@ -101,8 +103,8 @@ class Relay:
             return "draining"
         if not self._is_linked:
             return "the link does not listen yet"
-        if self._probe and not self._probe.is_reachable:
-            return f"the built-in engine does not answer on {self._settings.engine}"
+        if self._probe and not self._probe.is_ready:
+            return f"the built-in engine is not ready on {self._settings.engine}"
         return None
 
     def _accept(self, link: LinkSession, request_data: bytes) -> SessionReceiver:

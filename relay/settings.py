@@ -88,9 +88,9 @@ class RelaySettings:
 
     @property
     def key(self) -> str:
-        """What the upstream is shown; empty for the built-in engine."""
+        """What the upstream is shown; OpenAI's key is none of the engine's business."""
         if self.upstream == BUILTIN:
-            return ""
+            return self.upstream_key
         return self.upstream_key or self.openai_api_key
 
     @property

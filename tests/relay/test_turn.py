@@ -1,0 +1,436 @@
+"""Turns and barge-in, without a loop: inputs with `now` in, commands out."""
+
+import orjson
+import pytest
+
+from relay.turn import (
+    FLUSH_TIMEOUT_S,
+    MAX_RESPONSES,
+    PLAYOUT_GRACE_S,
+    TRANSITIONS,
+    Action,
+    Command,
+    FlushEdge,
+    Input,
+    State,
+    ToClient,
+    ToUpstream,
+    Turn,
+)
+from relay.upstream.events import (
+    AudioDelta,
+    AudioDone,
+    EventIds,
+    ResponseCreated,
+    ResponseDone,
+    SessionConfigured,
+)
+
+SECOND = bytes(48_000)
+
+
+class Scene:
+    """A turn, played through step by step; remembers what was commanded."""
+
+    def __init__(self) -> None:
+        self.turn = Turn(EventIds())
+        self.commands: list[Command] = []
+
+    def create(self, response: str = "resp_1", out_of_band: bool = False) -> None:
+        event = ResponseCreated(response, out_of_band)
+        self.commands += self.turn.response_created(event, 0.0)
+
+    def say(
+        self, pcm: bytes = SECOND, response: str = "resp_1", item: str = "item_1"
+    ) -> None:
+        self.commands += self.turn.audio(AudioDelta(response, item, 0, pcm), 0.0)
+
+    def send(self, frames: int = 10**6, now: float = 0.0) -> None:
+        """Let frames leave, as the clock would."""
+        speech = self.turn.speech
+        if not speech.in_talkspurt:
+            speech.begin_talkspurt()
+        for _ in range(frames):
+            if not speech.has_frames:
+                break
+            speech.take(0)
+        self.commands += self.turn.frames_sent(now + 1.0, now)
+
+    def done(self, response: str = "resp_1", now: float = 0.0) -> None:
+        self.commands += self.turn.audio_done(AudioDone(response))
+        self.commands += self.turn.response_done(ResponseDone(response), now)
+
+    def hear(self, talkspurt: int, samples: int, now: float = 0.0) -> None:
+        self.commands += self.turn.heard(talkspurt, samples, now)
+
+    def speak(self, now: float = 0.0) -> None:
+        self.commands += self.turn.speech_started(now)
+
+    def told(self) -> list[tuple[str, ...]]:
+        """Return the commands so far, short, and forget them."""
+        commands, self.commands = self.commands, []
+        return [_short(command) for command in commands]
+
+
+def _short(command: Command) -> tuple[str, ...]:
+    if isinstance(command, FlushEdge):
+        return ("flush", str(command.talkspurt))
+    event = orjson.loads(command.payload)
+    whom = "client" if isinstance(command, ToClient) else "upstream"
+    keys = ("response_id", "item_id", "audio_end_ms")
+    return (whom, event["type"], *(str(event[key]) for key in keys if key in event))
+
+
+def speaking_scene(samples: int = 24_000) -> Scene:
+    scene = Scene()
+    scene.create()
+    scene.say(bytes(2 * samples))
+    scene.send()
+    scene.told()
+    return scene
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("step", Input)
+def test_the_table_knows_every_pair(state, step):
+    successor, action = TRANSITIONS[state, step]
+    assert isinstance(successor, State)
+    assert isinstance(action, Action)
+
+
+CHANGES = {
+    (State.LISTENING, Input.RESPONSE_BEGAN): (State.THINKING, Action.NONE),
+    (State.LISTENING, Input.AUDIO): (State.SPEAKING, Action.NONE),
+    (State.THINKING, Input.AUDIO): (State.SPEAKING, Action.NONE),
+    (State.THINKING, Input.RESPONSES_ENDED): (State.LISTENING, Action.NONE),
+    (State.THINKING, Input.BARGE_IN): (State.LISTENING, Action.INTERRUPT),
+    (State.THINKING, Input.CLEAR): (State.LISTENING, Action.INTERRUPT),
+    (State.SPEAKING, Input.PLAYED_OUT): (State.LISTENING, Action.STOP),
+    (State.SPEAKING, Input.BARGE_IN): (State.LISTENING, Action.INTERRUPT),
+    (State.SPEAKING, Input.CLEAR): (State.LISTENING, Action.INTERRUPT),
+}
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("step", Input)
+def test_the_table_is_the_one_in_the_docstring(state, step):
+    unchanged = (state, Action.NONE)
+    assert TRANSITIONS[state, step] == CHANGES.get((state, step), unchanged)
+
+
+def test_a_reply_goes_from_thinking_to_speaking_to_listening():
+    scene = Scene()
+    states = [scene.turn.state]
+    scene.create()
+    states.append(scene.turn.state)
+    scene.say()
+    states.append(scene.turn.state)
+    scene.send()
+    scene.done()
+    scene.hear(1, 24_000)
+    states.append(scene.turn.state)
+    assert states == [
+        State.LISTENING,
+        State.THINKING,
+        State.SPEAKING,
+        State.LISTENING,
+    ]
+
+
+def test_started_goes_out_with_the_first_frame_and_once():
+    scene = Scene()
+    scene.create()
+    scene.say()
+    assert scene.told() == []
+    scene.send(frames=1)
+    scene.send(frames=1)
+    assert scene.told() == [("client", "output_audio_buffer.started", "resp_1")]
+
+
+def test_stopped_waits_for_the_ear_and_for_the_response():
+    scene = speaking_scene()
+    scene.hear(1, 23_999)
+    scene.done()
+    assert scene.told() == []
+    scene.hear(1, 24_000)
+    assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
+
+
+def test_stopped_comes_after_response_done_when_that_is_late():
+    scene = speaking_scene()
+    scene.hear(1, 24_000)
+    assert scene.told() == []
+    scene.done()
+    assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
+
+
+def test_a_muted_caller_is_taken_to_have_heard_after_a_grace():
+    scene = speaking_scene()
+    scene.done()
+    due_s = scene.turn.next_timeout()
+    assert due_s == 1.0 + PLAYOUT_GRACE_S
+    assert scene.turn.handle_timeout(due_s - 0.01) == []
+    scene.commands += scene.turn.handle_timeout(due_s)
+    assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
+    assert scene.turn.next_timeout() is None
+
+
+def test_the_grace_of_an_unfinished_response_ends_with_the_response():
+    scene = speaking_scene()
+    scene.commands += scene.turn.handle_timeout(9.0)
+    assert scene.told() == []
+    scene.done()
+    assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
+
+
+def test_the_next_response_stops_the_one_before():
+    scene = speaking_scene()
+    scene.done()
+    scene.create("resp_2")
+    scene.say(response="resp_2", item="item_2")
+    scene.send()
+    assert scene.told() == [
+        ("client", "output_audio_buffer.stopped", "resp_1"),
+        ("client", "output_audio_buffer.started", "resp_2"),
+    ]
+
+
+def test_a_response_begun_while_another_plays_is_thought_about_afterwards():
+    scene = speaking_scene()
+    scene.done()
+    scene.create("resp_2")
+    scene.hear(1, 24_000)
+    assert scene.turn.state is State.THINKING
+
+
+def test_a_barge_in_flushes_at_once_and_truncates_when_the_edge_has_answered():
+    scene = speaking_scene()
+    scene.speak()
+    assert scene.told() == [("flush", "1")]
+    scene.done()
+    scene.commands += scene.turn.flush_done(1, 12_000)
+    assert scene.told() == [
+        ("upstream", "conversation.item.truncate", "item_1", "500"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+    ]
+    assert scene.turn.next_timeout() is None
+
+
+def test_a_response_that_the_upstream_does_not_cancel_is_cancelled():
+    scene = speaking_scene()
+    scene.speak()
+    scene.commands += scene.turn.flush_done(1, 2400)
+    assert scene.told()[1:] == [
+        ("upstream", "response.cancel", "resp_1"),
+        ("upstream", "conversation.item.truncate", "item_1", "100"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+    ]
+
+
+def test_an_item_of_which_nothing_was_heard_is_deleted():
+    scene = speaking_scene()
+    scene.speak()
+    scene.done()
+    scene.commands += scene.turn.flush_done(0, 0)
+    assert scene.told()[1:] == [
+        ("upstream", "conversation.item.delete", "item_1"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+    ]
+
+
+def test_without_an_answer_the_last_heard_position_counts():
+    scene = speaking_scene()
+    scene.hear(1, 4800)
+    scene.speak(now=5.0)
+    scene.hear(1, 7200)
+    scene.done()
+    assert scene.turn.handle_timeout(5.0 + FLUSH_TIMEOUT_S - 0.01) == []
+    scene.commands += scene.turn.handle_timeout(5.0 + FLUSH_TIMEOUT_S)
+    assert scene.told()[1:] == [
+        ("upstream", "conversation.item.truncate", "item_1", "300"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+    ]
+
+
+def test_an_answer_after_the_timeout_changes_nothing():
+    scene = speaking_scene()
+    scene.speak()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    scene.told()
+    assert scene.turn.flush_done(1, 24_000) == []
+
+
+def test_late_audio_of_an_interrupted_response_never_plays():
+    scene = speaking_scene()
+    scene.speak()
+    scene.say()
+    assert not scene.turn.speech.has_frames
+    assert scene.turn.state is State.LISTENING
+
+
+def test_late_audio_of_a_response_never_announced_never_plays():
+    scene = Scene()
+    scene.say()
+    scene.send()
+    scene.speak()
+    scene.say()
+    assert not scene.turn.speech.has_frames
+
+
+def test_the_queue_is_dropped_at_a_barge_in():
+    scene = Scene()
+    scene.create()
+    scene.say()
+    scene.send(frames=5)
+    scene.speak()
+    assert not scene.turn.speech.has_frames
+
+
+def test_the_next_response_may_play_before_the_edge_has_answered():
+    scene = speaking_scene()
+    scene.speak()
+    scene.done()
+    scene.create("resp_2")
+    scene.say(response="resp_2", item="item_2")
+    scene.send()
+    scene.hear(2, 2400)
+    scene.commands += scene.turn.flush_done(1, 12_000)
+    assert scene.told() == [
+        ("flush", "1"),
+        ("client", "output_audio_buffer.started", "resp_2"),
+        ("upstream", "conversation.item.truncate", "item_1", "500"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+    ]
+    assert scene.turn.state is State.SPEAKING
+
+
+def test_a_second_barge_in_settles_the_first_with_what_is_known():
+    scene = speaking_scene()
+    scene.hear(1, 2400)
+    scene.speak()
+    scene.done()
+    scene.create("resp_2")
+    scene.say(response="resp_2", item="item_2")
+    scene.send()
+    scene.told()
+    scene.speak()
+    assert scene.told() == [
+        ("upstream", "conversation.item.truncate", "item_1", "100"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+        ("flush", "2"),
+    ]
+
+
+def test_speech_while_thinking_silences_without_a_flush():
+    scene = Scene()
+    scene.create()
+    scene.speak()
+    assert scene.told() == []
+    scene.say()
+    assert not scene.turn.speech.has_frames
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert scene.told() == [("upstream", "response.cancel", "resp_1")]
+
+
+def test_speech_while_thinking_needs_nothing_if_the_upstream_cancels():
+    scene = Scene()
+    scene.create()
+    scene.speak()
+    scene.done()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert scene.told() == []
+
+
+def test_speech_while_listening_does_nothing():
+    scene = Scene()
+    scene.speak()
+    assert scene.told() == []
+    assert scene.turn.next_timeout() is None
+
+
+def test_speech_does_not_interrupt_where_the_session_forbids_it():
+    scene = speaking_scene()
+    scene.turn.configured(SessionConfigured(interrupts=False))
+    scene.speak()
+    assert scene.told() == []
+    assert scene.turn.state is State.SPEAKING
+
+
+def test_clear_cancels_at_once_and_only_once():
+    scene = speaking_scene()
+    scene.commands += scene.turn.clear_requested(0.0)
+    assert scene.told() == [("flush", "1"), ("upstream", "response.cancel", "resp_1")]
+    scene.commands += scene.turn.flush_done(1, 2400)
+    assert scene.told() == [
+        ("upstream", "conversation.item.truncate", "item_1", "100"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+    ]
+
+
+def test_clear_works_where_speech_may_not_interrupt():
+    scene = speaking_scene()
+    scene.turn.configured(SessionConfigured(interrupts=False))
+    scene.commands += scene.turn.clear_requested(0.0)
+    assert ("flush", "1") in scene.told()
+
+
+def test_clear_of_a_finished_response_cancels_nothing():
+    scene = speaking_scene()
+    scene.done()
+    scene.commands += scene.turn.clear_requested(0.0)
+    assert scene.told() == [("flush", "1")]
+
+
+def test_clear_while_nothing_plays_does_nothing():
+    scene = Scene()
+    scene.commands += scene.turn.clear_requested(0.0)
+    assert scene.told() == []
+
+
+def test_a_response_out_of_band_is_neither_awaited_nor_cancelled():
+    scene = Scene()
+    scene.create("resp_aside", out_of_band=True)
+    assert scene.turn.state is State.LISTENING
+    scene.create()
+    scene.speak()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert scene.told() == [("upstream", "response.cancel", "resp_1")]
+
+
+def test_a_response_out_of_band_that_is_heard_is_interrupted_like_any():
+    scene = Scene()
+    scene.create("resp_aside", out_of_band=True)
+    scene.say(response="resp_aside")
+    scene.send()
+    scene.speak()
+    scene.commands += scene.turn.flush_done(1, 2400)
+    assert ("upstream", "response.cancel", "resp_aside") in scene.told()
+
+
+def test_a_reply_without_a_whole_frame_is_played_when_its_part_ends():
+    scene = Scene()
+    scene.create()
+    scene.say(bytes(100))
+    assert not scene.turn.speech.has_frames
+    scene.turn.audio_done(AudioDone("resp_1"))
+    assert scene.turn.speech.has_frames
+
+
+def test_responses_that_never_end_are_forgotten_at_the_bound():
+    scene = Scene()
+    for number in range(MAX_RESPONSES + 5):
+        scene.create(f"resp_{number}")
+    scene.speak()
+    commands = scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert len(commands) == MAX_RESPONSES
+    assert all(isinstance(command, ToUpstream) for command in commands)
+
+
+def test_no_two_events_of_the_relay_share_an_id():
+    scene = speaking_scene()
+    scene.say(item="item_2")
+    scene.send()
+    scene.speak()
+    commands = scene.turn.flush_done(1, 0)
+    ids = [orjson.loads(command.payload)["event_id"] for command in commands]
+    assert len(ids) == len(set(ids)) == 4
