@@ -142,7 +142,7 @@ class Clock:
     def _arm(self, now: float) -> None:
         if self._timer:
             return
-        # A tick early by the clock's rounding must not be given the same deadline again.
+        # A tick early by the clock's rounding must not get the same deadline again.
         ticks = int((now + _SLACK_S - self._origin_s) / FRAME_S) + 1
         self._deadline_s = self._origin_s + ticks * FRAME_S
         self._timer = self._loop.call_at(self._deadline_s, self._tick)

@@ -153,7 +153,9 @@ async def _read(websocket: _WebSocket, receiver: Receiver) -> None:
                 "upstream_protocol", "The Realtime API sent a binary message."
             )
         if message.type is not WSMsgType.TEXT:
-            raise _lost(websocket, message.extra)
+            if message.type is WSMsgType.ERROR:
+                raise _failed(message.data)
+            raise _closed(websocket, message.extra)
         receiver.upstream_event(protocol.read_upstream(message.data), message.data)
 
 
@@ -167,8 +169,7 @@ def _refused(error: aiohttp.WSServerHandshakeError) -> UpstreamRefused:
     return UpstreamRefused(code, text)
 
 
-def _lost(websocket: _WebSocket, close_reason: str | None) -> UpstreamLost:
-    cause = websocket.exception()
+def _failed(cause: object) -> UpstreamLost:
     if isinstance(cause, aiohttp.WebSocketError):
         if cause.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
             return UpstreamLost(
@@ -178,6 +179,10 @@ def _lost(websocket: _WebSocket, close_reason: str | None) -> UpstreamLost:
         return UpstreamLost("upstream_protocol", "The Realtime API broke WebSocket.")
     if isinstance(cause, TimeoutError):
         return UpstreamLost("upstream_lost", "The Realtime API stopped answering.")
+    return UpstreamLost("upstream_lost", "The connection to the Realtime API broke.")
+
+
+def _closed(websocket: _WebSocket, close_reason: str | None) -> UpstreamLost:
     reason = f": {close_reason}" if close_reason else ""
     return UpstreamLost(
         "upstream_lost",

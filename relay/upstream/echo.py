@@ -24,20 +24,22 @@ class Echo:
     def __init__(self) -> None:
         self._receiver: Receiver | None = None
         self._ids = EventIds()
+        self._session: object = None
 
     async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
         """Echo until cancelled."""
         del tasks  # none needed
         self._receiver = receiver
         receiver.upstream_connected()
-        self._tell("session.created", {"type": "realtime", "model": "echo"})
+        self._tell("session.created")
         await asyncio.Event().wait()
 
     def send(self, payload: bytes) -> None:
         """Answer `session.update`, for clients that wait for it; ignore the rest."""
         event = orjson.loads(payload)
         if event.get("type") == "session.update":
-            self._tell("session.updated", event.get("session"))
+            self._session = event.get("session")
+            self._tell("session.updated")
 
     def append(self, pcm: bytes) -> None:
         """Say it back."""
@@ -48,7 +50,8 @@ class Echo:
     def append_silence(self, samples: int) -> None:
         """Leave the gap: what comes late would only add delay."""
 
-    def _tell(self, type_: str, session: object) -> None:
+    def _tell(self, type_: str) -> None:
         if self._receiver:
-            event = {"type": type_, "event_id": self._ids.next(), "session": session}
-            self._receiver.upstream_event(Passing(), orjson.dumps(event))
+            event = {"type": type_, "event_id": self._ids.next()}
+            message = orjson.dumps({**event, "session": self._session})
+            self._receiver.upstream_event(Passing(), message)
