@@ -31,8 +31,10 @@ window.recorder = (() => {
   }
 
   const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  navigator.mediaDevices.getUserMedia = async (constraints) => {
-    const stream = await getUserMedia(constraints);
+  navigator.mediaDevices.getUserMedia = async () => {
+    // No loudspeaker is near this microphone. With no echo to learn from, the canceller
+    // takes the first words said over the agent for echo, and swallows them.
+    const stream = await getUserMedia({ audio: { echoCancellation: false } });
     record(stream, 0);
     return stream;
   };

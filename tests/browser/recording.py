@@ -2,11 +2,9 @@
 
 import base64
 import re
-import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -60,15 +58,6 @@ def script(lines: Sequence[tuple[float, Pcm]], tail_s: float) -> Pcm:
 
 def _silence(seconds: float) -> Pcm:
     return np.zeros(int(seconds * RATE_HZ), np.int16)
-
-
-def write_wav(path: Path, pcm: Pcm) -> None:
-    """Write a WAV file for the browser's microphone."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
-        file.writeframes(pcm.astype("<i2").tobytes())
 
 
 def unpack(text: str) -> Pcm:
