@@ -96,7 +96,7 @@ SUCCESSORS: Final[Mapping[LinkState, Mapping[LinkInput, LinkState]]] = {
     _S.GREETING: {_I.WELCOME: _S.FINISHING, **_ENDINGS},
     _S.FINISHING: {_I.SEALED: _S.UP, **_ENDINGS},
     _S.UP: {_I.SEALED: _S.UP, _I.BYE: _S.CLOSED, **_ENDINGS},
-    _S.CLOSED: {_I.LEAVE: _S.CLOSED},
+    _S.CLOSED: {},
 }
 
 

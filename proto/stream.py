@@ -37,6 +37,9 @@ _REORDERING: Final = 3
 _MAX_BACKOFF: Final = 5
 """Doublings of the timeout: from 50 ms to 1.6 s."""
 
+_PROBE: Final = 1
+"""Fragments on the way after a timeout, until the peer answers again."""
+
 STUCK_S: Final = 30.0
 """Without an acknowledgement for this long the session is given up."""
 
@@ -84,7 +87,8 @@ class Outbox:
     @property
     def is_ready(self) -> bool:
         """A fragment may be taken."""
-        if len(self._flight) >= MAX_IN_FLIGHT:
+        allowed = _PROBE if self._backoff else MAX_IN_FLIGHT
+        if len(self._flight) >= allowed:
             return False
         return bool(self._lost or (self._unsent and self._unsent[0].seq < self._limit))
 

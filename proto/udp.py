@@ -117,6 +117,7 @@ class Dialer:
         try:
             await self._down.wait()
         finally:
+            self.is_up = False
             live.leave("the edge left")
             udp.close()
 
