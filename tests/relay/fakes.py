@@ -1,0 +1,99 @@
+"""A link end and an upstream that remember, for sessions in virtual time."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from proto.errors import CloseCode, LocalError
+from proto.frames import DownFrame
+from relay.upstream import protocol
+from relay.upstream.port import Receiver, UpstreamError
+
+
+class FakeLink:
+    """The relay's end of a link session."""
+
+    def __init__(self) -> None:
+        self.id = 7
+        self.accepted = 0
+        self.events: list[dict[str, Any]] = []
+        self.raw_events: list[bytes] = []
+        self.frames: list[DownFrame] = []
+        self.flushes: list[int] = []
+        self.closes: list[tuple[CloseCode, str]] = []
+        self.refuse_events_with: LocalError | None = None
+
+    def accept(self) -> None:
+        self.accepted += 1
+
+    def send_event(self, payload: bytes) -> None:
+        if self.refuse_events_with:
+            raise self.refuse_events_with
+        self.raw_events.append(payload)
+        self.events.append(orjson.loads(payload))
+
+    def send_down(self, frame: DownFrame) -> None:
+        self.frames.append(frame)
+
+    def flush(self, talkspurt: int) -> None:
+        self.flushes.append(talkspurt)
+
+    def close(self, code: CloseCode = CloseCode.NORMAL, reason: str = "") -> None:
+        self.closes.append((code, reason))
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
+
+class FakeUpstream:
+    """A model that says what the test has it say."""
+
+    is_live = False
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.heard = bytearray()
+        self.failure: UpstreamError | None = None
+        self.was_cancelled = False
+        self._receiver: Receiver | None = None
+        self._failed = asyncio.Event()
+
+    async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
+        self._receiver = receiver
+        receiver.upstream_connected()
+        try:
+            await self._failed.wait()
+        except asyncio.CancelledError:
+            self.was_cancelled = True
+            raise
+        if self.failure:
+            raise self.failure
+
+    def send(self, payload: bytes) -> None:
+        self.sent.append(payload)
+
+    def append(self, pcm: bytes) -> None:
+        self.heard += pcm
+
+    def append_silence(self, samples: int) -> None:
+        self.heard += bytes(2 * samples)
+
+    def say(self, type_: str, **fields: Any) -> None:
+        """Have the model send an event."""
+        self.say_raw(orjson.dumps({"type": type_, **fields}))
+
+    def say_raw(self, message: bytes) -> None:
+        """Have the model send any text."""
+        assert self._receiver is not None
+        self._receiver.upstream_event(protocol.read_upstream(message), message)
+
+    def fail(self, failure: UpstreamError) -> None:
+        """Have the connection fail."""
+        self.failure = failure
+        self._failed.set()
+
+    @property
+    def sent_types(self) -> list[str]:
+        return [orjson.loads(payload)["type"] for payload in self.sent]

@@ -1,0 +1,111 @@
+"""The WebSocket client's queue, with a WebSocket that is slow to take anything."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType
+
+from relay.upstream import client
+from relay.upstream.client import RealtimeClient
+from relay.upstream.events import UpstreamEvent
+from relay.upstream.port import UpstreamLost
+from tests.support import clock as virtual
+
+
+class StuckSocket:
+    """Takes nothing and says nothing, until it is let go."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.taken: list[bytes] = []
+        self.is_closed = False
+
+    async def send_frame(self, payload: bytes, opcode: WSMsgType) -> None:
+        assert opcode is WSMsgType.TEXT
+        await self.free.wait()
+        self.taken.append(payload)
+
+    async def receive(self) -> Any:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class StuckHttp:
+    """Connects to the stuck socket."""
+
+    def __init__(self, socket: StuckSocket) -> None:
+        self.socket = socket
+        self.urls: list[str] = []
+
+    async def ws_connect(self, url: object, **_: object) -> StuckSocket:
+        self.urls.append(str(url))
+        return self.socket
+
+
+class Nobody:
+    def upstream_connected(self) -> None:
+        pass
+
+    def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
+        raise AssertionError("nothing is said")
+
+
+def converse(messages: list[bytes], free_after_s: float) -> StuckSocket:
+    async def main() -> StuckSocket:
+        socket = StuckSocket()
+        upstream = RealtimeClient(StuckHttp(socket), "ws://x/v1", "", "m")
+        for message in messages:
+            upstream.send(message)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            await asyncio.sleep(free_after_s)
+            socket.free.set()
+            await asyncio.sleep(0.1)
+            running.cancel()
+        return socket
+
+    return virtual.run(main())
+
+
+def test_what_waits_for_the_connection_is_sent_in_order():
+    messages = [str(number).encode() for number in range(1000)]
+    socket = converse(messages, free_after_s=1.0)
+    assert socket.taken == messages
+    assert socket.is_closed
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [[b"x"] * (client.MAX_QUEUED_MESSAGES + 1), [b"x" * 2**20] * 17],
+    ids=["too many", "too large"],
+)
+def test_an_upstream_that_does_not_keep_up_counts_as_lost(messages):
+    with pytest.raises(ExceptionGroup) as caught:
+        converse(messages, free_after_s=1.0)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, UpstreamLost)
+    assert error.code == "upstream_stalled"
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("ws://x/v1/realtime", "ws://x/v1/realtime?model=m"),
+        ("ws://x/v1/realtime?model=own", "ws://x/v1/realtime?model=own"),
+        ("ws://x/r?api-version=1", "ws://x/r?api-version=1&model=m"),
+    ],
+)
+def test_the_model_is_asked_for_in_the_url_unless_it_names_one(url, asked):
+    async def main() -> list[str]:
+        http = StuckHttp(StuckSocket())
+        upstream = RealtimeClient(http, url, "", "m")
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            await asyncio.sleep(0)
+            running.cancel()
+        return http.urls
+
+    assert virtual.run(main()) == [asked]

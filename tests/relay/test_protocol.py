@@ -1,0 +1,172 @@
+"""What goes to and comes from a Realtime API."""
+
+import base64
+
+import orjson
+import pytest
+from hypothesis import given, strategies as st
+
+from relay.upstream import events, protocol
+from relay.upstream.protocol import PCM_24K, ClearPlayback, Forward, Refused
+
+
+def read(**event: object) -> events.UpstreamEvent:
+    return protocol.read_upstream(orjson.dumps(event))
+
+
+@given(st.binary(max_size=2000))
+def test_appended_audio_is_what_json_would_say(pcm):
+    event = orjson.loads(protocol.append(pcm))
+    assert event["type"] == "input_audio_buffer.append"
+    assert base64.b64decode(event["audio"], validate=True) == pcm
+    assert event["event_id"].startswith(events.OWN_PREFIX)
+
+
+@pytest.mark.parametrize(
+    "name", ["response.output_audio.delta", "response.audio.delta"]
+)
+def test_an_audio_delta_is_read_under_both_names(name):
+    fields = {"response_id": "r", "item_id": "i", "content_index": 1}
+    assert read(type=name, delta="AAEC", **fields) == events.AudioDelta(
+        "r", "i", 1, b"\0\1\2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("response", "out_of_band"),
+    [
+        ({"id": "r"}, False),
+        ({"id": "r", "conversation_id": "c"}, False),
+        ({"id": "r", "conversation_id": None}, True),
+    ],
+)
+def test_a_response_of_no_conversation_is_out_of_band(response, out_of_band):
+    event = read(type="response.created", response=response)
+    assert event == events.ResponseCreated("r", out_of_band)
+
+
+@pytest.mark.parametrize(
+    ("turn_detection", "interrupts"),
+    [
+        ({"type": "server_vad"}, True),
+        ({"type": "server_vad", "interrupt_response": True}, True),
+        ({"type": "semantic_vad", "interrupt_response": False}, False),
+        (None, True),
+    ],
+)
+def test_a_session_says_whether_speech_interrupts(turn_detection, interrupts):
+    session = {"audio": {"input": {"turn_detection": turn_detection}}}
+    event = read(type="session.updated", session=session)
+    assert event == events.SessionConfigured(interrupts)
+
+
+def test_unknown_events_pass():
+    assert read(type="anything.else", deep={"x": []}) == events.Passing()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"null",
+        b"{}",
+        b'{"type":7}',
+        b'{"type":[]}',
+        b'{"type":"response.done","response":{"id":{}}}',
+        b'{"type":"response.created","response":null}',
+        b'{"type":"session.created"}',
+        b'{"type":"response.output_audio.delta","delta":"A"}',
+        b'{"type":"response.output_audio.delta","delta":7}',
+        b'{"type":"response.output_audio.delta","delta":"","item_id":[]}',
+        b'{"type":"response.output_audio.delta","delta":"","content_index":"0"}',
+    ],
+)
+def test_what_lacks_its_fields_is_malformed(message):
+    event = protocol.read_upstream(message)
+    assert isinstance(event, events.Malformed) or message == b'{"type":7}'
+
+
+@given(st.binary(max_size=200))
+def test_no_message_raises(message):
+    protocol.read_upstream(message)
+    protocol.read_client(message)
+
+
+def test_the_opening_asks_for_the_relays_formats_and_for_turns():
+    event = orjson.loads(protocol.opening_update(None))
+    assert event == {
+        "type": "session.update",
+        "session": {
+            "type": "realtime",
+            "audio": {
+                "input": {"format": PCM_24K, "turn_detection": {"type": "server_vad"}},
+                "output": {"format": PCM_24K},
+            },
+        },
+    }
+
+
+def test_the_opening_keeps_what_the_client_wished():
+    wished = {
+        "model": "m",
+        "tools": [{"name": "f"}],
+        "audio": {
+            "input": {"turn_detection": None, "format": {"type": "audio/pcmu"}},
+            "output": {"voice": "v"},
+        },
+    }
+    session = orjson.loads(protocol.opening_update(wished))["session"]
+    assert session["model"] == "m"
+    assert session["tools"] == [{"name": "f"}]
+    assert session["audio"]["input"] == {"turn_detection": None, "format": PCM_24K}
+    assert session["audio"]["output"] == {"voice": "v", "format": PCM_24K}
+
+
+def test_the_opening_of_a_transcription_names_no_output():
+    event = orjson.loads(protocol.opening_update({"type": "transcription"}))
+    assert set(event["session"]["audio"]) == {"input"}
+
+
+def test_an_update_that_names_no_format_travels_byte_for_byte():
+    payload = (
+        b'{"type":"session.update", "session":{"audio":{"output":{"speed":1.10}}}}'
+    )
+    assert protocol.read_client(payload) == Forward(payload)
+
+
+def test_an_update_cannot_change_the_formats():
+    audio = {"output": {"format": {"type": "audio/pcma"}, "voice": "v"}}
+    event = {"type": "session.update", "event_id": "e", "session": {"audio": audio}}
+    result = protocol.read_client(orjson.dumps(event))
+    assert isinstance(result, Forward)
+    audio["output"]["format"] = PCM_24K
+    assert orjson.loads(result.payload) == event
+
+
+@pytest.mark.parametrize(
+    "session", [None, [], {"audio": None}, {"audio": {"input": 1}}]
+)
+def test_a_strange_update_is_left_to_the_upstream(session):
+    payload = orjson.dumps({"type": "session.update", "session": session})
+    assert protocol.read_client(payload) == Forward(payload)
+
+
+def test_clear_is_kept_here():
+    payload = b'{"type":"output_audio_buffer.clear"}'
+    assert protocol.read_client(payload) == ClearPlayback()
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"7", b'"x"'])
+def test_what_is_no_json_object_is_refused(payload):
+    result = protocol.read_client(payload)
+    assert isinstance(result, Refused)
+    assert result.code == "invalid_json"
+
+
+def test_own_errors_are_known_by_their_event_id():
+    own = events.OWN_PREFIX + "1"
+    assert read(type="error", error={"event_id": own, "code": "c"}) == events.OwnError(
+        "c"
+    )
+    assert read(type="error", error={"event_id": "x"}) == events.Passing()
+    assert read(type="error", error=None) == events.Passing()

@@ -1,0 +1,263 @@
+"""One session between a remembering link and a remembering upstream."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import orjson
+import pytest
+
+from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
+from proto.frames import UpFrame
+from relay.pacer import Clock
+from relay.request import SessionRequest
+from relay.session import Session
+from relay.upstream.port import UpstreamLost, UpstreamRefused
+from tests.relay.fakes import FakeLink, FakeUpstream
+from tests.support import clock as virtual
+
+TEN_SECONDS = base64.b64encode(bytes(480_000)).decode()
+
+
+@dataclass
+class Stage:
+    link: FakeLink
+    upstream: FakeUpstream
+    session: Session
+    clock: Clock
+
+
+def play(scene: Callable[[Stage], Awaitable[None]]) -> Stage:
+    """Run a session in virtual time while the scene plays; then end it."""
+
+    async def main() -> Stage:
+        clock = Clock(asyncio.get_running_loop(), lambda late_s: None)
+        link, upstream = FakeLink(), FakeUpstream()
+        request = SessionRequest("rtc_1", None, {"instructions": "x"}, "t")
+        session = Session(link, request, upstream, clock)
+        stage = Stage(link, upstream, session, clock)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await scene(stage)
+            session.closed(CloseCode.NORMAL, "")
+        assert clock.waiting_count == 0
+        clock.close()
+        return stage
+
+    return virtual.run(main())
+
+
+def say_audio(stage: Stage, delta: str = TEN_SECONDS) -> None:
+    where = {"response_id": "resp_1", "item_id": "item_1", "content_index": 0}
+    stage.upstream.say("response.output_audio.delta", delta=delta, **where)
+
+
+def begin_reply(stage: Stage) -> None:
+    stage.upstream.say("response.created", response={"id": "resp_1"})
+    say_audio(stage)
+
+
+def test_a_session_is_accepted_at_once_and_opens_its_upstream():
+    async def scene(stage: Stage) -> None:
+        assert stage.link.accepted == 1
+        assert stage.upstream.sent_types == ["session.update"]
+
+    stage = play(scene)
+    assert stage.upstream.was_cancelled
+    assert stage.link.closes == []
+
+
+def test_upstream_events_reach_the_client_byte_for_byte():
+    message = b'{ "type":"response.created","response":{"id":"r"}, "x": 1.50 }'
+
+    async def scene(stage: Stage) -> None:
+        stage.upstream.say_raw(message)
+        assert stage.link.raw_events == [message]
+
+    play(scene)
+
+
+def test_audio_goes_by_the_clock_and_not_as_an_event():
+    async def scene(stage: Stage) -> None:
+        begin_reply(stage)
+        assert len(stage.link.frames) == 9
+        await asyncio.sleep(1.0)
+        assert 57 <= len(stage.link.frames) <= 59
+        assert stage.link.types == ["response.created", "output_audio_buffer.started"]
+
+    play(scene)
+
+
+def test_the_callers_audio_is_appended_and_gaps_are_filled():
+    async def scene(stage: Stage) -> None:
+        pcm = b"\1\0" * 480
+        stage.session.frame_received(UpFrame(0, 0, 0, pcm))
+        stage.session.frames_lost(1)
+        stage.session.frame_received(UpFrame(960, 0, 0, pcm))
+        stage.session.frame_received(UpFrame(1920, 0, 0, pcm))
+        assert bytes(stage.upstream.heard) == pcm + bytes(960) + pcm + bytes(960) + pcm
+
+    stage = play(scene)
+    assert stage.session.traffic.frames_up == 3
+    assert stage.session.traffic.frames_lost == 1
+    assert stage.session.traffic.filled_samples == 960
+
+
+def test_a_barge_in_goes_through_edge_upstream_and_client():
+    async def scene(stage: Stage) -> None:
+        begin_reply(stage)
+        await asyncio.sleep(0.5)
+        stage.upstream.say("input_audio_buffer.speech_started")
+        assert stage.link.flushes == [1]
+        before = len(stage.link.frames)
+        say_audio(stage)
+        stage.upstream.say("response.done", response={"id": "resp_1"})
+        stage.session.flush_done(1, 9600)
+        await asyncio.sleep(1)
+        assert len(stage.link.frames) == before
+        truncate = orjson.loads(stage.upstream.sent[-1])
+        assert truncate["type"] == "conversation.item.truncate"
+        assert truncate["audio_end_ms"] == 400
+        assert stage.link.types[-1] == "output_audio_buffer.cleared"
+
+    stage = play(scene)
+    assert stage.session.traffic.barge_ins == 1
+
+
+def test_an_edge_that_never_answers_a_flush_is_not_waited_for():
+    async def scene(stage: Stage) -> None:
+        begin_reply(stage)
+        stage.session.frame_received(UpFrame(0, 1, 2400, bytes(960)))
+        stage.upstream.say("input_audio_buffer.speech_started")
+        await asyncio.sleep(0.249)
+        assert "output_audio_buffer.cleared" not in stage.link.types
+        await asyncio.sleep(0.002)
+        assert stage.link.types[-1] == "output_audio_buffer.cleared"
+        assert stage.upstream.sent_types[-2:] == [
+            "response.cancel",
+            "conversation.item.truncate",
+        ]
+
+    play(scene)
+
+
+def test_playback_is_told_as_stopped_after_the_last_sample_was_due():
+    async def scene(stage: Stage) -> None:
+        begin_reply(stage)
+        stage.upstream.say("response.done", response={"id": "resp_1"})
+        await asyncio.sleep(10.4)
+        assert "output_audio_buffer.stopped" not in stage.link.types
+        await asyncio.sleep(0.2)
+        assert stage.link.types[-1] == "output_audio_buffer.stopped"
+
+    play(scene)
+
+
+def test_errors_of_the_relays_own_events_stay_here():
+    async def scene(stage: Stage) -> None:
+        own = {"code": "response_cancel_not_active", "event_id": "tandem_relay_3"}
+        stage.upstream.say("error", error=own)
+        assert stage.link.events == []
+        stage.upstream.say("error", error={"code": "x", "event_id": "theirs"})
+        stage.upstream.say("error", error={"code": "x", "event_id": None})
+        assert stage.link.types == ["error", "error"]
+
+    stage = play(scene)
+    assert stage.session.traffic.own_errors == 1
+
+
+def test_what_is_no_event_goes_nowhere():
+    async def scene(stage: Stage) -> None:
+        for junk in (b"", b"[]", b"{}", b"\xff", b'{"type":"response.done"}'):
+            stage.upstream.say_raw(junk)
+        assert stage.link.events == []
+
+    stage = play(scene)
+    assert stage.session.traffic.events_malformed == 5
+
+
+def test_appended_audio_is_refused_with_the_clients_event_id():
+    async def scene(stage: Stage) -> None:
+        event = {"type": "input_audio_buffer.append", "event_id": "e1", "audio": ""}
+        stage.session.event_received(orjson.dumps(event))
+        error = stage.link.events[0]["error"]
+        assert error["event_id"] == "e1"
+        assert error["type"] == "invalid_request_error"
+        assert stage.upstream.sent_types == ["session.update"]
+
+    play(scene)
+
+
+def test_clear_is_the_relays_and_not_sent_on():
+    async def scene(stage: Stage) -> None:
+        begin_reply(stage)
+        stage.session.event_received(b'{"type":"output_audio_buffer.clear"}')
+        assert stage.link.flushes == [1]
+        assert stage.upstream.sent_types == ["session.update", "response.cancel"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (UpstreamRefused("no_key", "No."), CloseCode.REFUSED_UPSTREAM),
+        (UpstreamLost("gone", "No."), CloseCode.UPSTREAM_LOST),
+    ],
+)
+def test_a_failed_upstream_is_told_and_ends_the_session(failure, code):
+    async def scene(stage: Stage) -> None:
+        stage.upstream.fail(failure)
+        await asyncio.sleep(0.1)
+        error = stage.link.events[0]["error"]
+        assert (error["code"], error["message"]) == (failure.code, "No.")
+        assert stage.link.closes == [(code, "No.")]
+
+    stage = play(scene)
+    assert stage.session.upstream_error is failure
+
+
+def test_a_client_that_takes_no_events_is_left():
+    async def scene(stage: Stage) -> None:
+        stage.link.refuse_events_with = Backlogged("full")
+        stage.upstream.say("some.event")
+        await asyncio.sleep(0.1)
+        assert stage.link.closes[0][0] is CloseCode.TIMEOUT
+        assert stage.upstream.was_cancelled
+
+    play(scene)
+
+
+@pytest.mark.parametrize("error", [NotConnected("gone"), LocalError("too long")])
+def test_an_event_that_cannot_be_sent_is_counted(error):
+    async def scene(stage: Stage) -> None:
+        stage.link.refuse_events_with = error
+        stage.upstream.say("some.event")
+        assert stage.link.closes == []
+
+    stage = play(scene)
+    assert stage.session.traffic.events_undelivered == 1
+
+
+def test_a_session_ended_in_mid_reply_sends_no_more():
+    async def scene(stage: Stage) -> None:
+        begin_reply(stage)
+        stage.session.closed(CloseCode.NORMAL, "")
+        await asyncio.sleep(0.01)
+        before = len(stage.link.frames)
+        await asyncio.sleep(1)
+        assert len(stage.link.frames) == before
+
+    play(scene)
+
+
+def test_closing_twice_tells_the_link_once():
+    async def scene(stage: Stage) -> None:
+        stage.session.close(CloseCode.DRAINING, "bye")
+        stage.session.close(CloseCode.INTERNAL, "again")
+        assert stage.link.closes == [(CloseCode.DRAINING, "bye")]
+
+    play(scene)
