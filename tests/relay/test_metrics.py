@@ -20,7 +20,7 @@ def test_live_and_ended_sessions_are_added_up():
 
 
 def test_upstream_errors_are_counted_by_code():
-    metrics = Metrics(lambda: [])
+    metrics = Metrics(list)
     metrics.session_ended(Traffic(), "upstream_lost", "upstream_stalled", 1.0)
     assert 'tandem_relay_upstream_errors_total{code="upstream_stalled"} 1.0' in shown(
         metrics
