@@ -1,0 +1,139 @@
+"""Ordered packets to PCM at its media time."""
+
+import pytest
+
+from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from tests.transceiver.leg import FRAME_TICKS, level, voice
+from transceiver.opus import Encoder
+from transceiver.voice import MAX_MADE_UP_SAMPLES, Piece, Voice, fade
+
+
+class Speaker:
+    """Ordered packets of a voice, some of them missing."""
+
+    def __init__(self, samples: int = FRAME_SAMPLES) -> None:
+        self.voice = Voice()
+        self.samples = samples
+        self.now = 0.0
+        self._encoder = Encoder()
+        self._encoder.set_expected_loss(20)
+        self._position = 0
+        self._lost = 0
+
+    def say(self, packets: int = 1) -> list[Piece]:
+        pieces = []
+        for _ in range(packets):
+            payload, timestamp = self._next()
+            pieces += self.voice.take(self._lost, timestamp, payload, self.now)
+            self._lost = 0
+        return pieces
+
+    def lose(self, packets: int) -> None:
+        for _ in range(packets):
+            self._next()
+            self._lost += 1
+
+    def _next(self) -> tuple[bytes, int]:
+        payload = self._encoder.encode(voice(self._position, self.samples))
+        timestamp = (self._position * 2) % 2**32
+        self._position += self.samples
+        self.now += self.samples / SAMPLE_RATE_HZ
+        return payload, timestamp
+
+
+def spans(pieces: list[Piece]) -> list[tuple[int, int]]:
+    return [(position, position + len(pcm) // 2) for position, pcm in pieces]
+
+
+def is_seamless(pieces: list[Piece]) -> bool:
+    ends = [end for _, end in spans(pieces)]
+    return [start for start, _ in spans(pieces)][1:] == ends[:-1]
+
+
+@pytest.mark.parametrize("samples", [60, 240, 480, 960, 1440])
+def test_packets_of_any_duration_become_pieces_of_at_most_a_frame(samples: int):
+    pieces = Speaker(samples).say(10)
+    assert is_seamless(pieces)
+    assert spans(pieces)[-1][1] == 10 * samples
+    assert max(len(pcm) for _, pcm in pieces) <= FRAME_BYTES
+
+
+@pytest.mark.parametrize("samples", [240, 480, 960, 1440])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_short_loss_is_filled_without_a_seam(samples: int, lost: int):
+    speaker = Speaker(samples)
+    pieces = speaker.say(10)
+    speaker.lose(lost)
+    pieces += speaker.say(5)
+    assert is_seamless(pieces)
+
+
+@pytest.mark.parametrize("lost", [7, 50, 3000])
+def test_of_a_long_loss_120_ms_are_made_up_and_then_time_jumps(lost: int):
+    speaker = Speaker()
+    speaker.say(10)
+    speaker.lose(lost)
+    pieces = speaker.say(1)
+    resumed = (10 + lost) * FRAME_SAMPLES
+    made_up = [pcm for position, pcm in pieces if position < resumed]
+    assert sum(map(len, made_up)) == MAX_MADE_UP_SAMPLES * 2
+    assert pieces[-1][0] == resumed
+
+
+def test_loss_around_a_packet_without_audio_is_made_up_at_the_next_with_some():
+    speaker = Speaker()
+    pieces = speaker.say(10)
+    speaker.lose(1)
+    assert speaker.voice.take(1, 0, b"", speaker.now) == []
+    speaker._lost = 0
+    pieces += speaker.say(1)
+    assert is_seamless(pieces)
+
+
+def test_loss_beside_silence_that_was_not_sent_is_made_up_by_its_count():
+    speaker = Speaker()
+    speaker.say(10)
+    speaker._position += 20 * FRAME_SAMPLES
+    speaker.now += 0.4
+    speaker.lose(1)
+    pieces = speaker.say(1)
+    assert sum(len(pcm) for _, pcm in pieces) == 2 * FRAME_BYTES
+    assert pieces[-1][0] == 31 * FRAME_SAMPLES
+
+
+def test_a_corrupt_packet_is_concealed_in_its_place():
+    speaker = Speaker()
+    pieces = speaker.say(10)
+    pieces += speaker.voice.take(0, 10 * FRAME_TICKS, b"\xff\xff\xff", 0.2)
+    speaker.lose(1)
+    speaker._lost = 0
+    pieces += speaker.say(1)
+    assert is_seamless(pieces)
+    assert level(pieces[10][1]) > 300
+    assert speaker.voice.corrupt == 1
+
+
+def test_media_time_goes_on_in_another_stream():
+    speaker = Speaker()
+    speaker.say(10)
+    speaker.voice.restart()
+    speaker._position = 123_456
+    assert speaker.say(2)[0][0] == 10 * FRAME_SAMPLES
+
+
+def test_a_caller_who_was_away_comes_back_where_real_time_is():
+    speaker = Speaker()
+    speaker.say(10)
+    speaker.now += 30.0
+    speaker._position += 5_000_000
+    position = speaker.say(1)[0][0]
+    assert position == pytest.approx(10 * 480 + 30 * SAMPLE_RATE_HZ, abs=480)
+
+
+def test_a_fade_begins_as_it_was_and_ends_in_silence():
+    pcm = voice(0, FRAME_SAMPLES)
+    faded = fade(pcm)
+    assert len(faded) == len(pcm)
+    assert faded[:2] == pcm[:2]
+    assert level(faded[-40:]) < 300
+    assert fade(b"") == b""
