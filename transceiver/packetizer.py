@@ -25,7 +25,7 @@ class Packetizer:
     Attributes:
         encoder: To be tuned to the caller's path.
         packets: RTP packets made.
-        unencodable: Frames too long or empty; dropped.
+        unencodable: Frames too long; dropped.
         sent_at: When the last packet was made, seconds.
     """
 
