@@ -73,7 +73,7 @@ class Decoder:
 
     def __init__(self, format_type: str) -> None:
         self.format_type = format_type
-        self._table = _G711.get(format_type)
+        self.table = _G711.get(format_type)
         self._resampler = Resampler(G711_RATE_HZ, SAMPLE_RATE_HZ)
 
     def decode(self, text: str, param: str = "audio") -> Samples:
@@ -88,8 +88,8 @@ class Decoder:
             raise ClientError(
                 "invalid_value", f"Invalid '{param}': expected base64 audio.", param
             ) from None
-        if self._table is not None:
-            return self._resampler.feed(self._table[np.frombuffer(data, np.uint8)])
+        if self.table is not None:
+            return self._resampler.feed(self.table[np.frombuffer(data, np.uint8)])
         if len(data) % 2:
             raise ClientError(
                 "invalid_value", f"Invalid '{param}': an odd number of bytes.", param

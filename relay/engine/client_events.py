@@ -20,7 +20,14 @@ from .schema import (
     unsupported,
     variant,
 )  # fmt: skip
-from .session_config import MAX_OUTPUT_TOKENS, MODALITIES, TOOL_CHOICE, TOOLS
+from .session_config import (
+    FORMAT,
+    MAX_OUTPUT_TOKENS,
+    MODALITIES,
+    TOOL_CHOICE,
+    TOOLS,
+    VOICE,
+)
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """One client event as JSON: room for the API's largest append (15 MiB is its own
@@ -137,8 +144,8 @@ _RESPONSE = record(
                     "output": nullable(
                         record(
                             {
-                                "format": nullable(anything),
-                                "voice": anything,
+                                "format": nullable(FORMAT),
+                                "voice": nullable(VOICE),
                                 "speed": nullable(number(0.25, 1.5)),
                             }
                         )

@@ -17,6 +17,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from .core import Core
+from .ear import Ear
 from .errors import StageError
 from .outbox import Abort, Command, Listen, Respond
 from .ports import (
@@ -137,16 +138,15 @@ class Connection:
         """Hear one turn until its text is final or no longer wanted."""
         stage = self._parts.stages.hearing
         wake = self._wakes[item_id] = asyncio.Event()
-        utterance = None
+        ear = Ear(self._parts.hearing)
         try:
-            utterance = await stage.run(self._parts.hearing.open)
             while self._transcripts.is_wanted(item_id):
                 piece = self._transcripts.pull(item_id, stage_is_idle=stage.is_idle)
                 if piece is None:
                     await wake.wait()
                     wake.clear()
                     continue
-                text = await stage.run(utterance.add, np.frombuffer(piece, np.int16))
+                text = await stage.run(ear.add, np.frombuffer(piece, np.int16))
                 self._transcripts.heard(item_id, text, piece)
                 await self._drain()
         except StageError as error:
@@ -154,8 +154,7 @@ class Connection:
             await self._drain()
         finally:
             del self._wakes[item_id]
-            if utterance is not None:
-                stage.post(utterance.close)  # after a job that may still run
+            stage.post(ear.close)  # after a job that may still run
 
     async def _reply(self, command: Respond) -> None:
         """Carry one reply from its stage to the core, spoken if need be."""

@@ -183,7 +183,7 @@ class Core:
                 self._speech_stopped(turn, rules)
 
     def _speech_started(self, turn: Listening, rules: TurnRules, now: float) -> None:
-        self.replies.quiet_since = None
+        self.replies.stir()
         self._emit(
             "input_audio_buffer.speech_started",
             audio_start_ms=milliseconds(turn.start_samples),
@@ -273,7 +273,7 @@ class Core:
         if deadline is None or now < deadline:
             return
         silence_s = now - (self.replies.quiet_since or now)
-        self.replies.quiet_since = None
+        self.replies.stir()
         end_ms = milliseconds(self._intake.end_samples)
         turn = self._intake.commit_silence()
         self._emit(

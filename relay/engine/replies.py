@@ -47,8 +47,18 @@ class Replies:
         self._playing_until = 0.0
         self.main_id: str | None = None
         self.has_spoken = False
-        self.quiet_since: float | None = None
-        """When the last answer had been played, while nothing has happened since."""
+        self._ended_at: float | None = None
+
+    @property
+    def quiet_since(self) -> float | None:
+        """When the last answer has been played, if nothing happened since its end."""
+        if self._ended_at is None:
+            return None
+        return max(self._ended_at, self._playing_until)
+
+    def stir(self) -> None:
+        """Note that it is quiet no longer: the caller speaks, or is prompted."""
+        self._ended_at = None
 
     def create(
         self, options: Options, context: tuple[Item, ...] | None, *, is_aside: bool
@@ -69,7 +79,7 @@ class Replies:
         self._active[response.id] = _Active(response, context)
         if not is_aside:
             self.main_id = response.id
-            self.quiet_since = None
+            self._ended_at = None
 
     def _check_room(self, *, is_aside: bool) -> None:
         aside_count = len(self._active) - (self.main_id is not None)
@@ -188,7 +198,7 @@ class Replies:
         finish()
         if response_id == self.main_id:
             self.main_id = None
-            self.quiet_since = max(now, self._playing_until)
+            self._ended_at = now
 
     def _played(self, response_id: str, samples: int, now: float) -> None:
         self.has_spoken = self.has_spoken or samples > 0

@@ -7,7 +7,7 @@ are the text.
 
 import re
 
-_SENTENCE_END = re.compile(r"[.!?\u2026][\"')\]\u201d\u2019]*\s+(?=\S)|\n+")
+_SENTENCE_END = re.compile(r"[.!?\u2026][\"')\]\u201d\u2019]*\s+|\n+")
 _CLAUSE_END = re.compile(r"[,;:\u2014]\s+(?=\S)")
 _COMPLETE = re.compile(r"[.!?\u2026][\"')\]\u201d\u2019]*$")
 _MIN_CLAUSE_CHARACTERS = 24

@@ -69,7 +69,7 @@ class Engine:
         return "full" if len(self._sockets) >= MAX_SESSIONS else None
 
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
-        if (refusal := self._refusal(request)) is not None:
+        if (refusal := self.refusal(request)) is not None:
             return refusal
         socket = web.WebSocketResponse(
             protocols=("realtime",),
@@ -88,7 +88,8 @@ class Engine:
             log.info("session closed", extra={"sessions": len(self._sockets)})
         return socket
 
-    def _refusal(self, request: web.Request) -> web.Response | None:
+    def refusal(self, request: web.Request) -> web.Response | None:
+        """Return why a request is not served, or None."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         given = key if scheme.lower() == "bearer" else ""
         if self._key and not hmac.compare_digest(given.encode(), self._key.encode()):

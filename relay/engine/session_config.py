@@ -33,7 +33,7 @@ Json = dict[str, Any]
 MAX_TOOLS = 128
 """Functions in one session, as in OpenAI's API."""
 
-_FORMAT = variant(
+FORMAT = variant(
     "type",
     {
         "audio/pcm": record({"type": name, "rate": integer(24_000, 24_000)}),
@@ -69,7 +69,7 @@ _TRANSCRIPTION = record(
         "delay": nullable(name),
     }
 )
-_VOICE = either(str, name, record({"id": name}, "id"))
+VOICE = either(str, name, record({"id": name}, "id"))
 _FUNCTION = record(
     {
         "type": name,
@@ -128,7 +128,7 @@ _SESSION = record(
                     "input": nullable(
                         record(
                             {
-                                "format": nullable(_FORMAT),
+                                "format": nullable(FORMAT),
                                 "noise_reduction": nullable(_whole_object),
                                 "transcription": nullable(_TRANSCRIPTION),
                                 "turn_detection": nullable(_TURN_DETECTION),
@@ -138,8 +138,8 @@ _SESSION = record(
                     "output": nullable(
                         record(
                             {
-                                "format": nullable(_FORMAT),
-                                "voice": nullable(_VOICE),
+                                "format": nullable(FORMAT),
+                                "voice": nullable(VOICE),
                                 "speed": nullable(number(0.25, 1.5)),
                             }
                         )

@@ -51,8 +51,8 @@ class Stage:
         self._threads.submit(work)
 
     def close(self) -> None:
-        """Stop the thread after the job it runs; drop the waiting ones."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Stop the thread after the jobs it has; whoever awaited them is gone."""
+        self._threads.shutdown(wait=True)
 
 
 class Stages:

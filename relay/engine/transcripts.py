@@ -22,6 +22,7 @@ class Transcripts:
         self._on_settled = on_settled
         self._turns: dict[str, Listening] = {}
         self._items: dict[str, Item] = {}
+        self._errors: dict[str, StageError] = {}
         self.are_shown = False
 
     @property
@@ -42,8 +43,8 @@ class Transcripts:
 
     def drop(self, turn: Listening) -> None:
         """Hear no more of a turn that will not be committed."""
-        turn.fail()
         self._turns.pop(turn.item_id, None)
+        self._errors.pop(turn.item_id, None)
 
     def is_wanted(self, item_id: str) -> bool:
         """Whether a turn is still to be heard."""
@@ -70,16 +71,8 @@ class Transcripts:
         if turn is None:
             return
         turn.fail()
-        if item_id in self._items:
-            del self._turns[item_id], self._items[item_id]
-            if self.are_shown:
-                self._outbox.emit(
-                    f"{_EVENT}.failed",
-                    item_id=item_id,
-                    content_index=0,
-                    error=error.body(),
-                )
-            self._on_settled()
+        self._errors[item_id] = error
+        self.settle(turn)
 
     def settle(self, turn: Listening) -> None:
         """Conclude a committed turn if its text is final."""
@@ -87,9 +80,15 @@ class Transcripts:
             return
         del self._turns[turn.item_id]
         item = self._items.pop(turn.item_id)
-        item.heard = turn.text
-        if self.are_shown:
+        error = self._errors.pop(turn.item_id, None)
+        if error is None:
+            item.heard = turn.text
+        if self.are_shown and error is None:
             self._show(turn, item)
+        elif self.are_shown and error is not None:
+            self._outbox.emit(
+                f"{_EVENT}.failed", item_id=item.id, content_index=0, error=error.body()
+            )
         self._on_settled()
 
     def _show(self, turn: Listening, item: Item) -> None:

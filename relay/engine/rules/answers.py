@@ -77,26 +77,31 @@ def _fallback(text: str) -> Speech:
     return [Say(f"I heard you say: {text}{ending} {_ABILITIES}")]
 
 
+_AGAIN = re.compile(
+    r"(repeat|say) (that|it)( again)?( please)?|(come|what was that) again|pardon"
+)
+_AFTER_ME = re.compile(
+    r"\b(?:repeat|say|speak)(?: this)? after me\b[\s,.:;-]*(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SAY = re.compile(
+    r"^\W*(?:please,? )?(?:repeat|say)(?: the words?| this)?\b[\s,:;-]+(.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 def _repeat(heard: Heard) -> Speech | None:
-    again = (
-        r"(repeat|say) (that|it)( again)?( please)?|(come|what was that) again|pardon"
-    )
-    if re.fullmatch(again, heard.plain):
+    if _AGAIN.fullmatch(heard.plain):
         said = [
             turn.text
             for turn in heard.turns
             if isinstance(turn, Said) and turn.role == "assistant" and turn.text
         ]
         return [Say(said[-1] if said else "I have not said anything yet.")]
-    asked = re.search(
-        r"\b(?:repeat|say|speak)(?: this)? after me\b[\s,.:;-]*(.*)"
-        r"|^\W*(?:please,? )?(?:repeat|say)(?: the words?| this)?\b[\s,:;-]+(.+)",
-        heard.text,
-        re.IGNORECASE | re.DOTALL,
-    )
+    asked = _AFTER_ME.search(heard.text) or _SAY.search(heard.text)
     if asked is None:
         return None
-    words = (asked.group(1) or asked.group(2) or "").strip(" \"'")
+    words = asked.group(1).strip(" \"'")
     if not words:
         return [Say("What shall I repeat?")]
     return [Say(words[:1].upper() + words[1:])]

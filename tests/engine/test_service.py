@@ -1,0 +1,69 @@
+"""Who is let in, and the settings."""
+
+from typing import Any, cast
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from prometheus_client import CollectorRegistry
+
+from relay.engine.connection import Parts
+from relay.engine.service import Engine
+from relay.engine.settings import EngineSettings
+from runtime.settings import SettingsError, load
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def refusal(key: str, headers: dict[str, str]) -> web.Response | None:
+    """Return how an engine that asks for a key refuses a request."""
+    engine = Engine(cast("Parts", None), CollectorRegistry(), key)
+    return engine.refusal(make_mocked_request("GET", "/v1/realtime", headers))
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer anything"}])
+def test_without_a_key_of_its_own_any_key_is_accepted(headers: dict[str, str]) -> None:
+    assert refusal("", {**UPGRADE, **headers}) is None
+
+
+def test_its_own_key_is_accepted() -> None:
+    assert refusal("sk", {**UPGRADE, "Authorization": "Bearer sk"}) is None
+
+
+@pytest.mark.parametrize("given", [None, "Bearer no", "Basic sk", "sk", "Bearer "])
+def test_any_other_key_is_refused(given: str | None) -> None:
+    headers = dict(UPGRADE) if given is None else {**UPGRADE, "Authorization": given}
+    response = refusal("sk", headers)
+    assert response is not None
+    assert response.status == 401
+    assert body_of(response)["code"] == "invalid_api_key"
+
+
+def test_a_request_that_is_no_upgrade_is_refused() -> None:
+    response = refusal("", {})
+    assert response is not None
+    assert (response.status, body_of(response)["code"]) == (400, "websocket_required")
+
+
+def body_of(response: web.Response) -> dict[str, Any]:
+    """Return the error of a refusal."""
+    assert isinstance(response.body, bytes)
+    error: dict[str, Any] = orjson.loads(response.body)["error"]
+    return error
+
+
+def test_the_settings_have_their_defaults() -> None:
+    settings = load(EngineSettings, {})
+    assert (settings.host, settings.port) == ("127.0.0.1", 8082)
+    assert (settings.chat_url, settings.upstream_key) == ("", "")
+
+
+def test_a_wrong_setting_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="TANDEM_CHAT_URL"):
+        load(EngineSettings, {"TANDEM_CHAT_URL": "chat.example"})
