@@ -31,7 +31,7 @@ class RemoteError(LinkError):
 
 
 class CloseCode(enum.IntEnum):
-    """Why a session ended; crosses the wire (PROTOCOL.md, "Close codes")."""
+    """Why a session ended; crosses the wire (PROTOCOL.md 5)."""
 
     NORMAL = 0
     LINK_LOST = 1

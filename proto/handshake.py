@@ -1,4 +1,4 @@
-"""The three datagrams that make a link (PROTOCOL.md 4): HELLO, WELCOME, FINISH.
+"""The three datagrams that make a link (PROTOCOL.md 3): HELLO, WELCOME, FINISH.
 
     dialer                                   listener
       HELLO  (its nonce and link id, MAC)  ->  keeps nothing

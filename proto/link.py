@@ -1,4 +1,4 @@
-"""One end of a link, without I/O (PROTOCOL.md 4 and 9).
+"""One end of a link, without I/O (PROTOCOL.md 3 and 9).
 
     state      WELCOME    SEALED  BYE     LOST    LEAVE
     GREETING   FINISHING  -       -       CLOSED  CLOSED
@@ -50,6 +50,7 @@ from proto.seal import Replayed, Unauthentic
 from proto.session import Session, SessionState
 from proto.sharing import Sharing
 from proto.stats import LinkStats, Rtt
+from proto.wire import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, DatagramType
 
 GREETING_RETRY_S: Final = 0.1
 """First pause before a HELLO or FINISH is sent again; doubled each time."""
@@ -89,6 +90,7 @@ class LinkInput(enum.Enum):
     LEAVE = enum.auto()
 
 
+_SEALED: Final = int(DatagramType.SEALED)
 _S, _I = LinkState, LinkInput
 _ENDINGS = {_I.LOST: _S.CLOSED, _I.LEAVE: _S.CLOSED}
 
@@ -157,9 +159,9 @@ class Link:
             peer's, from now on.
         """
         try:
-            if len(datagram) < wire.MIN_DATAGRAM_BYTES:
-                raise RemoteError("too short")
-            if datagram[1] == wire.DatagramType.SEALED:
+            if not MIN_DATAGRAM_BYTES <= len(datagram) <= MAX_DATAGRAM_BYTES:
+                raise RemoteError("too short or too long")
+            if datagram[1] == _SEALED:
                 return self._receive_sealed(datagram, now)
             self._receive_welcome(datagram, now)
         except Replayed:

@@ -1,4 +1,4 @@
-"""Keys of a link, and the seal on each datagram (PROTOCOL.md 4.3 to 4.5).
+"""Keys of a link, and the seal on each datagram (PROTOCOL.md 4).
 
 Owns the key schedule, AES-256-GCM, the replay window and the key epochs. Each direction
 has its own secret, counter and epoch. The counter runs through all epochs of a link and

@@ -1,4 +1,4 @@
-"""Bytes of the link: the datagram header and the sealed messages (PROTOCOL.md 3, 5).
+"""Bytes of the link: the datagram header and the sealed messages (PROTOCOL.md 2, 5).
 
 Owns the codec, and is the only importer of msgpack. What it decodes has the types that
 its tuple declares and is within the limits; anything else is a `RemoteError`. It knows

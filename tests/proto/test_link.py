@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from proto import handshake
 from proto.errors import CloseCode, NotConnected
 from proto.events import (
     Closed,
@@ -16,8 +17,15 @@ from proto.events import (
     Offered,
 )
 from proto.frames import DownFrame, UpFrame
-from proto.link import MAX_SESSIONS, SUCCESSORS, LinkInput, LinkState
-from proto.messages import MAX_MESSAGE_BYTES, Fragment
+from proto.link import (
+    MAX_SESSIONS,
+    SUCCESSORS,
+    Link,
+    LinkInput,
+    LinkInput as I,
+    LinkState,
+)
+from proto.messages import MAX_MESSAGE_BYTES, Bye, Fragment, Ping
 from proto.seal import EPOCH_S
 from tests.support.netem import PCM, Lab, talk
 
@@ -424,11 +432,73 @@ def test_nothing_is_left_after_sessions_have_ended() -> None:
     assert len(lab.relay.events(Closed)) == 20
 
 
+def in_state(state: LinkState) -> tuple[Lab, Link, dict[LinkInput, bytes]]:
+    """Return a dialer's link in a state, and the datagrams it may get there."""
+    lab = Lab(80)
+    link = lab.dial()
+    answering = lab.relay.answering
+    assert answering is not None
+    dialing = link._handshake
+    assert dialing is not None
+    welcome = answering.welcome(dialing.hello(), lab.now)
+    finish, _ = dialing.welcomed(welcome, lab.now)
+    relay = Link.answer(answering.finished(finish, lab.now), lab.now)
+    (ping,) = relay.take_datagrams()
+    relay.send(Bye(CloseCode.DRAINING))
+    (bye,) = relay.take_datagrams()
+    if state is not LinkState.GREETING:
+        link.receive_datagram(welcome, lab.now)
+    if state is LinkState.UP:
+        relay.send(Ping(2, 0))
+        link.receive_datagram(relay.take_datagrams()[0], lab.now)
+    if state is LinkState.CLOSED:
+        link.leave(CloseCode.NORMAL, "left")
+    link.take_events()
+    assert link.state is state
+    return lab, link, {I.WELCOME: welcome, I.SEALED: ping, I.BYE: bye}
+
+
 @pytest.mark.parametrize("state", LinkState)
 @pytest.mark.parametrize("how", LinkInput)
-def test_the_table_of_link_states_is_total(state: LinkState, how: LinkInput) -> None:
-    successor = SUCCESSORS[state].get(how)
-    if state is LinkState.CLOSED:
-        assert successor is None
-    if how in (LinkInput.LOST, LinkInput.LEAVE) and state is not LinkState.CLOSED:
-        assert successor is LinkState.CLOSED
+def test_every_pair_of_link_state_and_input_follows_the_table(
+    state: LinkState, how: LinkInput
+) -> None:
+    lab, link, datagrams = in_state(state)
+    if how is I.LEAVE:
+        link.leave(CloseCode.NORMAL, "left")
+    elif how is I.LOST:
+        while link.deadline < lab.now + 10:
+            link.handle_timeout(link.deadline)
+    else:
+        link.receive_datagram(datagrams[how], lab.now)
+    expected = SUCCESSORS[state].get(how, state)
+    if (state, how) == (LinkState.FINISHING, I.BYE):
+        expected = LinkState.CLOSED  # it is a sealed datagram first
+    assert link.state is expected
+    ended = expected is LinkState.CLOSED and state is not LinkState.CLOSED
+    assert (LinkDown in map(type, link.take_events())) is ended
+
+
+@pytest.mark.parametrize("state", LinkState)
+@pytest.mark.parametrize(
+    "junk", [b"", bytes(31), bytes(85), bytes(1201), b"\1\4" + bytes(99)]
+)
+def test_junk_changes_no_state(state: LinkState, junk: bytes) -> None:
+    lab, link, _ = in_state(state)
+    before = link.deadline
+    assert not link.receive_datagram(junk, lab.now)
+    assert (link.state, link.deadline) == (state, before)
+    assert not link.take_events()
+
+
+def test_a_relay_without_a_common_version_ends_the_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab = Lab(81)
+    monkeypatch.setattr(handshake, "VERSION", 2)
+    lab.dial()
+    monkeypatch.setattr(handshake, "VERSION", 1)
+    lab.run(1.0)
+    assert lab.edge.events(LinkDown) == [
+        LinkDown("the relay speaks no version of ours")
+    ]
