@@ -163,7 +163,7 @@ class History:
     def __init__(self) -> None:
         self.seq = 0
         self.sent_at = 0.0
-        self._frames: list[list[Any]] = [[0, 0.0, None, 0]] * DEPTH
+        self._frames: list[list[Any]] = [[-1, 0.0, None, 0]] * DEPTH
 
     def put(self, frame: Any, now: float) -> int:
         """Keep a frame about to be sent; return its sequence number."""

@@ -136,6 +136,10 @@ def test_a_frame_is_sent_again_so_often_and_no_more() -> None:
     ]
 
 
+def test_an_empty_history_has_nothing_to_send_again() -> None:
+    assert [History().again(seq) for seq in range(DEPTH + 1)] == [None] * (DEPTH + 1)
+
+
 def test_the_history_forgets_the_oldest() -> None:
     history = History()
     for number in range(1, DEPTH + 2):
