@@ -329,6 +329,8 @@ def test_every_number_in_words_reads_back() -> None:
         ("subtract three from ten", "10 minus 3 is 7."),
         ("the sum of 2 and 2", "2 plus 2 is 4."),
         ("to plus for", "2 plus 4 is 6."),
+        ("What is too-plus, too?", "2 plus 2 is 4."),
+        ("7-3", "7 minus 3 is 4."),
         ("one divided by zero", "You cannot divide by zero."),
         ("9 to the power of 99", "That power is beyond me."),
         ("1000000 to the power of 5", "That is a bigger number than I can say."),

@@ -16,7 +16,9 @@ _SMALL = {word: value for value, word in enumerate(_UNITS)} | {
     word: 20 + 10 * index for index, word in enumerate(_TENS)
 }
 _SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-_TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|[a-z]+|[-+*/\u00d7\u00f7^%]")
+_TOKEN = re.compile(
+    r"\d[\d,]*(?:\.\d+)?|[a-z]+|(?<![a-z])-(?![a-z])|[+*/\u00d7\u00f7^%]"
+)
 
 
 def tokens(text: str) -> list[str]:
