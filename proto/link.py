@@ -26,6 +26,7 @@ from proto import wire
 from proto.audio import Audio
 from proto.errors import CloseCode, NotConnected, RemoteError
 from proto.events import Event, LinkDown, LinkUp
+from proto.greeting import Greeting
 from proto.handshake import DialerHandshake, Ends, VersionMismatch
 from proto.liveness import Liveness
 from proto.messages import (
@@ -51,12 +52,6 @@ from proto.session import Session, SessionState
 from proto.sharing import Sharing
 from proto.stats import LinkStats, Rtt
 from proto.wire import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, DatagramType
-
-GREETING_RETRY_S: Final = 0.1
-"""First pause before a HELLO or FINISH is sent again; doubled each time."""
-
-GREETING_TIMEOUT_S: Final = 3.0
-"""How long a dialer tries before it gives up this attempt."""
 
 QUIET_S: Final = 0.03
 """A frame and a half: silent for so long, a sender tells which frame was its last."""
@@ -121,10 +116,7 @@ class Link:
         self._liveness = Liveness(self.rtt, now)
         self._ends: Ends | None = None
         self._handshake: DialerHandshake | None = None
-        self._greeting = b""
-        self._greeted_at = now
-        self._greeting_pause_s = GREETING_RETRY_S
-        self._began_at = now
+        self._greeting: Greeting | None = None
         self._audio_type: type[Up | Down] = Down if role is Role.DIALER else Up
         self._timed: dict[Session, None] = {}
         self._speaking: dict[Audio, None] = {}
@@ -137,7 +129,9 @@ class Link:
         """Return a dialer's link; its HELLO is the first datagram to send."""
         link = cls(Role.DIALER, _S.GREETING, now)
         link._handshake = handshake
-        link._greet(handshake.hello(), now)
+        link._greeting = Greeting(handshake.hello(), now)
+        link.transmit(handshake.hello())
+        link._rearm()
         return link
 
     @classmethod
@@ -174,8 +168,8 @@ class Link:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
-        if self.state in (_S.GREETING, _S.FINISHING):
-            self._greet_again(now)
+        if self._greeting is not None:
+            self._greet_again(self._greeting, now)
         elif self.state is _S.UP:
             if now >= self._liveness.deadline:
                 self._tick(now)
@@ -272,22 +266,14 @@ class Link:
 
     # Handshake and end
 
-    def _greet(self, greeting: bytes, now: float) -> None:
-        self._greeting, self._greeted_at = greeting, now
-        self._greeting_pause_s = GREETING_RETRY_S
-        self.outgoing.append(greeting)
-        self.deadline = now + self._greeting_pause_s
-
-    def _greet_again(self, now: float) -> None:
-        if now - self._began_at >= GREETING_TIMEOUT_S:
+    def _greet_again(self, greeting: Greeting, now: float) -> None:
+        if greeting.is_over(now):
             self._go_down(_I.LOST, "no answer")
-        elif now >= self._greeted_at + self._greeting_pause_s:
-            self._greeted_at = now
-            self._greeting_pause_s *= 2
-            self.outgoing.append(self._greeting)
+        elif greeting.is_due(now):
+            self.transmit(greeting.datagram)
 
     def _receive_welcome(self, datagram: bytes, now: float) -> None:
-        if self._handshake is None or self.state is not _S.GREETING:
+        if self._handshake is None or self._greeting is None or self._ends is not None:
             raise RemoteError("welcome out of place")
         try:
             finish, ends = self._handshake.welcomed(datagram, now)
@@ -295,10 +281,13 @@ class Link:
             self._go_down(_I.LOST, "the relay speaks no version of ours")
             return
         self._step(_I.WELCOME)
-        if self._greeting_pause_s == GREETING_RETRY_S:
-            self.rtt.measured(now - self._greeted_at)
         self._take(ends)
-        self._greet(finish, now)
+        round_trip_s = self._greeting.round_trip_s(now)
+        if round_trip_s is not None:
+            self.rtt.measured(round_trip_s)
+        self._greeting.now_say(finish, now)
+        self.transmit(finish)
+        self._rearm()
 
     def _take(self, ends: Ends) -> None:
         self._ends = ends
@@ -309,10 +298,11 @@ class Link:
         if self.state is _S.CLOSED:
             return
         self._step(how)
-        self.deadline = NEVER
+        self._greeting = None
         for session in tuple(self.sessions.values()):
             session.link_lost(reason)
             self._settle(session)
+        self.deadline = NEVER
         self.emit(LinkDown(reason))
 
     def _step(self, how: LinkInput) -> None:
@@ -332,6 +322,7 @@ class Link:
         self._liveness.heard_at = now
         if self.state is _S.FINISHING:
             self._step(_I.SEALED)
+            self._greeting = None
             self.emit(LinkUp())
             self._tick(now)
             self._rearm()
@@ -434,11 +425,8 @@ class Link:
     def _rearm(self) -> None:
         if self.state is _S.CLOSED:
             self.deadline = NEVER
-        elif self.state is not _S.UP:
-            self.deadline = min(
-                self._greeted_at + self._greeting_pause_s,
-                self._began_at + GREETING_TIMEOUT_S,
-            )
+        elif self._greeting is not None:
+            self.deadline = self._greeting.deadline
         else:
             self._timed = {s: None for s in self._timed if s.deadline < NEVER}
             self.deadline = min(
