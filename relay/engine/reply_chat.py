@@ -105,7 +105,9 @@ def body_of(request: Request, model: str) -> dict[str, Any]:
         messages.append(
             {"role": "system", "content": "The caller has been silent a while."}
         )
-    body: dict[str, Any] = {"model": model, "messages": messages, "stream": True}
+    body: dict[str, Any] = {"messages": messages, "stream": True}
+    if model:
+        body["model"] = model
     functions = [
         _function(tool) for tool in request.tools if tool.get("type") == "function"
     ]

@@ -132,7 +132,8 @@ def test_functions_are_offered_in_the_form_of_the_chat_api() -> None:
         tool_choice={"type": "function", "name": "get"},
         max_output_tokens=9,
     )
-    body = body_of(request, "m")
+    body = body_of(request, "")
+    assert "model" not in body
     function = {"name": "get", "parameters": {}}
     assert body["tools"] == [{"type": "function", "function": function}]
     assert body["tool_choice"] == {"type": "function", "function": {"name": "get"}}

@@ -149,3 +149,15 @@ async def test_a_client_that_vanishes_ends_the_session() -> None:
         socket.is_broken = True
         socket.send("input_audio_buffer.clear")
     assert reply.closed_count == 1
+
+
+async def test_a_turn_sent_in_one_message_is_found_all_the_same() -> None:
+    reply = FakeReply([Say("Yes.")])
+    async with session(fake_parts(reply)) as socket:
+        spoken = np.concatenate([SILENCE, tone(1000), SILENCE])
+        socket.append(spoken, frame_samples=len(spoken))
+        after = await socket.until("input_audio_buffer.speech_started")
+        assert socket.log[after - 1]["audio_start_ms"] == pytest.approx(700, abs=32)
+        after = await socket.until("input_audio_buffer.speech_stopped")
+        assert socket.log[after - 1]["audio_end_ms"] == pytest.approx(2500, abs=32)
+        await socket.until("response.done")

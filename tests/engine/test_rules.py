@@ -110,6 +110,7 @@ def test_counting_slowly_is_numbers_with_pauses() -> None:
         ("Count from five to nine.", "Five.", "Nine.", 5),
         ("Count down from ten.", "Ten.", "One.", 10),
         ("Start counting.", "One.", "Ten.", 10),
+        ("Counts slowly to twenty.", "One.", "Twenty.", 20),
     ],
 )
 def test_counting_goes_where_it_is_asked(

@@ -153,7 +153,7 @@ def _arithmetic(heard: Heard) -> Speech | None:
 
 
 def _count(heard: Heard) -> Speech | None:
-    if not re.search(r"\bcount(ing)?\b", heard.plain):
+    if not re.search(r"\bcount(s|ing)?\b", heard.plain):
         return None
     words = numbers.tokens(heard.plain)
     found = [numbers.read(words, at) for at in range(len(words))]
