@@ -41,13 +41,13 @@ async def test_callers_take_turns_in_the_order_they_asked(stages: Stages) -> Non
 
 async def test_a_stage_is_idle_only_while_it_has_no_job(stages: Stages) -> None:
     finish = threading.Event()
-    assert stages.hearing.is_idle
+    idle = [stages.hearing.is_idle]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(stages.hearing.run(finish.wait))
         await asyncio.sleep(0)
-        assert not stages.hearing.is_idle
+        idle.append(stages.hearing.is_idle)
         finish.set()
-    assert stages.hearing.is_idle
+    assert [*idle, stages.hearing.is_idle] == [True, False, True]
 
 
 async def test_what_a_job_raises_reaches_who_asked(stages: Stages) -> None:
