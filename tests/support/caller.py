@@ -74,6 +74,7 @@ class Caller:
         self._listening: asyncio.Task[None] | None = None
         self.connection.addTrack(self.microphone)
         self.connection.on("track", self._track_received)
+        self.connection.on("connectionstatechange", self._changed.set)
         self.channel.on("message", self._message_received)
         self.channel.on("close", self._changed.set)
 
@@ -83,7 +84,7 @@ class Caller:
         return np.concatenate([np.zeros(0, np.int16), *self._heard])
 
     async def dial(self, url: str, headers: dict[str, str] | None = None) -> None:
-        """Place the call."""
+        """Place the call; return when it is connected (aiortc cannot close before)."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
         async with (
             aiohttp.ClientSession() as http,
@@ -98,6 +99,9 @@ class Caller:
             self.location = response.headers["Location"]
         await self.connection.setRemoteDescription(
             aiortc.RTCSessionDescription(sdp=answer, type="answer")
+        )
+        await self.wait_until(
+            lambda: self.connection.connectionState == "connected", "connection"
         )
 
     def send(self, event: Event) -> None:
