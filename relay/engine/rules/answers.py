@@ -74,7 +74,7 @@ def _fallback(text: str) -> Speech:
     if not text:
         return [Say("Sorry, I did not catch that.")]
     ending = "" if text[-1] in ".!?" else "."
-    return [Say(f"I heard you say: {text}{ending} {_ABILITIES}")]
+    return [Say(f"I heard you say: {text}{ending}")]
 
 
 _AGAIN = re.compile(
