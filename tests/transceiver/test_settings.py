@@ -38,13 +38,13 @@ def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
 
 
 def test_a_missing_link_key_is_refused_by_name() -> None:
-    with pytest.raises(SettingsError, match="^TANDEM_LINK_KEY: is not set"):
+    with pytest.raises(SettingsError, match=r"^TANDEM_LINK_KEY: is not set"):
         load(TransceiverSettings, {})
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "edge.example"])
 def test_an_open_door_to_the_world_is_refused(host: str) -> None:
-    with pytest.raises(SettingsError, match="^TANDEM_API_KEYS: "):
+    with pytest.raises(SettingsError, match=r"^TANDEM_API_KEYS: "):
         load(TransceiverSettings, KEY | {"TANDEM_HTTP_HOST": host})
     load(TransceiverSettings, KEY | {"TANDEM_HTTP_HOST": host, "TANDEM_API_KEYS": "k"})
 
