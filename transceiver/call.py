@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 SETUP_S = 30.0
 """Seconds that ICE and DTLS may take before the call is freed."""
 
+LAST_WORDS_S = 0.5
+"""Seconds from the relay's leaving to our hanging up: what it said last, such as why,
+is still on its way to the client."""
+
 MAX_WAITING_EVENTS = 512
 """Events kept until the data channel opens; one more ends the call."""
 
@@ -74,7 +78,10 @@ class Call:
         self._session: LinkSession | None = None
         self._waiting_events: deque[bytes] | None = deque()
         self._talking: asyncio.Future[None] = self._loop.create_future()
+        self._channel_opened: asyncio.Future[None] = self._loop.create_future()
+        self._caller_left: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
+        self._relay_left = False
 
     async def answer(self, request: CallRequest, relay: Dialer) -> str:
         """Answer the offer, and open the session while ICE and DTLS get under way.
@@ -103,18 +110,24 @@ class Call:
         """Hold the call until it ends, then free all that it held."""
         ending = Ending(CloseCode.INTERNAL, "internal error")
         try:
-            await self._settled(SETUP_S)
+            await self._first_of(SETUP_S, self._talking, self._ended)
             if not self._talking.done():
                 self.end(CloseCode.TIMEOUT, "ICE or DTLS did not complete")
             ending = await self._ended
+            if self._relay_left:
+                await self._deliver_last_words()
         finally:
             await self.release(ending)
         return ending
 
-    async def _settled(self, timeout_s: float) -> None:
-        either: set[asyncio.Future[Any]] = {self._talking, self._ended}
+    async def _deliver_last_words(self) -> None:
+        if self._waiting_events:
+            await self._first_of(SETUP_S, self._channel_opened, self._caller_left)
+        await self._first_of(LAST_WORDS_S, self._caller_left)
+
+    async def _first_of(self, timeout_s: float, *futures: asyncio.Future[Any]) -> None:
         await asyncio.wait(
-            either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
 
     def end(self, code: CloseCode, reason: str) -> None:
@@ -142,6 +155,7 @@ class Call:
         self._talking.set_result(None)
 
     def _channel_open(self) -> None:
+        self._channel_opened.set_result(None)
         waiting, self._waiting_events = self._waiting_events, None
         for payload in waiting or ():
             self._send_to_client(payload)
@@ -157,6 +171,7 @@ class Call:
             self.end(CloseCode.LINK_LOST, "the relay is gone")
 
     def _peer_closed(self, state: str) -> None:
+        self._caller_left.set_result(None)
         self.end(CloseCode.NORMAL, f"caller: {state}")
 
     # What the session says (proto.udp.SessionReceiver).
@@ -197,6 +212,7 @@ class Call:
 
     def closed(self, code: CloseCode, reason: str) -> None:
         """The relay ended the session, or is lost."""
+        self._relay_left = True
         self.end(code, reason)
 
     def _send_to_client(self, payload: bytes) -> None:

@@ -83,15 +83,28 @@ class Caller:
         """All that was played so far: int16, mono, 48 kHz."""
         return np.concatenate([np.zeros(0, np.int16), *self._heard])
 
-    async def dial(self, url: str, headers: dict[str, str] | None = None) -> None:
-        """Place the call; return when it is connected (aiortc cannot close before)."""
+    async def dial(
+        self,
+        url: str,
+        headers: dict[str, str] | None = None,
+        session: Event | None = None,
+    ) -> None:
+        """Place the call; with a session part as multipart, as the SDKs do."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
+        offer = self.connection.localDescription.sdp
+        body: str | aiohttp.FormData = offer
+        headers = {"Content-Type": "application/sdp"} | (headers or {})
+        if session is not None:
+            del headers["Content-Type"]
+            body = aiohttp.FormData(default_to_multipart=True)
+            body.add_field("sdp", offer, content_type="application/sdp")
+            body.add_field(
+                "session", json.dumps(session), content_type="application/json"
+            )
         async with (
             aiohttp.ClientSession() as http,
             http.post(
-                f"{url}/v1/realtime/calls",
-                data=self.connection.localDescription.sdp,
-                headers={"Content-Type": "application/sdp", **(headers or {})},
+                f"{url}/v1/realtime/calls", data=body, headers=headers
             ) as response,
         ):
             answer = await response.text()
@@ -99,9 +112,6 @@ class Caller:
             self.location = response.headers["Location"]
         await self.connection.setRemoteDescription(
             aiortc.RTCSessionDescription(sdp=answer, type="answer")
-        )
-        await self.wait_until(
-            lambda: self.connection.connectionState == "connected", "connection"
         )
 
     def send(self, event: Event) -> None:
@@ -132,7 +142,8 @@ class Caller:
         """Hang up."""
         await self.connection.close()
         if self._listening is not None:
-            await self._listening
+            self._listening.cancel()  # a track that never began never ends either
+            await asyncio.wait({self._listening})
 
     def _message_received(self, message: str) -> None:
         self.events.append(json.loads(message))
@@ -153,12 +164,12 @@ class Caller:
 
 @contextlib.asynccontextmanager
 async def calling(
-    url: str, headers: dict[str, str] | None = None
+    url: str, headers: dict[str, str] | None = None, session: Event | None = None
 ) -> AsyncIterator[Caller]:
     """Hold a call for the length of a block."""
     caller = Caller()
     try:
-        await caller.dial(url, headers)
+        await caller.dial(url, headers, session)
         yield caller
     finally:
         await caller.close()
@@ -169,3 +180,9 @@ def at_48_khz(pcm_24_khz: bytes) -> NDArray[np.int16]:
     samples = np.frombuffer(pcm_24_khz, np.int16).astype(np.float64)
     at = np.arange(2 * len(samples)) / 2
     return np.interp(at, np.arange(len(samples)), samples).astype(np.int16)
+
+
+def at_24_khz(samples: NDArray[np.int16]) -> bytes:
+    """Turn what was heard into s16le mono 24 kHz (mean of each two samples)."""
+    pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2).astype(np.int32)
+    return pairs.mean(axis=1).astype("<i2").tobytes()

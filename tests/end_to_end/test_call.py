@@ -1,0 +1,105 @@
+"""Whole calls of a stock aiortc client through both services."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from tests.support.caller import at_24_khz, at_48_khz, calling
+from tests.support.services import Stack, running_stack
+from tests.support.speech import speak, transcribe
+
+pytestmark = pytest.mark.interop
+
+SESSION = {
+    "type": "realtime",
+    "instructions": "Answer in one sentence.",
+    "audio": {"input": {"transcription": {"model": "whisper-1"}}},
+}
+
+
+async def ended(stack: Stack) -> None:
+    """Wait until neither service holds a call."""
+    async with asyncio.timeout(10), aiohttp.ClientSession() as http:
+        for url, gauge in (
+            (stack.url, "tandem_calls 0.0"),
+            (stack.relay.status_url, "tandem_relay_sessions 0.0"),
+        ):
+            while gauge not in await (await http.get(f"{url}/metrics")).text():  # noqa: ASYNC110  # over HTTP
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.asyncio
+@pytest.mark.speech
+async def test_a_spoken_question_gets_a_spoken_answer() -> None:
+    question = at_48_khz(speak("What is seven times six?").tobytes())
+    async with running_stack() as stack:
+        async with calling(stack.url, session=SESSION) as caller:
+            updated = await caller.wait_for("session.updated")
+            assert updated["session"]["instructions"] == SESSION["instructions"]
+            caller.microphone.say(question)
+            asked = await caller.wait_for(
+                "conversation.item.input_audio_transcription.completed"
+            )
+            since = len(caller.heard)
+            started = await caller.wait_for("output_audio_buffer.started")
+            answered = await caller.wait_for("response.output_audio_transcript.done")
+            stopped = await caller.wait_for("output_audio_buffer.stopped")
+            answer = transcribe(at_24_khz(caller.heard[since:]))
+            kinds = {event["type"] for event in caller.events}
+        await ended(stack)
+    assert "six" in asked["transcript"].lower() or "6" in asked["transcript"]
+    assert "42" in answered["transcript"]
+    assert "42" in answer or "forty" in answer.lower()
+    assert started["response_id"] == stopped["response_id"]
+    assert "response.output_audio.delta" not in kinds
+    assert "error" not in kinds
+
+
+@pytest.mark.asyncio
+async def test_events_cross_both_ways_and_errors_name_their_cause() -> None:
+    async with running_stack() as stack, calling(stack.url) as caller:
+        await caller.wait_for("session.created")
+        caller.send(
+            {
+                "type": "session.update",
+                "session": {"type": "realtime", "instructions": "Whisper. " * 5_000},
+            }
+        )
+        await caller.wait_until(
+            lambda: any(
+                len(event.get("session", {}).get("instructions", "")) == 45_000
+                for event in caller.events
+            ),
+            "updated instructions",
+        )
+        caller.send({"type": "no.such.event", "event_id": "mine"})
+        error = await caller.wait_for("error")
+        assert error["error"]["event_id"] == "mine"
+        caller.channel.send("this is not JSON")
+        await caller.wait_for("error", 2)
+        assert caller.connection.connectionState == "connected"
+
+
+@pytest.mark.asyncio
+async def test_hanging_up_leaves_nothing_behind(echo_stack: Stack) -> None:
+    for _ in range(3):
+        async with calling(echo_stack.url) as caller:
+            await caller.wait_for("session.created")
+        await ended(echo_stack)
+    assert echo_stack.transceiver.log.count("call ended") == 3
+    assert echo_stack.relay.log.count("session closed") == 3
+
+
+@pytest.mark.asyncio
+async def test_a_client_learns_why_its_upstream_cannot_be_reached() -> None:
+    async with (
+        running_stack("ws://127.0.0.1:9/v1/realtime") as stack,
+        calling(stack.url) as caller,
+    ):
+        error = await caller.wait_for("error")
+        assert error["error"]["type"] == "server_error"
+        assert error["error"]["message"]
+        await caller.wait_until(
+            lambda: caller.channel.readyState == "closed", "end of the call"
+        )
