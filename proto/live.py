@@ -146,8 +146,7 @@ class LinkSession:
             try:
                 receiver.frame_received(frame)
             except Exception:
-                log.exception("receiver failed", extra={"session": self.id})
-                self.close(CloseCode.INTERNAL, "internal error")
+                self._give_up(receiver)
 
     def frames_lost(self, count: int) -> None:
         """Pass a loss on."""
@@ -156,8 +155,7 @@ class LinkSession:
             try:
                 receiver.frames_lost(count)
             except Exception:
-                log.exception("receiver failed", extra={"session": self.id})
-                self.close(CloseCode.INTERNAL, "internal error")
+                self._give_up(receiver)
 
     def take(self, event: Event) -> None:
         """Pass an event on."""
@@ -166,8 +164,16 @@ class LinkSession:
             try:
                 _tell(receiver, event)
             except Exception:
-                log.exception("receiver failed", extra={"session": self.id})
-                self.close(CloseCode.INTERNAL, "internal error")
+                self._give_up(receiver)
+
+    def _give_up(self, receiver: SessionReceiver) -> None:
+        """End the session of a receiver that has just raised; it is told so, too."""
+        log.exception("receiver failed", extra={"session": self.id})
+        self.close(CloseCode.INTERNAL, "internal error")
+        try:
+            receiver.closed(CloseCode.INTERNAL, "internal error")
+        except Exception:
+            log.exception("receiver failed to close", extra={"session": self.id})
 
 
 def _tell(receiver: SessionReceiver, event: Event) -> None:

@@ -145,6 +145,7 @@ async def test_a_receiver_that_raises_costs_its_own_session_only(
             assert caller.session is not None
             caller.session.send_up(UpFrame(0, 0, 0, b"\0\0"))
         await until(lambda: bad.told[-1] == ("closed", CloseCode.INTERNAL))
+        assert bad_relay.told[-1] == ("closed", CloseCode.INTERNAL)
         await until(lambda: good.frames)
         assert good_relay.frames
         assert refused.told == [("closed", CloseCode.INTERNAL)]
