@@ -7,9 +7,11 @@ costs its own session, never the link.
 """
 
 import asyncio
+import functools
 import logging
+import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from proto.errors import CloseCode
 from proto.events import (
@@ -25,10 +27,10 @@ from proto.events import (
 )
 from proto.frames import DownFrame, UpFrame
 from proto.link import Link
-from proto.order import NEVER
 from proto.session import Session, SessionState
 from runtime.udp import UdpAddress
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -143,32 +145,32 @@ class LinkSession:
         """Pass a frame on. HOT PATH."""
         receiver = self._receiver
         if receiver is not None:
-            try:
-                receiver.frame_received(frame)
-            except Exception:
-                self._give_up(receiver)
+            self._have(receiver, receiver.frame_received, frame)
 
     def frames_lost(self, count: int) -> None:
         """Pass a loss on."""
         receiver = self._receiver
         if receiver is not None:
-            try:
-                receiver.frames_lost(count)
-            except Exception:
-                self._give_up(receiver)
+            self._have(receiver, receiver.frames_lost, count)
 
     def take(self, event: Event) -> None:
         """Pass an event on."""
         receiver = self._receiver
         if receiver is not None:
-            try:
-                _tell(receiver, event)
-            except Exception:
-                self._give_up(receiver)
+            self._have(receiver, functools.partial(_tell, receiver), event)
+
+    def _have(
+        self, receiver: SessionReceiver, take: Callable[[T], None], what: T
+    ) -> None:
+        """Have a receiver take something; if it raises, its session ends."""
+        try:
+            take(what)
+        except Exception:
+            log.exception("receiver failed", extra={"session": self.id})
+            self._give_up(receiver)
 
     def _give_up(self, receiver: SessionReceiver) -> None:
-        """End the session of a receiver that has just raised; it is told so, too."""
-        log.exception("receiver failed", extra={"session": self.id})
+        """End the session of a receiver that has raised; it is told so, too."""
         self.close(CloseCode.INTERNAL, "internal error")
         try:
             receiver.closed(CloseCode.INTERNAL, "internal error")
@@ -220,7 +222,7 @@ class LiveLink:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = NEVER
+        self._timer_at = math.inf
         self._drain()
 
     def receive(self, datagram: bytes, address: UdpAddress) -> None:
@@ -269,7 +271,7 @@ class LiveLink:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._timer_at = NEVER
+        self._timer_at = math.inf
         self.core.handle_timeout(self.now())
         self._drain()
 
