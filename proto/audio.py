@@ -4,6 +4,7 @@ HOT PATH: a frame in order is sealed, or opened and handed to the sink, with not
 queued, logged or timed. All else here is for loss.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from proto import wire
 from proto.errors import LocalError
 from proto.frames import FRAME_MS, DownFrame, UpFrame
 from proto.messages import Last, Nack
-from proto.order import NEVER, History, Order
+from proto.order import History, Order
 from proto.port import Deaf, FrameSink, Port, Role
 from proto.stats import FrameCounts
 
@@ -133,7 +134,7 @@ class Audio:
     @property
     def deadline(self) -> float:
         """When `deliver` is due."""
-        return self._order.deadline if self.is_open else NEVER
+        return self._order.deadline if self.is_open else math.inf
 
     def deliver(self, now: float) -> None:
         """Hand over what need not wait any longer; ask for what is missing."""

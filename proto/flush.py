@@ -4,11 +4,11 @@ FLUSH does not go among the reliable messages: a barge-in must not wait behind a
 event. It is numbered, sent until it is answered, and acted upon once for each number.
 """
 
+import math
 from typing import Final
 
 from proto.events import FlushDone, FlushRequested
 from proto.messages import Flush, Flushed
-from proto.order import NEVER
 from proto.port import Port
 
 RETRY_S: Final = 0.03
@@ -24,7 +24,7 @@ class Asking:
         self._number = 0
         self._waiting: Flush | None = None
         self._pause_s = RETRY_S
-        self.deadline = NEVER
+        self.deadline = math.inf
 
     def ask(self, talkspurt: int, now: float) -> None:
         """Have audio of talkspurts up to this one dropped."""
@@ -50,7 +50,7 @@ class Asking:
     def stop(self) -> None:
         """Ask no more."""
         self._waiting = None
-        self.deadline = NEVER
+        self.deadline = math.inf
 
     def _send(self, message: Flush, now: float) -> None:
         self.deadline = now + self._pause_s

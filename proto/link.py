@@ -19,11 +19,11 @@ What the peer does wrong is counted in `stats` and never raised.
 """
 
 import enum
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from proto import wire
-from proto.audio import Audio
 from proto.errors import CloseCode, NotConnected, RemoteError
 from proto.events import Event, LinkDown, LinkUp
 from proto.greeting import Greeting
@@ -45,8 +45,7 @@ from proto.messages import (
     Reset,
     Up,
 )
-from proto.order import NEVER
-from proto.port import Role
+from proto.port import Role, Speaker
 from proto.seal import Replayed, Unauthentic
 from proto.session import Session, SessionState
 from proto.sharing import Sharing
@@ -106,7 +105,7 @@ class Link:
     def __init__(self, role: Role, state: LinkState, now: float) -> None:
         self.role = role
         self.state = state
-        self.deadline = NEVER
+        self.deadline = math.inf
         self.rtt = Rtt()
         self.sharing = Sharing()
         self.sessions: dict[int, Session] = {}
@@ -119,8 +118,8 @@ class Link:
         self._greeting: Greeting | None = None
         self._audio_type: type[Up | Down] = Down if role is Role.DIALER else Up
         self._timed: dict[Session, None] = {}
-        self._speaking: dict[Audio, None] = {}
-        self._quiet_check_at = NEVER
+        self._speaking: dict[Speaker, None] = {}
+        self._quiet_check_at = math.inf
         self._ended: dict[int, None] = {}
         self._last_session = 0
 
@@ -253,10 +252,10 @@ class Link:
         """Put an event among those to take."""
         self.events.append(event)
 
-    def spoke(self, audio: Audio, now: float) -> None:
+    def spoke(self, speaker: Speaker, now: float) -> None:
         """Watch for the end of what a session began to send."""
-        self._speaking[audio] = None
-        if self._quiet_check_at == NEVER:
+        self._speaking[speaker] = None
+        if self._quiet_check_at == math.inf:
             self._quiet_check_at = now + QUIET_CHECK_S
             self.deadline = min(self.deadline, self._quiet_check_at)
 
@@ -302,7 +301,7 @@ class Link:
         for session in tuple(self.sessions.values()):
             session.link_lost(reason)
             self._settle(session)
-        self.deadline = NEVER
+        self.deadline = math.inf
         self.emit(LinkDown(reason))
 
     def _step(self, how: LinkInput) -> None:
@@ -398,9 +397,9 @@ class Link:
             self.send(self._liveness.ping(now))
 
     def _tell_last(self, now: float) -> None:
-        for audio in [a for a in self._speaking if a.tell_last(now, QUIET_S)]:
-            del self._speaking[audio]
-        self._quiet_check_at = now + QUIET_CHECK_S if self._speaking else NEVER
+        for speaker in [s for s in self._speaking if s.tell_last(now, QUIET_S)]:
+            del self._speaking[speaker]
+        self._quiet_check_at = now + QUIET_CHECK_S if self._speaking else math.inf
 
     def _send_fragments(self, now: float) -> None:
         for fragment in self.sharing.take(now):
@@ -410,7 +409,7 @@ class Link:
     def _settle(self, session: Session) -> None:
         """Forget a session that has ended; else keep its deadline."""
         if session.state is not SessionState.CLOSED:
-            if session.deadline < NEVER:
+            if session.deadline < math.inf:
                 self._timed[session] = None
                 self.deadline = min(self.deadline, session.deadline)
             return
@@ -424,11 +423,11 @@ class Link:
 
     def _rearm(self) -> None:
         if self.state is _S.CLOSED:
-            self.deadline = NEVER
+            self.deadline = math.inf
         elif self._greeting is not None:
             self.deadline = self._greeting.deadline
         else:
-            self._timed = {s: None for s in self._timed if s.deadline < NEVER}
+            self._timed = {s: None for s in self._timed if s.deadline < math.inf}
             self.deadline = min(
                 self._liveness.deadline,
                 self._quiet_check_at,

@@ -6,6 +6,7 @@ until the gap is filled or given up, and `Order` tells what to ask for again mea
 before which nothing is missing.
 """
 
+import math
 from typing import Any, Final
 
 from proto.messages import MAX_ASKED
@@ -21,8 +22,6 @@ _MIN_RETRY_S: Final = 0.01
 
 _USEFUL: Final = 0.8
 """Part of the smoothed RTT that must be left for an ask (jitter may favour it)."""
-
-NEVER: Final = float("inf")
 
 
 class _Gap:
@@ -106,7 +105,7 @@ class Order:
             if gap.ask_at > now:
                 continue
             if now + _USEFUL * rtt_s >= gap.give_up_at:
-                gap.ask_at = NEVER
+                gap.ask_at = math.inf
                 continue
             gap.ask_at = now + gap.retry_s
             gap.asked += 1
@@ -118,9 +117,9 @@ class Order:
     def deadline(self) -> float:
         """When to `pull` and ask again."""
         if not self._gaps:
-            return NEVER
+            return math.inf
         first = self._gaps.get(self.next_seq)
-        give_up_at = NEVER if first is None else first.give_up_at
+        give_up_at = math.inf if first is None else first.give_up_at
         return min(give_up_at, min(gap.ask_at for gap in self._gaps.values()))
 
     def _advance(self, now: float) -> None:

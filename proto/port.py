@@ -1,16 +1,13 @@
 """What the parts of a session ask of their link and of their owner."""
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from proto.events import Event
 from proto.frames import DownFrame, UpFrame
 from proto.messages import Control
 from proto.sharing import Sharing
 from proto.stats import Rtt
-
-if TYPE_CHECKING:
-    from proto.audio import Audio
 
 
 class Role(enum.Enum):
@@ -43,6 +40,13 @@ class Deaf:
         """Forget it."""
 
 
+class Speaker(Protocol):
+    """The sender of a session's audio, as its link sees it."""
+
+    def tell_last(self, now: float, quiet_s: float) -> bool:
+        """Say that no frame follows if none was sent for `quiet_s`; True: all said."""
+
+
 class Port(Protocol):
     """The link as its sessions see it."""
 
@@ -58,8 +62,8 @@ class Port(Protocol):
     def transmit(self, datagram: bytes) -> None:
         """Put a sealed datagram among the outgoing ones."""
 
-    def spoke(self, audio: "Audio", now: float) -> None:
-        """Call `Audio.tell_last` from now on until it returns True."""
+    def spoke(self, speaker: Speaker, now: float) -> None:
+        """Call `tell_last` from now on until it returns True."""
 
     def emit(self, event: Event) -> None:
         """Tell the owner."""

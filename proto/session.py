@@ -15,6 +15,7 @@ without a successor is the fault of who caused it.
 """
 
 import enum
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -33,7 +34,6 @@ from proto.messages import (
     Fragment,
     Reset,
 )
-from proto.order import NEVER
 from proto.port import Port, Role
 from proto.stream import Inbox, Outbox
 
@@ -263,12 +263,12 @@ class Session:
         is_dialer = self._role is Role.DIALER
         if carried == Carried.OPEN and not is_dialer:
             self._step(_I.OFFER, RemoteError)
-            self._ends_at = NEVER
+            self._ends_at = math.inf
             self._port.emit(Offered(self.id, payload))
         elif carried == Carried.OPENED and is_dialer:
             self._step(_I.OPENED, RemoteError)
             if self.state is _S.OPEN:
-                self._ends_at = NEVER
+                self._ends_at = math.inf
                 self._port.emit(Opened(self.id))
         elif carried == Carried.EVENT and self.state is not _S.AWAITED:
             if self.state not in (_S.CLOSING, _S.CLOSED):
@@ -286,7 +286,7 @@ class Session:
     def _end(self, how: SessionInput, code: CloseCode, reason: str) -> None:
         was = self.state
         self._step(how, RemoteError)
-        self._ends_at = NEVER
+        self._ends_at = math.inf
         self._asking.stop()
         self._port.sharing.withdraw(self._outbox)
         self._outbox = Outbox(self.id)

@@ -10,6 +10,7 @@ random loss, which is no congestion, from bringing messages to a halt: 16 fragme
 round trip are 1.8 Mbit/s at 80 ms.
 """
 
+import math
 from collections import deque
 from typing import Final
 
@@ -32,7 +33,7 @@ class Sharing:
         self.in_flight = 0
         self.lost_total = 0
         self._threshold = MAX_WINDOW
-        self._shrunk_at = float("-inf")
+        self._shrunk_at = -math.inf
         self._turns: deque[Outbox] = deque()
 
     def offer(self, outbox: Outbox) -> None:

@@ -6,6 +6,7 @@ ones acknowledged (RFC 9002 section 6.1.1), or a timeout. When to send is not de
 here but in `sharing`.
 """
 
+import math
 from collections import deque
 from typing import Final, NamedTuple
 
@@ -42,8 +43,6 @@ _PROBE: Final = 1
 
 STUCK_S: Final = 30.0
 """Without an acknowledgement for this long the session is given up."""
-
-NEVER: Final = float("inf")
 
 
 class _Sent(NamedTuple):
@@ -157,7 +156,7 @@ class Outbox:
     def timeout_at(self, rto_s: float) -> float:
         """Return when what is on the way counts as lost."""
         if not self._flight:
-            return NEVER
+            return math.inf
         return self._waiting_since + rto_s * (1 << self._backoff)
 
     def is_stuck(self, now: float) -> bool:

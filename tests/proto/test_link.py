@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 
 import pytest
 
@@ -378,7 +379,7 @@ def test_a_link_that_is_left_is_known_at_once() -> None:
     (down,) = lab.relay.events(LinkDown)
     assert down == LinkDown("the peer left: DRAINING")
     assert len(lab.relay.events(Closed)) == len(lab.edge.events(Closed)) == 1
-    assert lab.edge.link.deadline == float("inf")
+    assert lab.edge.link.deadline == math.inf
 
 
 def test_no_session_opens_on_a_link_that_is_not_up() -> None:

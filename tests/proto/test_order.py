@@ -1,8 +1,9 @@
+import math
 from typing import Any
 
 from hypothesis import given, strategies as st
 
-from proto.order import DEPTH, MAX_RESENT, NEVER, History, Order
+from proto.order import DEPTH, MAX_RESENT, History, Order
 
 RTT_S = 0.08
 WAIT_S = 0.12
@@ -21,7 +22,7 @@ def test_frames_in_order_pass_at_once_and_leave_no_timer() -> None:
     order = Order()
     for seq in range(1, 200):
         assert receive(order, seq, 0.0) == [seq]
-        assert order.deadline == NEVER
+        assert order.deadline == math.inf
 
 
 def test_a_gap_holds_the_rest_until_it_is_filled() -> None:
@@ -30,7 +31,7 @@ def test_a_gap_holds_the_rest_until_it_is_filled() -> None:
     assert receive(order, 3, 0.02) == []
     assert receive(order, 4, 0.04) == []
     assert receive(order, 2, 0.05) == ["frame 2", "frame 3", "frame 4"]
-    assert order.deadline == NEVER
+    assert order.deadline == math.inf
 
 
 def test_a_gap_is_given_up_at_its_bound() -> None:

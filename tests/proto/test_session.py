@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from proto import wire
@@ -23,7 +25,6 @@ from proto.messages import (
     Fragment,
     Reset,
 )
-from proto.order import NEVER
 from proto.port import Role
 from proto.session import (
     LINGER_S,
@@ -149,7 +150,7 @@ def test_a_close_that_is_never_acknowledged_ends_after_a_while() -> None:
     session.handle_timeout(LINGER_S)
     assert session.state is S.CLOSED
     assert port.told == []
-    assert session.deadline == NEVER
+    assert session.deadline == math.inf
 
 
 def test_an_open_that_is_never_answered_times_out() -> None:
@@ -177,7 +178,7 @@ def test_opened_is_told_and_stops_the_timeout() -> None:
     session, port = in_state(S.OPENING)
     session.receive_fragment(message(1, Carried.OPENED))
     assert port.told == [Opened(1)]
-    assert session.deadline == NEVER
+    assert session.deadline == math.inf
 
 
 @pytest.mark.parametrize("state", [S.AWAITED, S.OFFERED, S.CLOSING, S.CLOSED])

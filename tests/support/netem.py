@@ -7,6 +7,7 @@ prints.
 
 import functools
 import heapq
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -185,7 +186,7 @@ class Lab:
         """Dial until the link is up."""
         link = self.dial()
         while LinkUp() not in [event for _, event in self.edge.told]:
-            if not link.deadline < float("inf"):
+            if not link.deadline < math.inf:
                 link = self.dial()
             self.run(0.05)
         return link
@@ -228,7 +229,7 @@ class Lab:
         ]
         if self._queue:
             times.append(self._queue[0][0])
-        return min(times, default=float("inf"))
+        return min(times, default=math.inf)
 
     def _drain(self) -> None:
         self.edge.drain()
