@@ -18,6 +18,7 @@ straight to `Session.audio.sink`, which may call anything but `receive_datagram`
 What the peer does wrong is counted in `stats` and never raised.
 """
 
+import copy
 import enum
 import math
 from collections.abc import Callable, Mapping
@@ -46,23 +47,12 @@ from proto.messages import (
     Up,
 )
 from proto.port import Role, Speaker
+from proto.roster import Roster
 from proto.seal import Replayed, Unauthentic
-from proto.session import Session, SessionState
+from proto.session import Session
 from proto.sharing import Sharing
 from proto.stats import LinkStats, Rtt
 from proto.wire import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, DatagramType
-
-QUIET_S: Final = 0.03
-"""A frame and a half: silent for so long, a sender tells which frame was its last."""
-
-QUIET_CHECK_S: Final = 0.02
-"""Pause between looks for senders gone quiet."""
-
-MAX_SESSIONS: Final = 1024
-"""Sessions on one link; more are refused."""
-
-MAX_REMEMBERED: Final = 1024
-"""Ended sessions a listener remembers, lest a late OPEN begin one again."""
 
 
 class LinkState(enum.Enum):
@@ -108,7 +98,8 @@ class Link:
         self.deadline = math.inf
         self.rtt = Rtt()
         self.sharing = Sharing()
-        self.sessions: dict[int, Session] = {}
+        self._roster = Roster()
+        self.sessions: Mapping[int, Session] = self._roster.sessions
         self.outgoing: list[bytes] = []
         self.events: list[Event] = []
         self._stats = LinkStats()
@@ -117,10 +108,6 @@ class Link:
         self._handshake: DialerHandshake | None = None
         self._greeting: Greeting | None = None
         self._audio_type: type[Up | Down] = Down if role is Role.DIALER else Up
-        self._timed: dict[Session, None] = {}
-        self._speaking: dict[Speaker, None] = {}
-        self._quiet_check_at = math.inf
-        self._ended: dict[int, None] = {}
         self._last_session = 0
 
     @classmethod
@@ -172,9 +159,8 @@ class Link:
         elif self.state is _S.UP:
             if now >= self._liveness.deadline:
                 self._tick(now)
-            if now >= self._quiet_check_at:
-                self._tell_last(now)
-            for session in [s for s in self._timed if s.deadline <= now]:
+            self._roster.tell_last(now)
+            for session in self._roster.due(now):
                 session.handle_timeout(now)
                 self._settle(session)
             self._send_fragments(now)
@@ -189,12 +175,12 @@ class Link:
             NotConnected: The link is not up, or full.
             LocalError: The request is too long.
         """
-        if self.state is not _S.UP or len(self.sessions) >= MAX_SESSIONS:
+        if self.state is not _S.UP or self._roster.is_full:
             raise NotConnected(f"link is {self.state.name}")
         session = Session(self._last_session + 1, self.role, self, now)
         session.request(request)
         self._last_session = session.id
-        self.sessions[session.id] = session
+        self._roster.add(session)
         self.settle(session, now)
         return session
 
@@ -228,7 +214,7 @@ class Link:
     @property
     def stats(self) -> LinkStats:
         """Figures up to now."""
-        stats = self._stats
+        stats = copy.copy(self._stats)
         if self._ends is not None:
             sealer, opener = self._ends.sealer, self._ends.opener
             stats.datagrams_sent = sealer.counter
@@ -236,7 +222,8 @@ class Link:
             stats.datagrams_missing = opener.newest - opener.opened
         stats.fragments_resent = self.sharing.lost_total
         stats.jitter_s = self._liveness.jitter.seconds
-        return stats.with_frames(s.audio.counts() for s in self.sessions.values())
+        stats.frames = self._roster.frames()
+        return stats
 
     # The port of the sessions
 
@@ -254,10 +241,7 @@ class Link:
 
     def spoke(self, speaker: Speaker, now: float) -> None:
         """Watch for the end of what a session began to send."""
-        self._speaking[speaker] = None
-        if self._quiet_check_at == math.inf:
-            self._quiet_check_at = now + QUIET_CHECK_S
-            self.deadline = min(self.deadline, self._quiet_check_at)
+        self.deadline = min(self.deadline, self._roster.spoke(speaker, now))
 
     def seal(self, plaintext: bytes) -> bytes:
         """Replaced by the sealer's own method when there are keys."""
@@ -369,16 +353,16 @@ class Link:
     def _offered(self, fragment: Fragment) -> Session | None:
         """Return the session that the first fragment of an OPEN begins."""
         begins = fragment.seq == 1 and fragment.carried == Carried.OPEN
-        known = fragment.session in self._ended
+        known = self._roster.has_ended(fragment.session)
         if self.role is Role.DIALER or known or (fragment.seq == 1 and not begins):
             self.send(Reset(fragment.session, CloseCode.NORMAL))
-        elif begins and len(self.sessions) >= MAX_SESSIONS:
+        elif begins and self._roster.is_full:
             self.send(Reset(fragment.session, CloseCode.REFUSED_CAPACITY))
         elif begins:
             session = Session(
                 fragment.session, self.role, self, self._liveness.heard_at
             )
-            self.sessions[session.id] = session
+            self._roster.add(session)
             return session
         return None
 
@@ -396,30 +380,14 @@ class Link:
             ends.sealer.rotate_if_old(now)
             self.send(self._liveness.ping(now))
 
-    def _tell_last(self, now: float) -> None:
-        for speaker in [s for s in self._speaking if s.tell_last(now, QUIET_S)]:
-            del self._speaking[speaker]
-        self._quiet_check_at = now + QUIET_CHECK_S if self._speaking else math.inf
-
     def _send_fragments(self, now: float) -> None:
         for fragment in self.sharing.take(now):
             self.send(fragment)
             self._settle(self.sessions[fragment.session])
 
     def _settle(self, session: Session) -> None:
-        """Forget a session that has ended; else keep its deadline."""
-        if session.state is not SessionState.CLOSED:
-            if session.deadline < math.inf:
-                self._timed[session] = None
-                self.deadline = min(self.deadline, session.deadline)
-            return
-        if self.sessions.pop(session.id, None) is not None:
-            self._stats.frames.add(session.audio.counts())
-            self._timed.pop(session, None)
-            self._speaking.pop(session.audio, None)
-            self._ended[session.id] = None
-            if len(self._ended) > MAX_REMEMBERED:
-                del self._ended[next(iter(self._ended))]
+        """Let go of a session that has ended; else be woken at its deadline."""
+        self.deadline = min(self.deadline, self._roster.settle(session))
 
     def _rearm(self) -> None:
         if self.state is _S.CLOSED:
@@ -427,12 +395,7 @@ class Link:
         elif self._greeting is not None:
             self.deadline = self._greeting.deadline
         else:
-            self._timed = {s: None for s in self._timed if s.deadline < math.inf}
-            self.deadline = min(
-                self._liveness.deadline,
-                self._quiet_check_at,
-                *(session.deadline for session in self._timed),
-            )
+            self.deadline = min(self._liveness.deadline, self._roster.next_deadline())
 
 
 _FOR_SESSION: Final[Mapping[type, Callable[[Session, Any, float], None]]] = {

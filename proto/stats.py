@@ -3,8 +3,6 @@
 Plain figures without a clock of their own. Exporting them is the services' business.
 """
 
-import copy
-from collections.abc import Iterable
 from typing import Final
 
 _INITIAL_RTO_S: Final = 0.3
@@ -131,11 +129,3 @@ class LinkStats:
         self.jitter_s = max(self.jitter_s, other.jitter_s)
         for name in _ADDED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-
-    def with_frames(self, live: Iterable[FrameCounts]) -> "LinkStats":
-        """Return a copy that includes the frames of sessions that still live."""
-        total = copy.copy(self)
-        total.frames = copy.copy(self.frames)
-        for counts in live:
-            total.frames.add(counts)
-        return total

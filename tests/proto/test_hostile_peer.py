@@ -6,8 +6,9 @@ import pytest
 
 from proto import messages as m, wire
 from proto.frames import DownFrame, UpFrame
-from proto.link import MAX_REMEMBERED, MAX_SESSIONS, Link, LinkState
+from proto.link import Link, LinkState
 from proto.order import DEPTH
+from proto.roster import MAX_REMEMBERED, MAX_SESSIONS
 from proto.session import Session
 from proto.stream import WINDOW
 from tests.support.netem import Lab, accept_all
@@ -58,7 +59,7 @@ def plaintext(rng: random.Random) -> bytes:
 
 def check_bounds(link: Link) -> None:
     assert len(link.sessions) <= MAX_SESSIONS
-    assert len(link._ended) <= MAX_REMEMBERED
+    assert len(link._roster._ended) <= MAX_REMEMBERED
     assert len(link._liveness._sent_at) <= 16
     for session in link.sessions.values():
         order, inbox = session.audio._order, session._inbox

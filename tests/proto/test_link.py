@@ -19,7 +19,6 @@ from proto.events import (
 )
 from proto.frames import DownFrame, UpFrame
 from proto.link import (
-    MAX_SESSIONS,
     SUCCESSORS,
     Link,
     LinkInput,
@@ -27,6 +26,7 @@ from proto.link import (
     LinkState,
 )
 from proto.messages import MAX_MESSAGE_BYTES, Bye, Fragment, Ping
+from proto.roster import MAX_SESSIONS
 from proto.seal import EPOCH_S
 from tests.support.netem import PCM, Lab, talk
 
@@ -393,7 +393,7 @@ def test_a_listener_refuses_more_sessions_than_its_bound() -> None:
     relay = lab.relay.link
     (session,) = lab.open()
     for number in range(2, MAX_SESSIONS + 1):
-        relay.sessions[number] = lab.peer(session)
+        relay._roster.sessions[number] = lab.peer(session)
     extra = lab.edge.link
     extra._last_session = MAX_SESSIONS
     refused = extra.open_session(b"", lab.now)
@@ -427,8 +427,8 @@ def test_nothing_is_left_after_sessions_have_ended() -> None:
     for end in (lab.edge, lab.relay):
         link = end.link
         assert not link.sessions
-        assert not link._timed
-        assert not link._speaking
+        assert not link._roster._timed
+        assert not link._roster._speaking
         assert link.sharing.in_flight == 0
     assert len(lab.relay.events(Closed)) == 20
 
