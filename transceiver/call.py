@@ -18,11 +18,10 @@ import orjson
 from proto.errors import Backlogged, CloseCode, NotConnected
 from proto.frames import DownFrame, UpFrame
 from proto.udp import Dialer, LinkSession
-
-from .clock import SharedTimer
-from .ice import UdpPort
-from .media import Media
-from .peer import MediaKeys, Peer, PeerCallbacks, UnreadEvents
+from transceiver.clock import SharedTimer
+from transceiver.ice import UdpPort
+from transceiver.media import Media
+from transceiver.peer import MediaKeys, Peer, PeerCallbacks, UnreadEvents
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,11 @@ import secrets
 
 from proto.errors import CloseCode, NotConnected
 from proto.udp import Dialer
-
-from .call import Call, CallRequest, Ending
-from .clock import SharedTimer
-from .ice import UdpPort
-from .metrics import Metrics
-from .uplink import NoRelay, Uplink
+from transceiver.call import Call, CallRequest, Ending
+from transceiver.clock import SharedTimer
+from transceiver.ice import UdpPort
+from transceiver.metrics import Metrics
+from transceiver.uplink import NoRelay, Uplink
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import orjson
 from aiohttp import BodyPartReader, web
 
-from .auth import KeyRing
-from .call import CallRequest
-from .calls import Calls, Full
-from .peer import OfferError
+from transceiver.auth import KeyRing
+from transceiver.call import CallRequest
+from transceiver.calls import Calls, Full
+from transceiver.peer import OfferError
 
 CALLS_PATH = "/v1/realtime/calls"
 

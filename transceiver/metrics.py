@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from .call import Call, Ending
+from transceiver.call import Call, Ending
 
 
 class Metrics:

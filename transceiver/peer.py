@@ -22,7 +22,7 @@ import aiortc.rtcdtlstransport as dtls
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from pylibsrtp import Session
 
-from .ice import IceLeg, UdpPort
+from transceiver.ice import IceLeg, UdpPort
 
 log = logging.getLogger(__name__)
 

@@ -7,15 +7,14 @@ import logging
 from aiohttp import web
 
 from runtime import status
-
-from .auth import KeyRing
-from .calls import Calls
-from .http import application
-from .ice import UdpPort
-from .metrics import Metrics
-from .peer import check_aiortc
-from .settings import TransceiverSettings, is_loopback
-from .uplink import Uplink
+from transceiver.auth import KeyRing
+from transceiver.calls import Calls
+from transceiver.http import application
+from transceiver.ice import UdpPort
+from transceiver.metrics import Metrics
+from transceiver.peer import check_aiortc
+from transceiver.settings import TransceiverSettings, is_loopback
+from transceiver.uplink import Uplink
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,8 @@
 
 import sys
 
+from relay.engine.service import serve
+from relay.engine.settings import EngineSettings
 from runtime.main import run
-
-from .service import serve
-from .settings import EngineSettings
 
 sys.exit(run("relay.engine", EngineSettings, serve))

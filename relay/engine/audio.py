@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
-from .errors import ClientError
-from .ports import SAMPLE_RATE_HZ, Samples
+from relay.engine.errors import ClientError
+from relay.engine.ports import SAMPLE_RATE_HZ, Samples
 
 G711_RATE_HZ = 8_000
 """Rate of audio/pcmu and audio/pcma (ITU-T G.711)."""

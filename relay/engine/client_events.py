@@ -4,8 +4,8 @@ from typing import Any
 
 import orjson
 
-from .errors import ClientError
-from .schema import (
+from relay.engine.errors import ClientError
+from relay.engine.schema import (
     Check,
     anything,
     array,
@@ -20,7 +20,7 @@ from .schema import (
     unsupported,
     variant,
 )  # fmt: skip
-from .session_config import (
+from relay.engine.session_config import (
     FORMAT,
     MAX_OUTPUT_TOKENS,
     MODALITIES,

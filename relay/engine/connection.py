@@ -16,11 +16,11 @@ import numpy as np
 import orjson
 from aiohttp import WSMsgType, web
 
-from .core import Core
-from .ear import Ear
-from .errors import StageError
-from .outbox import Abort, Command, Listen, Respond
-from .ports import (
+from relay.engine.core import Core
+from relay.engine.ear import Ear
+from relay.engine.errors import StageError
+from relay.engine.outbox import Abort, Command, Listen, Respond
+from relay.engine.ports import (
     Call,
     Pause,
     Reply,
@@ -30,8 +30,8 @@ from .ports import (
     TextToSpeech,
     VoiceActivity,
 )
-from .sentences import Sentences, speakable
-from .stages import Stages
+from relay.engine.sentences import Sentences, speakable
+from relay.engine.stages import Stages
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from .audio import milliseconds, samples_of
-from .errors import ClientError
-from .items import OUTPUT_AUDIO, Item, turn_of
-from .ports import Turn
+from relay.engine.audio import milliseconds, samples_of
+from relay.engine.errors import ClientError
+from relay.engine.items import OUTPUT_AUDIO, Item, turn_of
+from relay.engine.ports import Turn
 
 MAX_ITEMS = 1_000
 """Items kept; hours of talk."""

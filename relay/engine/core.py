@@ -20,21 +20,21 @@ from typing import Any
 
 import numpy as np
 
-from . import client_events, items, session_config
-from .audio import Decoder, milliseconds
-from .conversation import Conversation
-from .errors import ClientError
-from .ids import Ids
-from .intake import Intake
-from .items import Item
-from .options import options_of
-from .outbox import Outbox
-from .ports import Samples
-from .replies import Replies
-from .session_config import TurnRules
-from .transcripts import Transcripts
-from .turns import Edge
-from .utterance import Listening
+from relay.engine import client_events, items, session_config
+from relay.engine.audio import Decoder, milliseconds
+from relay.engine.conversation import Conversation
+from relay.engine.errors import ClientError
+from relay.engine.ids import Ids
+from relay.engine.intake import Intake
+from relay.engine.items import Item
+from relay.engine.options import options_of
+from relay.engine.outbox import Outbox
+from relay.engine.ports import Samples
+from relay.engine.replies import Replies
+from relay.engine.session_config import TurnRules
+from relay.engine.transcripts import Transcripts
+from relay.engine.turns import Edge
+from relay.engine.utterance import Listening
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ A session may end while its job runs; opened and closed by jobs of one thread, n
 of the model is closed in use or left open.
 """
 
-from .ports import Samples, SpeechToText, Utterance
+from relay.engine.ports import Samples, SpeechToText, Utterance
 
 
 class Ear:

@@ -11,9 +11,9 @@ from moonshine_voice.transcriber import (
     Transcriber,
 )
 
-from .audio import Resampler
-from .errors import StageError
-from .ports import SAMPLE_RATE_HZ, Samples
+from relay.engine.audio import Resampler
+from relay.engine.errors import StageError
+from relay.engine.ports import SAMPLE_RATE_HZ, Samples
 
 _MODEL_RATE_HZ = 16_000
 _FULL_SCALE = 32768.0

@@ -8,12 +8,12 @@ what a turn may still need: the padding before speech; audio of a turn moves on 
 
 from collections.abc import Callable
 
-from .audio import milliseconds, samples_of
-from .errors import ClientError
-from .ports import HOP_SAMPLES, Samples
-from .session_config import TurnRules
-from .turns import Edge, TurnDetector
-from .utterance import BYTES_PER_SAMPLE, Listening
+from relay.engine.audio import milliseconds, samples_of
+from relay.engine.errors import ClientError
+from relay.engine.ports import HOP_SAMPLES, Samples
+from relay.engine.session_config import TurnRules
+from relay.engine.turns import Edge, TurnDetector
+from relay.engine.utterance import BYTES_PER_SAMPLE, Listening
 
 MAX_BUFFER_SAMPLES = samples_of(300_000)
 """Five minutes of uncommitted audio, 14 MB."""

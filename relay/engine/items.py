@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .ports import Called, Returned, Said, Turn
+from relay.engine.ports import Called, Returned, Said, Turn
 
 Json = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .response import Options
+from relay.engine.response import Options
 
 Json = dict[str, Any]
 

@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from .ids import Ids
-from .ports import Request
+from relay.engine.ids import Ids
+from relay.engine.ports import Request
 
 Json = dict[str, Any]
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import items
-from .audio import samples_of
-from .conversation import Conversation
-from .errors import ClientError, StageError
-from .items import Item
-from .outbox import Abort, Outbox, Respond
-from .ports import SAMPLE_RATE_HZ, Request, Samples
-from .response import Options, Response
-from .usage import turn_tokens
+from relay.engine import items
+from relay.engine.audio import samples_of
+from relay.engine.conversation import Conversation
+from relay.engine.errors import ClientError, StageError
+from relay.engine.items import Item
+from relay.engine.outbox import Abort, Outbox, Respond
+from relay.engine.ports import SAMPLE_RATE_HZ, Request, Samples
+from relay.engine.response import Options, Response
+from relay.engine.usage import turn_tokens
 
 MAX_SIDE_RESPONSES = 4
 """Responses outside the conversation at one time."""

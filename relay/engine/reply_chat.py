@@ -6,8 +6,8 @@ from typing import Any
 import aiohttp
 import orjson
 
-from .errors import StageError
-from .ports import Call, Called, Pause, Request, Returned, Said, Say, Turn
+from relay.engine.errors import StageError
+from relay.engine.ports import Call, Called, Pause, Request, Returned, Said, Say, Turn
 
 _SPOKEN = (
     "You are speaking on a call. Answer briefly, in plain sentences without markup."

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from .ports import Call, Pause, Request, Returned, Said, Say
-from .rules import answers, functions
+from relay.engine.ports import Call, Pause, Request, Returned, Said, Say
+from relay.engine.rules import answers, functions
 
 _SAY_EXACTLY = re.compile(
     r"\b(?:say|repeat|greet)\b[^:\"“']*[:\"“']\s*(.+?)[\"”']?\s*$",

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from . import items, usage
-from .audio import Encoder, samples_of
-from .conversation import Conversation
-from .items import Item, Spoken
-from .ports import Samples
+from relay.engine import items, usage
+from relay.engine.audio import Encoder, samples_of
+from relay.engine.conversation import Conversation
+from relay.engine.items import Item, Spoken
+from relay.engine.ports import Samples
 
 Json = dict[str, Any]
 

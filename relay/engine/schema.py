@@ -8,7 +8,7 @@ closed where the API refuses unknown parameters.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import ClientError
+from relay.engine.errors import ClientError
 
 Check = Callable[[Any, str], Any]
 

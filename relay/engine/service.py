@@ -10,20 +10,19 @@ import aiohttp
 from aiohttp import WSCloseCode, web
 from prometheus_client import CollectorRegistry, Gauge
 
+from relay.engine.client_events import MAX_EVENT_BYTES
+from relay.engine.connection import Connection, Parts
+from relay.engine.core import Core
+from relay.engine.hearing import MoonshineHearing
+from relay.engine.ids import Ids
+from relay.engine.ports import Reply
+from relay.engine.reply_chat import ChatReply
+from relay.engine.reply_rules import RuleReply
+from relay.engine.settings import EngineSettings
+from relay.engine.speaking import HibariSpeaking
+from relay.engine.stages import Stages
+from relay.engine.vad import SileroVoice
 from runtime import status
-
-from .client_events import MAX_EVENT_BYTES
-from .connection import Connection, Parts
-from .core import Core
-from .hearing import MoonshineHearing
-from .ids import Ids
-from .ports import Reply
-from .reply_chat import ChatReply
-from .reply_rules import RuleReply
-from .settings import EngineSettings
-from .speaking import HibariSpeaking
-from .stages import Stages
-from .vad import SileroVoice
 
 log = logging.getLogger(__name__)
 

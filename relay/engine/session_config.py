@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from .audio import samples_of
-from .schema import (
+from relay.engine.audio import samples_of
+from relay.engine.schema import (
     anything,
     array,
     either,

@@ -5,8 +5,8 @@ import os
 import numpy as np
 from hibari import Hibari
 
-from .errors import StageError
-from .ports import Samples
+from relay.engine.errors import StageError
+from relay.engine.ports import Samples
 
 _FULL_SCALE = 32767.0
 _MIN_SPEED, _MAX_SPEED = 0.5, 2.0

@@ -6,10 +6,10 @@ is always made, for the reply; the client is told if the session asks for transc
 
 from collections.abc import Callable
 
-from .errors import StageError
-from .items import Item
-from .outbox import Listen, Outbox
-from .utterance import Listening
+from relay.engine.errors import StageError
+from relay.engine.items import Item
+from relay.engine.outbox import Listen, Outbox
+from relay.engine.utterance import Listening
 
 _EVENT = "conversation.item.input_audio_transcription"
 

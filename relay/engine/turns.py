@@ -14,9 +14,9 @@ wavers inside words. Positions are samples since the session began.
 
 from enum import Enum, auto
 
-from .audio import samples_of
-from .ports import HOP_SAMPLES
-from .session_config import TurnRules
+from relay.engine.audio import samples_of
+from relay.engine.ports import HOP_SAMPLES
+from relay.engine.session_config import TurnRules
 
 RELEASE = 0.15
 """Hysteresis of probability, as in Silero's own iterator."""

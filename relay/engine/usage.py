@@ -6,8 +6,8 @@ Text counts four characters to a token, the usual rule of thumb for English.
 
 from typing import Any
 
-from .audio import milliseconds
-from .ports import Called, Returned, Said, Turn
+from relay.engine.audio import milliseconds
+from relay.engine.ports import Called, Returned, Said, Turn
 
 _CHARACTERS_PER_TOKEN = 4
 _MODEL_AUDIO_TOKEN_MS = 50

@@ -6,8 +6,8 @@ little is left at the end); at a pause, all of it, since the turn may end here; 
 end, the rest. If nothing was voiced since the text of the pause, it is final at once.
 """
 
-from .audio import samples_of
-from .ports import SAMPLE_RATE_HZ
+from relay.engine.audio import samples_of
+from relay.engine.ports import SAMPLE_RATE_HZ
 
 PARTIAL_SAMPLES = samples_of(480)
 """New audio that makes another partial transcript worth its cost."""

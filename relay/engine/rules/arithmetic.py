@@ -6,7 +6,7 @@ A precedence parser over the words; a sentence without a complete sum is none of
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from . import numbers
+from relay.engine.rules import numbers
 
 _MAX_RESULT = Fraction(10**15)
 """Larger results are not spoken."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from . import numbers
+from relay.engine.rules import numbers
 
 Json = Mapping[str, Any]
 
