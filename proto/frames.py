@@ -9,14 +9,17 @@ from typing import NamedTuple
 SAMPLE_RATE_HZ = 24_000
 """Sample rate of all audio on the link (what the Realtime API speaks)."""
 
+SAMPLE_BYTES = 2
+"""Bytes of one sample (s16le)."""
+
 FRAME_MS = 20
 """Longest duration of one frame in milliseconds."""
 
 FRAME_SAMPLES = 480
 """Samples of a full frame: 20 ms at 24 kHz."""
 
-FRAME_BYTES = 960
-"""Bytes of a full frame: 480 samples of 16 bits."""
+FRAME_BYTES = FRAME_SAMPLES * SAMPLE_BYTES
+"""Bytes of a full frame: 960."""
 
 
 class UpFrame(NamedTuple):

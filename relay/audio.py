@@ -12,13 +12,18 @@ silence, which belongs to the talkspurt but to no item.
 from collections import deque
 from typing import NamedTuple
 
-from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
+from proto.frames import (
+    FRAME_BYTES,
+    FRAME_SAMPLES,
+    SAMPLE_BYTES,
+    SAMPLE_RATE_HZ,
+    DownFrame,
+)
 from relay.upstream.events import AudioDelta
 
 MAX_QUEUED_FRAMES = 30_000
 """10 minutes (29 MB): a reply of a model's token limit is about 4 minutes."""
 
-_BYTES_PER_SAMPLE = 2
 _SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 
 
@@ -247,7 +252,7 @@ class Speech:
         if part is None:
             return
         part.is_complete = True
-        if samples := len(rest) // _BYTES_PER_SAMPLE:
+        if samples := len(rest) // SAMPLE_BYTES:
             self._enqueue(part, rest.ljust(FRAME_BYTES, b"\0"), samples)
 
     def _enqueue(self, part: Part, pcm: bytes, samples: int) -> None:

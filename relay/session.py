@@ -16,7 +16,7 @@ import logging
 from typing import Protocol
 
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
-from proto.frames import DownFrame, UpFrame
+from proto.frames import SAMPLE_BYTES, DownFrame, UpFrame
 from relay.metrics import Traffic
 from relay.pacer import LEAD_S, LIVE_LEAD_S, Clock, Downlink
 from relay.request import SessionRequest
@@ -27,8 +27,6 @@ from relay.upstream.events import EventIds, UpstreamEvent
 from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
 
 log = logging.getLogger(__name__)
-
-_BYTES_PER_SAMPLE = 2
 
 
 class Link(Protocol):
@@ -141,7 +139,7 @@ class Session:
         """Take the caller's audio, and how far the caller has heard."""
         assert isinstance(frame, UpFrame)
         self._traffic.frames_up += 1
-        samples = len(frame.pcm) // _BYTES_PER_SAMPLE
+        samples = len(frame.pcm) // SAMPLE_BYTES
         self._fill(self._timeline.gap_before(frame.position_samples, samples))
         self._upstream.append(frame.pcm)
         now = self._loop.time()

@@ -13,10 +13,9 @@ from typing import Any
 
 import cffi
 
-from proto.frames import SAMPLE_RATE_HZ
+from proto.frames import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from transceiver.errors import LibraryMissing, OpusError
 
-SAMPLE_BYTES = 2
 GRAIN_SAMPLES = SAMPLE_RATE_HZ // 400
 """2.5 ms, of which every Opus duration is a multiple (RFC 6716 section 2.1.4)."""
 

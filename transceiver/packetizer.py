@@ -6,14 +6,12 @@ count what is sent: a frame that never came is a step in time, not a lost packet
 caller's reports would blame its own path. Nothing said is nothing encoded.
 """
 
-from proto.frames import FRAME_BYTES, DownFrame
+from proto.frames import FRAME_BYTES, SAMPLE_BYTES, DownFrame
 from transceiver import rtp
 from transceiver.errors import OpusError
-from transceiver.opus import GRAIN_SAMPLES, SAMPLE_BYTES, Encoder
+from transceiver.opus import GRAIN_SAMPLES, Encoder
 from transceiver.rtcp import SenderInfo, ntp
-
-TICKS_PER_SAMPLE = 2
-"""RTP ticks (48 kHz, RFC 7587 section 4.1) in a sample."""
+from transceiver.rtp import TICKS_PER_SAMPLE
 
 FRAME_SIZES_BYTES = tuple(GRAIN_SAMPLES * SAMPLE_BYTES * n for n in (1, 2, 4, 8))
 """PCM of 2.5, 5, 10 and 20 ms: what Opus encodes up to a full frame."""

@@ -17,15 +17,13 @@ from the sound it has just played, better than could be done here.
 import math
 from collections import deque
 
-from proto.frames import SAMPLE_RATE_HZ, DownFrame
+from proto.frames import SAMPLE_BYTES, SAMPLE_RATE_HZ, DownFrame
 
-SAMPLE_BYTES = 2
 MAX_WAITING_FRAMES = 100
 """2 s of 20 ms frames; a frame that comes when it is full is dropped."""
 
 MAX_LEAD_S = 2.0
 """Seconds; a longer lead is taken as this one."""
-
 
 EARLY_S = 0.0005
 """Seconds a frame may be sent early, rather than wait for a timer of 1 ms grain."""

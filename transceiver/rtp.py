@@ -6,10 +6,14 @@ Knows the fixed header and what may lie between it and the payload; nothing of c
 import struct
 from typing import NamedTuple
 
+from proto.frames import SAMPLE_RATE_HZ
 from transceiver.errors import MalformedPacket
 
 CLOCK_HZ = 48_000
 """RTP clock of Opus, whatever it is sampled at (RFC 7587 section 4.1)."""
+
+TICKS_PER_SAMPLE = CLOCK_HZ // SAMPLE_RATE_HZ
+"""Ticks of that clock in a sample of ours."""
 
 HEADER = struct.Struct("!BBHII")
 VERSION_BITS = 0x80

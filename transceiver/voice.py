@@ -8,12 +8,10 @@ is a jump too; where that clock makes no sense, real time takes its place for on
 
 from array import array
 
-from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE_HZ
 from transceiver.errors import OpusError
-from transceiver.opus import GRAIN_SAMPLES, SAMPLE_BYTES, Decoder, carries_fec
-from transceiver.rtp import CLOCK_HZ, signed_distance
-
-TICKS_PER_SAMPLE = CLOCK_HZ // SAMPLE_RATE_HZ
+from transceiver.opus import GRAIN_SAMPLES, Decoder, carries_fec
+from transceiver.rtp import TICKS_PER_SAMPLE, signed_distance
 
 MAX_MADE_UP_SAMPLES = SAMPLE_RATE_HZ * 120 // 1000
 """120 ms: beyond it concealment is a hum, to an ear and to a model."""

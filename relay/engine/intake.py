@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from relay.engine.audio import milliseconds, samples_of
 from relay.engine.errors import ClientError
-from relay.engine.ports import HOP_SAMPLES, Samples
+from relay.engine.ports import HOP_SAMPLES, SAMPLE_BYTES, Samples
 from relay.engine.session_config import TurnRules
 from relay.engine.turns import Edge, TurnDetector
-from relay.engine.utterance import BYTES_PER_SAMPLE, Listening
+from relay.engine.utterance import Listening
 
 MAX_BUFFER_SAMPLES = samples_of(300_000)
 """Five minutes of uncommitted audio, 14 MB."""
@@ -38,7 +38,7 @@ class Intake:
     @property
     def end_samples(self) -> int:
         """Position of the next sample to come."""
-        return self._base_samples + len(self._audio) // BYTES_PER_SAMPLE
+        return self._base_samples + len(self._audio) // SAMPLE_BYTES
 
     @property
     def heard_samples(self) -> int:
@@ -51,7 +51,7 @@ class Intake:
         Raises:
             ClientError: The buffer would exceed its bound.
         """
-        held = len(self._audio) // BYTES_PER_SAMPLE
+        held = len(self._audio) // SAMPLE_BYTES
         if held + len(pcm) > MAX_BUFFER_SAMPLES:
             raise ClientError(
                 "input_audio_buffer_full",
@@ -134,12 +134,12 @@ class Intake:
         self._trim(end)
 
     def _slice(self, start_samples: int, end_samples: int) -> bytes:
-        start = (start_samples - self._base_samples) * BYTES_PER_SAMPLE
-        end = (end_samples - self._base_samples) * BYTES_PER_SAMPLE
+        start = (start_samples - self._base_samples) * SAMPLE_BYTES
+        end = (end_samples - self._base_samples) * SAMPLE_BYTES
         return bytes(self._audio[max(start, 0) : max(end, 0)])
 
     def _trim(self, to_samples: int) -> None:
         count = min(to_samples, self.end_samples) - self._base_samples
         if count > 0:
-            del self._audio[: count * BYTES_PER_SAMPLE]
+            del self._audio[: count * SAMPLE_BYTES]
             self._base_samples += count

@@ -20,6 +20,9 @@ Samples = NDArray[np.int16]
 SAMPLE_RATE_HZ = 24_000
 """Rate of audio/pcm in the Realtime API."""
 
+SAMPLE_BYTES = 2
+"""Bytes of one sample (int16)."""
+
 HOP_SAMPLES = 768
 """Samples per voice activity value: 32 ms, the one window that Silero VAD 5 takes."""
 

@@ -7,7 +7,7 @@ end, the rest. If nothing was voiced since the text of the pause, it is final at
 """
 
 from relay.engine.audio import samples_of
-from relay.engine.ports import SAMPLE_RATE_HZ
+from relay.engine.ports import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 PARTIAL_SAMPLES = samples_of(480)
 """New audio that makes another partial transcript worth its cost."""
@@ -17,8 +17,6 @@ PIECE_SAMPLES = samples_of(8_000)
 
 SETTLED_SAMPLES = samples_of(120)
 """Silence after the last voiced hop that a final text must have heard."""
-
-BYTES_PER_SAMPLE = 2
 
 
 class Listening:
@@ -45,7 +43,7 @@ class Listening:
     def extend(self, pcm: bytes, voiced_until_samples: int | None = None) -> None:
         """Add audio (s16le), voiced up to a position; by default all of it."""
         self._pending += pcm
-        self.end_samples += len(pcm) // BYTES_PER_SAMPLE
+        self.end_samples += len(pcm) // SAMPLE_BYTES
         voiced = voiced_until_samples
         self._voiced_until_samples = self.end_samples if voiced is None else voiced
 
@@ -61,18 +59,18 @@ class Listening:
 
     def pull(self, *, stage_is_idle: bool) -> bytes | None:
         """Take the audio to be heard now (s16le), or None while there is no need."""
-        waiting_samples = len(self._pending) // BYTES_PER_SAMPLE
+        waiting_samples = len(self._pending) // SAMPLE_BYTES
         worthwhile = stage_is_idle and waiting_samples >= PARTIAL_SAMPLES
         if self.is_final or not (waiting_samples and (self._wants_all or worthwhile)):
             return None
-        piece = bytes(self._pending[: PIECE_SAMPLES * BYTES_PER_SAMPLE])
+        piece = bytes(self._pending[: PIECE_SAMPLES * SAMPLE_BYTES])
         del self._pending[: len(piece)]
         self._wants_all = self.is_ended
         return piece
 
     def heard(self, text: str, piece: bytes) -> str:
         """Note the text of everything pulled so far; return words now sure, or ""."""
-        self._covered_samples += len(piece) // BYTES_PER_SAMPLE
+        self._covered_samples += len(piece) // SAMPLE_BYTES
         agreed = _common_words(self.text.split(), text.split())
         self.text = text
         self._settle()

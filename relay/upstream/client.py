@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import WSMsgType
 from yarl import URL
 
+from proto.frames import SAMPLE_BYTES
 from relay.upstream import protocol
 from relay.upstream.port import Receiver, UpstreamLost, UpstreamRefused
 
@@ -102,7 +103,7 @@ class RealtimeClient:
 
     def append_silence(self, samples: int) -> None:
         """Queue silence."""
-        self.send(protocol.append(bytes(2 * samples)))
+        self.send(protocol.append(bytes(samples * SAMPLE_BYTES)))
 
     async def _connect(self) -> _WebSocket:
         try:
