@@ -20,25 +20,15 @@ from pylibsrtp import Policy, Session
 
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
 from transceiver import opus, rtp, srtp
-from transceiver.clock import SharedTimer
-from transceiver.media import Media
+from transceiver.media import Media, MediaKeys
 from transceiver.opus import Decoder, Encoder
 from transceiver.srtp import SrtpReceiver, SrtpSender
+from transceiver.timer import SharedTimer
 
 ROUNDS = 15
 PACKETS = 500
 FRAME_S = 0.02
 PROFILE = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
-
-
-class Keys(NamedTuple):
-    """As negotiated."""
-
-    inbound: Session
-    outbound: Session
-    local_ssrc: int = 1
-    payload_type: int = 111
-    cname: str = "bench"
 
 
 class Cost(NamedTuple):
@@ -79,7 +69,13 @@ class Bench:
         self._up = 0
         self._sent = 0
         self._media = Media(
-            Keys(session(Policy.SSRC_ANY_INBOUND), session(Policy.SSRC_ANY_OUTBOUND)),
+            MediaKeys(
+                inbound=session(Policy.SSRC_ANY_INBOUND),
+                outbound=session(Policy.SSRC_ANY_OUTBOUND),
+                local_ssrc=1,
+                payload_type=111,
+                cname="bench",
+            ),
             self._datagram_sent,
             self._frame_up,
             timer,

@@ -18,10 +18,10 @@ import orjson
 from proto.errors import Backlogged, CloseCode, NotConnected
 from proto.frames import DownFrame, UpFrame
 from proto.udp import Dialer, LinkSession
-from transceiver.clock import SharedTimer
 from transceiver.ice import UdpPort
-from transceiver.media import Media
-from transceiver.peer import MediaKeys, Peer, PeerCallbacks, UnreadEvents
+from transceiver.media import Media, MediaKeys
+from transceiver.peer import Peer, PeerCallbacks, UnreadEvents
+from transceiver.timer import SharedTimer
 
 log = logging.getLogger(__name__)
 

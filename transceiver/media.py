@@ -12,13 +12,12 @@ or broken is counted and dropped, and never raises into the loop.
 import math
 import random
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple
 
 from pylibsrtp import Session
 
 from proto.frames import DownFrame, UpFrame
 from transceiver import rtcp, rtp
-from transceiver.clock import SharedTimer
 from transceiver.errors import MalformedPacket
 from transceiver.packetizer import Packetizer
 from transceiver.playout import Playout
@@ -26,6 +25,7 @@ from transceiver.reorder import ReorderWindow
 from transceiver.rtcp import Reception, ReportBlock
 from transceiver.rtp import RtpPacket, SequenceExtender
 from transceiver.srtp import SrtpReceiver, SrtpSender
+from transceiver.timer import SharedTimer
 from transceiver.voice import Voice
 
 REPORT_INTERVAL_S = (1.0, 2.0)
@@ -48,27 +48,22 @@ RTT_SMOOTHING = 1 / 8
 """Share of a new measurement in the round-trip time (as RFC 6298 section 2)."""
 
 
-class Negotiated(Protocol):
+class MediaKeys(NamedTuple):
     """What signalling and DTLS agreed on.
 
     Attributes:
         inbound: SRTP session for what the caller sends.
         outbound: SRTP session for what we send.
-        local_ssrc: Our stream's SSRC.
-        payload_type: Of Opus, both ways.
-        cname: Ours.
+        local_ssrc: Our RTP stream's SSRC, as in the answer.
+        payload_type: Opus, as negotiated; both ways.
+        cname: Ours, as in the answer.
     """
 
-    @property
-    def inbound(self) -> Session: ...  # noqa: D102  # see the class
-    @property
-    def outbound(self) -> Session: ...  # noqa: D102  # see the class
-    @property
-    def local_ssrc(self) -> int: ...  # noqa: D102  # see the class
-    @property
-    def payload_type(self) -> int: ...  # noqa: D102  # see the class
-    @property
-    def cname(self) -> str: ...  # noqa: D102  # see the class
+    inbound: Session
+    outbound: Session
+    local_ssrc: int
+    payload_type: int
+    cname: str
 
 
 class _Stream:
@@ -93,7 +88,7 @@ class Media:
 
     def __init__(
         self,
-        negotiated: Negotiated,
+        keys: MediaKeys,
         send: Callable[[bytes], None],
         uplink: Callable[[UpFrame], None],
         timer: SharedTimer,
@@ -102,7 +97,7 @@ class Media:
         """Start the leg's media.
 
         Args:
-            negotiated: Keys and numbers.
+            keys: Keys and numbers.
             send: Puts a datagram on the wire to the caller.
             uplink: Takes the caller's frames; must neither block nor raise.
             timer: Shared by all calls.
@@ -116,11 +111,11 @@ class Media:
         self._timer = timer
         self._send = send
         self._uplink = uplink
-        self._ssrc = negotiated.local_ssrc
-        self._payload_type = negotiated.payload_type
-        self._cname = negotiated.cname
-        self._receiver = SrtpReceiver(negotiated.inbound)
-        self._sender = SrtpSender(negotiated.outbound)
+        self._ssrc = keys.local_ssrc
+        self._payload_type = keys.payload_type
+        self._cname = keys.cname
+        self._receiver = SrtpReceiver(keys.inbound)
+        self._sender = SrtpSender(keys.outbound)
         self._stream: _Stream | None = None
         self._former: set[int] = set()
         self._window: ReorderWindow[tuple[int, bytes]] = ReorderWindow()

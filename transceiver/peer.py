@@ -20,9 +20,9 @@ import aiortc
 import aiortc.exceptions
 import aiortc.rtcdtlstransport as dtls
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from pylibsrtp import Session
 
 from transceiver.ice import IceLeg, UdpPort
+from transceiver.media import MediaKeys
 
 log = logging.getLogger(__name__)
 
@@ -65,25 +65,6 @@ class OfferError(Exception):
 
 class UnreadEvents(Exception):  # noqa: N818  # reads as what happened
     """The client does not read its data channel."""
-
-
-@dataclass(frozen=True, slots=True)
-class MediaKeys:
-    """What media needs once DTLS is up.
-
-    Attributes:
-        inbound: SRTP session for what the caller sends.
-        outbound: SRTP session for what we send.
-        local_ssrc: Our RTP stream's SSRC, as in the answer.
-        payload_type: Opus, as negotiated; both ways.
-        cname: Ours, as in the answer.
-    """
-
-    inbound: Session
-    outbound: Session
-    local_ssrc: int
-    payload_type: int
-    cname: str
 
 
 @dataclass(frozen=True, slots=True)

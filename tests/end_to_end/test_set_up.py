@@ -10,8 +10,8 @@ from proto.udp import Dialer
 from tests.support.caller import Caller
 from transceiver import call as call_module
 from transceiver.call import Call, CallRequest
-from transceiver.clock import SharedTimer
 from transceiver.ice import UdpPort
+from transceiver.timer import SharedTimer
 
 pytestmark = pytest.mark.interop
 

@@ -10,9 +10,9 @@ from pylibsrtp import Policy, Session
 
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame, UpFrame
 from transceiver import rtcp, rtp
-from transceiver.clock import SharedTimer
-from transceiver.media import Media
+from transceiver.media import Media, MediaKeys
 from transceiver.opus import Decoder, Encoder
+from transceiver.timer import SharedTimer
 
 PAYLOAD_TYPE = 111
 CALLER_SSRC, OUR_SSRC = 0xCA11E4, 0x0E06E
@@ -56,14 +56,6 @@ class VirtualLoop:
         return sum(not handle.cancelled for _, _, handle, _ in self._calls)
 
 
-class Keys(NamedTuple):
-    inbound: Session
-    outbound: Session
-    local_ssrc: int = OUR_SSRC
-    payload_type: int = PAYLOAD_TYPE
-    cname: str = "edge"
-
-
 def session(key: int, direction: int) -> Session:
     profile = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
     return Session(Policy(bytes([key]) * 28, direction, 0, profile))
@@ -89,9 +81,12 @@ class Leg:
         self.protect = session(1, Policy.SSRC_ANY_OUTBOUND)
         self._unprotect = session(2, Policy.SSRC_ANY_INBOUND)
         self.media = Media(
-            Keys(
-                session(1, Policy.SSRC_ANY_INBOUND),
-                session(2, Policy.SSRC_ANY_OUTBOUND),
+            MediaKeys(
+                inbound=session(1, Policy.SSRC_ANY_INBOUND),
+                outbound=session(2, Policy.SSRC_ANY_OUTBOUND),
+                local_ssrc=OUR_SSRC,
+                payload_type=PAYLOAD_TYPE,
+                cname="edge",
             ),
             self._datagram_sent,
             lambda frame: self.up.append((self.loop.now, frame)),

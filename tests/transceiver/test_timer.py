@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.transceiver.leg import VirtualLoop
-from transceiver.clock import Alarm, SharedTimer
+from transceiver.timer import Alarm, SharedTimer
 
 
 class Bell:
