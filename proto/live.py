@@ -201,7 +201,8 @@ class LiveLink:
         core: The link.
         send: Sends a datagram to an address, now.
         address: The peer's; followed when an authentic, newer datagram has another.
-        accept: Listener: gives the receiver of a session asked for.
+        accept: Listener: gives the receiver of a session asked for; None: it has closed
+            the session.
         changed: Called when the link is up, and when it is down, with a reason.
     """
 
@@ -210,7 +211,7 @@ class LiveLink:
         core: Link,
         send: Callable[[bytes, UdpAddress], None],
         address: UdpAddress,
-        accept: Callable[[LinkSession, bytes], SessionReceiver] | None,
+        accept: Callable[[LinkSession, bytes], SessionReceiver | None] | None,
         changed: Callable[["LiveLink", str | None], None],
     ) -> None:
         self.core = core
@@ -319,7 +320,10 @@ class LiveLink:
         session = LinkSession(self, core)
         self._sessions[number] = session
         try:
-            session.attach(self._accept(session, request))
+            receiver = self._accept(session, request)
         except Exception:
             log.exception("session could not be accepted", extra={"session": number})
             session.close(CloseCode.INTERNAL, "internal error")
+        else:
+            if receiver is not None:
+                session.attach(receiver)

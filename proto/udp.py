@@ -150,7 +150,7 @@ class Listener:
         address: Where to listen; port 0 lets the system choose.
         key: The pre-shared key, at least 32 bytes.
         accept: Gives the receiver of a session asked for; the session is accepted or
-            closed then or later.
+            closed then or later. None: it has been closed.
         former_key: A second key accepted while keys are changed.
 
     Raises:
@@ -161,7 +161,7 @@ class Listener:
         self,
         address: Address,
         key: bytes,
-        accept: Callable[[LinkSession, bytes], SessionReceiver],
+        accept: Callable[[LinkSession, bytes], SessionReceiver | None],
         *,
         former_key: bytes | None = None,
     ) -> None:

@@ -12,8 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from proto.errors import CloseCode
-from proto.frames import DownFrame, UpFrame
-from proto.udp import LinkSession, Listener, SessionReceiver
+from proto.udp import LinkSession, Listener
 from relay.metrics import Metrics, Traffic
 from relay.pacer import Clock
 from relay.request import SessionRequest
@@ -107,16 +106,16 @@ class Relay:
             return f"the built-in engine is not ready on {self._settings.engine}"
         return None
 
-    def _accept(self, link: LinkSession, request_data: bytes) -> SessionReceiver:
+    def _accept(self, link: LinkSession, request_data: bytes) -> Session | None:
         if self._is_draining:
             link.close(CloseCode.DRAINING, "the relay is shutting down")
-            return _Deaf()
+            return None
         try:
             request = SessionRequest.parse(request_data)
         except ValueError as error:
             log.warning("session request refused", extra={"why": str(error)})
             link.close(CloseCode.PROTOCOL, "the session request cannot be read")
-            return _Deaf()
+            return None
         session = Session(link, request, self._upstream(request), self._clock)
         self._sessions[session] = self._tasks.create_task(self._hold(session))
         self._metrics.sessions.set(len(self._sessions))
@@ -164,28 +163,3 @@ class Relay:
 
     def _live_traffic(self) -> Iterator[Traffic]:
         return (session.traffic for session in self._sessions)
-
-
-class _Deaf:
-    """Receives what comes for a session that was refused."""
-
-    def opened(self) -> None:
-        pass
-
-    def event_received(self, payload: bytes) -> None:
-        pass
-
-    def frame_received(self, frame: UpFrame | DownFrame) -> None:
-        pass
-
-    def frames_lost(self, count: int) -> None:
-        pass
-
-    def flush_requested(self, talkspurt: int) -> None:
-        pass
-
-    def flush_done(self, talkspurt: int, heard_samples: int) -> None:
-        pass
-
-    def closed(self, code: CloseCode, reason: str) -> None:
-        pass
