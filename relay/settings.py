@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from runtime import settings
-from runtime.settings import Address, setting
+from runtime import settings as env
+from runtime.settings import Address, SettingsError, setting
 
 BUILTIN = "builtin"
 ECHO = "echo"
@@ -16,37 +16,38 @@ def upstream(value: str) -> str:
     if value in {BUILTIN, ECHO}:
         return value
     try:
-        return settings.websocket_url(value)
+        return env.websocket_url(value)
     except ValueError:
         raise ValueError(
             f"{value!r} is not builtin, echo or a ws:// or wss:// URL"
         ) from None
 
 
-@dataclass(frozen=True, repr=False)  # its fields hold keys
+@dataclass(frozen=True, slots=True)
 class RelaySettings:
     """What the relay reads once, at start."""
 
     link_host: str = setting(
-        "TANDEM_LINK_HOST", "127.0.0.1", settings.host, "where the link listens (UDP)"
+        "TANDEM_LINK_HOST", "127.0.0.1", env.host, "where the link listens (UDP)"
     )
     link_port: int = setting(
-        "TANDEM_LINK_PORT", "7000", settings.port, "port of the link (UDP)"
+        "TANDEM_LINK_PORT", "7000", env.port, "port of the link (UDP)"
     )
     link_key: bytes = setting(
         "TANDEM_LINK_KEY",
         "",
-        settings.link_key,
+        env.link_key,
         "pre-shared key of the link: base64 of at least 32 bytes",
+        secret=True,
     )
     http_host: str = setting(
         "TANDEM_RELAY_HTTP_HOST",
         "127.0.0.1",
-        settings.host,
+        env.host,
         "where the relay's status pages listen",
     )
     http_port: int = setting(
-        "TANDEM_RELAY_HTTP_PORT", "8081", settings.port, "port of the status pages"
+        "TANDEM_RELAY_HTTP_PORT", "8081", env.port, "port of the status pages"
     )
     upstream: str = setting(
         "TANDEM_UPSTREAM",
@@ -55,33 +56,38 @@ class RelaySettings:
         "builtin, echo, or a ws:// or wss:// URL of a Realtime API",
     )
     engine_host: str = setting(
-        "TANDEM_ENGINE_HOST", "127.0.0.1", settings.host, "where the built-in engine is"
+        "TANDEM_ENGINE_HOST", "127.0.0.1", env.host, "where the built-in engine is"
     )
     engine_port: int = setting(
-        "TANDEM_ENGINE_PORT", "8082", settings.port, "port of the built-in engine"
+        "TANDEM_ENGINE_PORT", "8082", env.port, "port of the built-in engine"
     )
     upstream_key: str = setting(
         "TANDEM_UPSTREAM_KEY",
         "",
-        settings.text,
+        env.text,
         "key of the Realtime API; falls back to OPENAI_API_KEY",
+        secret=True,
     )
     openai_api_key: str = setting(
-        "OPENAI_API_KEY", "", settings.text, "used when TANDEM_UPSTREAM_KEY is empty"
+        "OPENAI_API_KEY",
+        "",
+        env.text,
+        "used when TANDEM_UPSTREAM_KEY is empty",
+        secret=True,
     )
     model: str = setting(
         "TANDEM_MODEL",
         "gpt-realtime",
-        settings.text,
+        env.text,
         "model asked for when the client names none",
     )
     log_level: str = setting(
-        "TANDEM_LOG_LEVEL", "info", settings.log_level, "debug, info, warning or error"
+        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
     )
 
     def __post_init__(self) -> None:
         if urlsplit(self.upstream).hostname == _OPENAI_HOST and not self.key:
-            raise settings.SettingsError(
+            raise SettingsError(
                 f"TANDEM_UPSTREAM_KEY: {_OPENAI_HOST} needs a key "
                 "(or set OPENAI_API_KEY)"
             )

@@ -1,5 +1,6 @@
 """What the repository promises about itself: documents, locks, contracts, hygiene."""
 
+import dataclasses
 import importlib
 import pathlib
 import re
@@ -85,6 +86,13 @@ def test_services_agree_on_the_defaults_of_shared_settings() -> None:
 def test_every_settings_class_is_documented() -> None:
     documented = set(settings_table.SERVICES.values())
     assert documented == set(settings_classes().values())
+
+
+def test_no_settings_text_shows_a_key() -> None:
+    for settings in settings_classes().values():
+        for field in dataclasses.fields(settings):
+            is_key = field.metadata["row"].variable.endswith(("_KEY", "_KEYS"))
+            assert field.repr is not is_key, field.name
 
 
 def test_the_readme_s_settings_table_is_the_code_s() -> None:

@@ -34,6 +34,7 @@ class TransceiverSettings:
         "",
         env.words,
         "comma-separated keys that callers present; empty: open, on loopback only",
+        secret=True,
     )
     max_calls: int = setting(
         "TANDEM_MAX_CALLS", "100", env.positive, "calls at a time; more get 503"
@@ -49,6 +50,7 @@ class TransceiverSettings:
         "",
         env.link_key,
         "pre-shared key of the link, base64 of at least 32 bytes; required",
+        secret=True,
     )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from runtime.settings import host, http_url, log_level, port, setting, text
+from runtime import settings as env
+from runtime.settings import setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,25 +13,31 @@ class EngineSettings:
     host: str = setting(
         "TANDEM_ENGINE_HOST",
         "127.0.0.1",
-        host,
+        env.host,
         "address the built-in engine listens on",
     )
     port: int = setting(
-        "TANDEM_ENGINE_PORT", "8082", port, "port the built-in engine listens on"
+        "TANDEM_ENGINE_PORT", "8082", env.port, "port the built-in engine listens on"
     )
     upstream_key: str = setting(
-        "TANDEM_UPSTREAM_KEY", "", text, "key asked of clients; empty: any key or none"
+        "TANDEM_UPSTREAM_KEY",
+        "",
+        env.text,
+        "key asked of clients; empty: any key or none",
+        secret=True,
     )
     chat_url: str = setting(
         "TANDEM_CHAT_URL",
         "",
-        http_url,
+        env.http_url,
         "OpenAI-compatible chat endpoint (its /v1); empty: rule-based replies",
     )
-    chat_key: str = setting("TANDEM_CHAT_KEY", "", text, "key for the chat endpoint")
+    chat_key: str = setting(
+        "TANDEM_CHAT_KEY", "", env.text, "key for the chat endpoint", secret=True
+    )
     chat_model: str = setting(
-        "TANDEM_CHAT_MODEL", "", text, "model asked of the chat endpoint"
+        "TANDEM_CHAT_MODEL", "", env.text, "model asked of the chat endpoint"
     )
     log_level: str = setting(
-        "TANDEM_LOG_LEVEL", "info", log_level, "debug, info, warning or error"
+        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
     )
