@@ -22,13 +22,13 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
+from proto.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.support.services import Stack, running_stack
+from tests.support.sound import babble
 from transceiver import rtp
 from transceiver.opus import Decoder, Encoder
 
-FRAME_SAMPLES = 480
-FRAME_S = 0.02
-RATE_HZ = 24_000
+FRAME_S = FRAME_MS / 1000
 WARM_UP_FRAMES = 50
 CLOCK_TICKS_HZ = 100
 """Units of /proc/PID/stat (Linux USER_HZ)."""
@@ -40,18 +40,6 @@ class Tap:
 
     sent_s: list[float] = field(default_factory=list)
     arrived: list[tuple[float, rtp.RtpPacket]] = field(default_factory=list)
-
-
-def speech_like(seconds: float, seed: int) -> NDArray[np.int16]:
-    """Return a voice-like sound without repetition: int16, mono 24 kHz."""
-    rng = np.random.default_rng(seed)
-    count = int(seconds * RATE_HZ)
-    knots = np.arange(0, count + RATE_HZ // 8, RATE_HZ // 8)
-    pitch_hz = np.interp(np.arange(count), knots, rng.uniform(90, 220, len(knots)))
-    loud = np.interp(np.arange(count), knots, rng.uniform(0.1, 1.0, len(knots)))
-    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
-    voice = sum(np.sin(n * phase) / n for n in range(1, 12))
-    return np.asarray(6000 * loud * (voice + 0.05 * rng.normal(size=count)), np.int16)
 
 
 async def call(stack: Stack, payloads: list[bytes]) -> Tap:
@@ -92,7 +80,7 @@ async def call(stack: Stack, payloads: list[bytes]) -> Tap:
         header = rtp.build_header(
             transceiver._codecs[0].payloadType,
             number,
-            number * 2 * FRAME_SAMPLES,
+            number * FRAME_SAMPLES * rtp.TICKS_PER_SAMPLE,
             ssrc,
             marker=number == 0,
         )
@@ -113,7 +101,10 @@ def delays_ms(tap: Tap, payloads: list[bytes]) -> NDArray[np.float64]:
     sent = np.frombuffer(b"".join(map(reference.decode, payloads)), np.int16)
     packets = sorted(tap.arrived, key=lambda one: one[1].sequence)
     first = packets[0][1].timestamp
-    starts = [((p.timestamp - first) & 0xFFFF_FFFF) // 2 for _, p in packets]
+    starts = [
+        ((p.timestamp - first) & 0xFFFF_FFFF) // rtp.TICKS_PER_SAMPLE
+        for _, p in packets
+    ]
     back = np.zeros(starts[-1] + FRAME_SAMPLES, np.int16)
     for start, (_, packet) in zip(starts, packets, strict=True):
         pcm = np.frombuffer(heard.decode(packet.payload), np.int16)
@@ -139,7 +130,7 @@ def look_ahead_ms(pcm: NDArray[np.int16], payloads: list[bytes]) -> float:
     decoded = [once.decode(payload) for payload in payloads]
     twice = [decoder.decode(encoder.encode(frame)) for frame in decoded]
     one, two = (np.frombuffer(b"".join(part), np.int16) for part in (decoded, twice))
-    return 1000 * _lag(one, two) / RATE_HZ
+    return 1000 * _lag(one, two) / SAMPLE_RATE_HZ
 
 
 def limit_ms(payloads: list[bytes]) -> float:
@@ -161,7 +152,7 @@ def cpu_s(pid: int) -> float:
 
 async def measure(calls: int, seconds: float) -> None:
     """Run the calls and print the figures."""
-    pcm = speech_like(seconds, seed=1)
+    pcm = babble(seconds, seed=1)
     encoder = Encoder()
     frames = pcm[: len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
     payloads = [encoder.encode(frame.tobytes()) for frame in frames]

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import numpy as np
 from pylibsrtp import Policy, Session
 
-from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
+from proto.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, DownFrame
+from tests.support.sound import babble
 from transceiver import opus, rtp, srtp
 from transceiver.media import Media, MediaKeys
 from transceiver.opus import Decoder, Encoder
@@ -27,7 +27,7 @@ from transceiver.timer import SharedTimer
 
 ROUNDS = 15
 PACKETS = 500
-FRAME_S = 0.02
+FRAME_S = FRAME_MS / 1000
 PROFILE = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
 
 
@@ -44,14 +44,9 @@ def session(direction: int) -> Session:
 
 
 def speech(frames: int) -> list[bytes]:
-    """Return frames of something voiced, noisy and uneven: s16le, mono, 24 kHz."""
-    t = np.arange(frames * FRAME_SAMPLES) / SAMPLE_RATE_HZ
-    swell = 0.5 + 0.5 * np.sin(2 * np.pi * 3 * t)
-    pitch = 2 * np.pi * (140 * t + 5 * np.sin(2 * np.pi * 0.7 * t))
-    tone = sum(np.sin(h * pitch) / h for h in range(1, 12))
-    noise = np.random.default_rng(1).normal(0, 0.2, len(t))
-    pcm = (5000 * (swell * tone + noise)).astype("<i2").tobytes()
-    return [pcm[i : i + 960] for i in range(0, len(pcm), 960)]
+    """Return frames of something voiced, noisy and uneven."""
+    pcm = babble(frames * FRAME_S, seed=1).tobytes()
+    return [pcm[i : i + FRAME_BYTES] for i in range(0, len(pcm), FRAME_BYTES)]
 
 
 def cpu_us(work: Callable[[], None], count: int) -> float:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-Pcm = npt.NDArray[np.int16]
-"""int16, (samples,), mono 24 kHz."""
+from proto.frames import SAMPLE_RATE_HZ
+from tests.support.sound import Pcm, silence
 
-RATE_HZ = 24_000
 BLOCK_SAMPLES = 240
 AUDIBLE_RMS = 0.003 * 32768
 """As the page: -50 dBFS."""
@@ -33,7 +31,7 @@ def spans(pcm: Pcm, pause_s: float) -> list[Span]:
     loud = [int(index) for index in np.flatnonzero(rms > AUDIBLE_RMS)]
     if not loud:
         return []
-    block_s = BLOCK_SAMPLES / RATE_HZ
+    block_s = BLOCK_SAMPLES / SAMPLE_RATE_HZ
     breaks = [
         pair for pair in pairwise(loud) if (pair[1] - pair[0]) * block_s > pause_s
     ]
@@ -47,17 +45,13 @@ def spans(pcm: Pcm, pause_s: float) -> list[Span]:
 
 def cut(pcm: Pcm, start: float, end: float) -> Pcm:
     """Return the samples between two times."""
-    return pcm[int(start * RATE_HZ) : int(end * RATE_HZ)]
+    return pcm[int(start * SAMPLE_RATE_HZ) : int(end * SAMPLE_RATE_HZ)]
 
 
 def script(lines: Sequence[tuple[float, Pcm]], tail_s: float) -> Pcm:
     """Lay lines out in silence: each after its pause, and `tail_s` at the end."""
-    parts = [part for pause_s, line in lines for part in (_silence(pause_s), line)]
-    return np.concatenate([*parts, _silence(tail_s)])
-
-
-def _silence(seconds: float) -> Pcm:
-    return np.zeros(int(seconds * RATE_HZ), np.int16)
+    parts = [part for pause_s, line in lines for part in (silence(pause_s), line)]
+    return np.concatenate([*parts, silence(tail_s)])
 
 
 def unpack(text: str) -> Pcm:

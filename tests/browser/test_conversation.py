@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from proto.frames import SAMPLE_RATE_HZ
 from tests.browser import recording, transcript
-from tests.browser.recording import Pcm, Span
+from tests.browser.recording import Span
 from tests.browser.transcript import Shown
 from tests.support import chromium
 from tests.support.services import running_stack
+from tests.support.sound import Pcm, write_wav
 
 speech = pytest.importorskip("tests.support.speech", exc_type=ImportError)
 
@@ -88,7 +90,7 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Held:
     wav = tmp_path_factory.mktemp("microphone") / "caller.wav"
     lines = [(pause_s, speech.speak(text)) for pause_s, text in LINES]
     spoken = recording.script(lines, TAIL_S)
-    speech.write_wav(wav, spoken)
+    write_wav(wav, spoken)
     return asyncio.run(hold(wav, spoken))
 
 
@@ -110,7 +112,7 @@ async def hold(wav: Path, spoken: Pcm) -> Held:
         await page.goto(stack.page_url)
         await page.click("#call")
         await page.wait_for_selector('#state[data-state="live"]', timeout=15_000)
-        await asyncio.sleep(len(spoken) / recording.RATE_HZ)
+        await asyncio.sleep(len(spoken) / SAMPLE_RATE_HZ)
         shown = await transcript.read(page)
         you, agent = map(recording.unpack, await page.evaluate("recorder.take()"))
         await page.click("#call")

@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 
+from proto.frames import SAMPLE_RATE_HZ
 from tests.browser import recording
-from tests.browser.recording import RATE_HZ, Pcm
+from tests.support.sound import Pcm
 
 
 def tone(seconds: float) -> Pcm:
-    phase = np.arange(int(seconds * RATE_HZ)) * 2 * np.pi * 440 / RATE_HZ
+    phase = np.arange(int(seconds * SAMPLE_RATE_HZ)) * 2 * np.pi * 440 / SAMPLE_RATE_HZ
     return (8000 * np.sin(phase)).astype(np.int16)
 
 
 def test_lines_laid_out_in_silence_are_found_where_they_were_put() -> None:
     pcm = recording.script([(1.0, tone(0.5)), (2.0, tone(1.0))], tail_s=0.5)
-    assert len(pcm) == 5 * RATE_HZ
+    assert len(pcm) == 5 * SAMPLE_RATE_HZ
     times = [
         time for span in recording.spans(pcm, 0.3) for time in (span.start, span.end)
     ]

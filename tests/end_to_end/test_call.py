@@ -5,8 +5,9 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.support.caller import at_24_khz, at_48_khz, calling
+from tests.support.caller import calling
 from tests.support.services import Stack, running_stack
+from tests.support.sound import at_24_khz, at_48_khz
 from tests.support.speech import speak, transcribe
 
 pytestmark = pytest.mark.interop
@@ -32,7 +33,7 @@ async def ended(stack: Stack) -> None:
 @pytest.mark.asyncio
 @pytest.mark.speech
 async def test_a_spoken_question_gets_a_spoken_answer() -> None:
-    question = at_48_khz(speak("What is seven times six?").tobytes())
+    question = at_48_khz(speak("What is seven times six?"))
     async with running_stack() as stack:
         async with calling(stack.url, session=SESSION) as caller:
             updated = await caller.wait_for("session.updated")

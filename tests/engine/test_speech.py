@@ -20,6 +20,7 @@ from relay.engine.stages import Stages
 from relay.engine.vad import SileroVoice
 from tests.engine.fakes import FakeSocket, session
 from tests.support import speech
+from tests.support.sound import silence
 
 pytestmark = [pytest.mark.speech, pytest.mark.asyncio]
 
@@ -47,7 +48,7 @@ def real_parts() -> PartsOf:
 
 async def ask(socket: FakeSocket, text: str) -> tuple[str, str]:
     """Ask aloud; return what was understood, and what the answer sounds like."""
-    pcm = [speech.silence(0.3), speech.speak(text), speech.silence(0.9)]
+    pcm = [silence(0.3), speech.speak(text), silence(0.9)]
     before = len(socket.log)
     socket.append(np.concatenate(pcm))
     await socket.until("input_audio_buffer.committed", "response.done", after=before)
@@ -104,7 +105,7 @@ async def test_a_function_is_called_by_voice(real_parts: PartsOf) -> None:
     tool = {"type": "function", "name": "get_weather", "parameters": parameters}
     async with session(real_parts) as socket:
         socket.send("session.update", session={**TRANSCRIBE, "tools": [tool]})
-        pcm = [speech.speak("What's the weather in Paris?"), speech.silence(0.9)]
+        pcm = [speech.speak("What's the weather in Paris?"), silence(0.9)]
         socket.append(np.concatenate(pcm))
         after = await socket.until("response.function_call_arguments.done")
         call = socket.log[after - 1]

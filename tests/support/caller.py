@@ -158,7 +158,7 @@ class Caller:
                 frame = await track.recv()
                 assert isinstance(frame, av.AudioFrame)
                 stereo = frame.to_ndarray().reshape(-1, 2)
-                self._heard.append(stereo[:, 0].copy())
+                self._heard.append(stereo[:, 0].astype(np.int16))
                 self._changed.set()
 
 
@@ -173,16 +173,3 @@ async def calling(
         yield caller
     finally:
         await caller.close()
-
-
-def at_48_khz(pcm_24_khz: bytes) -> NDArray[np.int16]:
-    """Turn s16le mono 24 kHz into what the microphone takes (linear interpolation)."""
-    samples = np.frombuffer(pcm_24_khz, np.int16).astype(np.float64)
-    at = np.arange(2 * len(samples)) / 2
-    return np.interp(at, np.arange(len(samples)), samples).astype(np.int16)
-
-
-def at_24_khz(samples: NDArray[np.int16]) -> bytes:
-    """Turn what was heard into s16le mono 24 kHz (mean of each two samples)."""
-    pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2).astype(np.int32)
-    return pairs.mean(axis=1).astype("<i2").tobytes()

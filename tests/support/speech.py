@@ -1,4 +1,4 @@
-"""A voice and an ear for tests: text to 24 kHz PCM, and PCM back to text.
+"""A voice and an ear for tests: text to PCM, and PCM back to text.
 
 The models are those of the built-in engine's packages, used directly, so that what a
 test says and hears does not pass through the code under test. Each loads only once.
@@ -6,19 +6,15 @@ test says and hears does not pass through the code under test. Each loads only o
 
 import functools
 import os
-import wave
-from pathlib import Path
 
 import numpy as np
 from hibari import Hibari
 from moonshine_voice import ModelArch, get_model_path
 from moonshine_voice.transcriber import Transcriber
-from numpy.typing import NDArray
 
-Pcm = NDArray[np.int16]
-"""int16, (samples,), mono 24 kHz."""
+from proto.frames import SAMPLE_RATE_HZ
+from tests.support.sound import Pcm, silence
 
-RATE_HZ = 24_000
 _EAR_RATE_HZ = 16_000
 _LEAD_S = 0.3
 """Silence that the recogniser likes before and after what it hears."""
@@ -47,26 +43,11 @@ def speak(text: str, *, speed: float = 1.0) -> Pcm:
     return np.frombuffer(_spoken(text, speed), "<i2").astype(np.int16)
 
 
-def silence(duration_s: float) -> Pcm:
-    """Return digital silence."""
-    return np.zeros(round(duration_s * RATE_HZ), np.int16)
-
-
-def transcribe(pcm: Pcm | bytes) -> str:
-    """Return what is said in 24 kHz PCM (samples, or s16le bytes)."""
-    samples = np.frombuffer(pcm, "<i2") if isinstance(pcm, bytes) else pcm
-    padded = np.concatenate([silence(_LEAD_S), samples, silence(_LEAD_S)]) / 32768
-    count = len(padded) * _EAR_RATE_HZ // RATE_HZ
-    moments = np.arange(count) * (RATE_HZ / _EAR_RATE_HZ)
+def transcribe(pcm: Pcm) -> str:
+    """Return what is said."""
+    padded = np.concatenate([silence(_LEAD_S), pcm, silence(_LEAD_S)]) / 32768
+    count = len(padded) * _EAR_RATE_HZ // SAMPLE_RATE_HZ
+    moments = np.arange(count) * (SAMPLE_RATE_HZ / _EAR_RATE_HZ)
     narrow = np.interp(moments, np.arange(len(padded)), padded)
     transcript = _ear().transcribe_without_streaming(narrow.tolist(), _EAR_RATE_HZ)
     return " ".join(line.text.strip() for line in transcript.lines).strip()
-
-
-def write_wav(path: Path, pcm: Pcm) -> None:
-    """Write PCM as a 24 kHz mono WAV file."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
-        file.writeframes(pcm.astype("<i2").tobytes())
