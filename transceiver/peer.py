@@ -20,6 +20,7 @@ import aiortc
 import aiortc.exceptions
 import aiortc.rtcdtlstransport as dtls
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.sdp import SessionDescription
 
 from transceiver.ice import IceLeg, UdpPort
 from transceiver.media import MediaKeys
@@ -31,6 +32,9 @@ CHANNEL_LABEL = "oai-events"
 
 MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 """Events a client may leave unread on its data channel before the call is ended."""
+
+MAX_SECTIONS = 16
+"""Media sections an offer may have: each takes aiortc 1 ms, and holds all calls up."""
 
 UFRAG_CHARACTERS = 8
 """Length of our ICE username fragment: unique among the calls of one port."""
@@ -113,7 +117,7 @@ class Peer:
         """
         try:
             await self._connection.setRemoteDescription(
-                RTCSessionDescription(sdp=_without_candidates(offer), type="offer")
+                RTCSessionDescription(sdp=_usable(offer), type="offer")
             )
             audio = self._shape_media()
             self._join_port()
@@ -233,10 +237,25 @@ def _free_ufrag(port: UdpPort) -> str:
     return ufrag
 
 
-def _without_candidates(offer: str) -> str:
-    lines = offer.replace("\r\n", "\n").split("\n")
-    ours = ("a=candidate:", "a=end-of-candidates")
-    return "\r\n".join(line for line in lines if not line.startswith(ours))
+def _usable(offer: str) -> str:
+    """Return the offer without candidates, bundle group and SSRCs.
+
+    `MAX_BUNDLE` joins the sections anyway. Told by a group that names none of them, or
+    names the first one last, aiortc would join them on no transport, or a stopped one.
+    SSRCs are learnt from media; aiortc looks through all of them for each one.
+
+    Raises:
+        OfferError: aiortc would start what cannot be ended well.
+    """
+    dropped = ("a=candidate:", "a=end-of-candidates", "a=group:BUNDLE", "a=ssrc")
+    lines = [line for line in offer.splitlines() if not line.startswith(dropped)]
+    if sum(line.startswith("m=") for line in lines) > MAX_SECTIONS:
+        raise OfferError(f"the SDP offer has more than {MAX_SECTIONS} media sections")
+    usable = "\r\n".join([*lines, ""])
+    for section in SessionDescription.parse(usable).media:
+        if section.dtls is None or not section.dtls.fingerprints:
+            raise OfferError("the SDP offer lacks a fingerprint or a setup role")
+    return usable
 
 
 def check_aiortc() -> None:
