@@ -24,4 +24,5 @@ class KeyRing:
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    """Return a key's digest; a header's bytes need not be UTF-8 (aiohttp escapes)."""
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()

@@ -19,7 +19,11 @@ def test_a_known_key_names_its_tenant_without_telling_the_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer", "Bearer ", "Bearer sk", "Basic sk-one", "sk-one"]
+    "header",
+    [
+        *(None, "", "Bearer", "Bearer ", "Bearer sk", "Basic sk-one", "sk-one"),
+        b"Bearer sk-\xff".decode(errors="surrogateescape"),  # as aiohttp reads it
+    ],
 )
 def test_all_else_is_nobody(header: str | None) -> None:
     assert KeyRing(("sk-one",)).tenant(header) is None
