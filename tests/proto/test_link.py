@@ -253,6 +253,18 @@ def test_no_false_alarm_in_an_hour_of_5_percent_loss_and_300_ms_of_jitter() -> N
     assert lab.edge.events(LinkDown) == lab.relay.events(LinkDown) == []
 
 
+@pytest.mark.parametrize("clock_rate", [0.999, 1.001])
+def test_clocks_that_drift_apart_for_ten_minutes_cost_nothing(
+    clock_rate: float,
+) -> None:
+    lab = Lab(67)
+    lab.relay.clock_rate = clock_rate
+    lab.connect()
+    lab.run(600.0)
+    assert lab.edge.events(LinkDown) == lab.relay.events(LinkDown) == []
+    assert speak(lab, 5.0) == (1.0, 1.0)
+
+
 def test_an_end_that_was_asleep_does_not_blame_its_peer() -> None:
     lab = connected(62)
     link = lab.edge.link

@@ -39,7 +39,6 @@ class Path:
     burst: int = 1
     duplicate: float = 0.0
     cut: tuple[float, float] = (0.0, 0.0)
-    clock_rate: float = 1.0
     sent: int = 0
     lost: int = 0
     _losing: int = 0
@@ -79,15 +78,29 @@ class Ear:
 
 @dataclass
 class End:
-    """One process: its links by id, what they told, and an ear for each session."""
+    """One process: its links by id, what they told, and an ear for each session.
+
+    Its own clock runs `clock_rate` times as fast as the lab's; what is kept of when
+    something happened is the lab's time.
+    """
 
     lab: "Lab"
     path: Path
+    clock_rate: float = 1.0
     links: dict[int, Link] = field(default_factory=dict)
     told: list[tuple[float, Event]] = field(default_factory=list)
     ears: dict[int, Ear] = field(default_factory=dict)
     answering: ListenerHandshake | None = None
     on_event: Callable[[Link, Event, float], None] | None = None
+
+    @property
+    def now(self) -> float:
+        """Its own time in seconds."""
+        return self.lab.now * self.clock_rate
+
+    def when(self, deadline: float) -> float:
+        """Return the lab's time at which its own clock shows `deadline`."""
+        return deadline / self.clock_rate
 
     @property
     def link(self) -> Link:
@@ -98,22 +111,26 @@ class End:
         return [event for _, event in self.told if type(event) is kind]
 
     def receive(self, datagram: bytes) -> None:
-        now = self.lab.now
         link = self.links.get(int.from_bytes(datagram[4:8], "big"))
         if link is not None:
-            link.receive_datagram(datagram, now)
+            link.receive_datagram(datagram, self.now)
         elif self.answering is not None:
             self._greet(self.answering, datagram)
 
     def _greet(self, handshake: ListenerHandshake, datagram: bytes) -> None:
         try:
             if datagram[1] == 1:
-                self.lab.carry(self, handshake.welcome(datagram, self.lab.now))
+                self.lab.carry(self, handshake.welcome(datagram, self.now))
             elif datagram[1] == 3:
-                ends = handshake.finished(datagram, self.lab.now)
-                self.links[ends.link_id] = Link.answer(ends, self.lab.now)
+                ends = handshake.finished(datagram, self.now)
+                self.links[ends.link_id] = Link.answer(ends, self.now)
         except RemoteError:
             pass
+
+    def handle_timeouts(self) -> None:
+        for link in tuple(self.links.values()):
+            if self.when(link.deadline) <= self.lab.now:
+                link.handle_timeout(max(self.now, link.deadline))
 
     def drain(self) -> None:
         """Send and tell what the links have ready."""
@@ -129,7 +146,7 @@ class End:
         if type(event) is Offered:
             self.listen(link.sessions[event.session])
         if self.on_event is not None:
-            self.on_event(link, event, self.lab.now)
+            self.on_event(link, event, self.now)
 
     def listen(self, session: Session) -> Ear:
         ear = self.ears[session.id] = Ear(self.lab)
@@ -137,7 +154,7 @@ class End:
         return ear
 
     def say(self, session: Session, frame: UpFrame | DownFrame) -> None:
-        datagram = session.audio.seal_frame(frame, self.lab.now)
+        datagram = session.audio.seal_frame(frame, self.now)
         if datagram is not None:
             self.lab.carry(self, datagram)
 
@@ -178,7 +195,7 @@ class Lab:
         """Begin a link."""
         link_id = self.rng.randrange(1, 1 << 32)
         handshake = DialerHandshake(LinkKey(key), link_id, self.rng.randbytes(32))
-        link = self.edge.links[link_id] = Link.dial(handshake, self.now)
+        link = self.edge.links[link_id] = Link.dial(handshake, self.edge.now)
         self._drain()
         return link
 
@@ -196,7 +213,7 @@ class Lab:
         link = self.edge.link
         sessions = []
         for _ in range(count):
-            session = link.open_session(b"{}", self.now)
+            session = link.open_session(b"{}", self.edge.now)
             self.edge.listen(session)
             sessions.append(session)
         while not all(session.audio.is_open for session in sessions):
@@ -209,23 +226,23 @@ class Lab:
 
     def run(self, duration_s: float) -> None:
         """Let time pass."""
-        end = self.now + duration_s
+        until = self.now + duration_s
         self._drain()
-        while (when := self._next()) <= end:
+        while (when := self._next()) <= until:
             self.now = max(self.now, when)
             while self._queue and self._queue[0][0] <= self.now:
                 heapq.heappop(self._queue)[2]()
                 self._drain()
-            for peer in (self.edge, self.relay):
-                for link in tuple(peer.links.values()):
-                    if link.deadline <= self.now:
-                        link.handle_timeout(self.now)
+            for end in (self.edge, self.relay):
+                end.handle_timeouts()
             self._drain()
-        self.now = end
+        self.now = until
 
     def _next(self) -> float:
         times = [
-            link.deadline for e in (self.edge, self.relay) for link in e.links.values()
+            end.when(link.deadline)
+            for end in (self.edge, self.relay)
+            for link in end.links.values()
         ]
         if self._queue:
             times.append(self._queue[0][0])
