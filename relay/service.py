@@ -37,7 +37,10 @@ async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
     Raises:
         OSError: A port cannot be had.
     """
-    async with aiohttp.ClientSession() as http:
+    # A session holds its connection for its whole length, so a pool's bound (100 unless
+    # told otherwise) would be a bound on sessions.
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as http:
         relay = Relay(settings, http)
         async with relay.status_pages():
             await relay.run(stop)

@@ -127,7 +127,9 @@ def call(dialer: Dialer, **request: Any) -> Edge:
 
 
 @pytest.mark.asyncio
-async def test_a_session_is_opened_with_the_clients_wishes_and_the_relays_formats():
+async def test_a_session_is_opened_with_the_clients_wishes_and_the_relays_formats() -> (
+    None
+):
     async with running_pair() as (server, dialer):
         session = {"instructions": "Be brief.", "audio": {"output": {"voice": "x"}}}
         edge = call(dialer, model="gpt-other", session=session)
@@ -148,7 +150,15 @@ async def test_a_session_is_opened_with_the_clients_wishes_and_the_relays_format
 
 
 @pytest.mark.asyncio
-async def test_the_callers_audio_reaches_the_upstream_with_its_gaps_filled():
+async def test_more_sessions_than_a_connection_pool_holds_reach_the_upstream():
+    async with running_pair() as (server, dialer):
+        edges = [call(dialer) for _ in range(101)]
+        for _ in edges:
+            await server.next_session()
+
+
+@pytest.mark.asyncio
+async def test_the_callers_audio_reaches_the_upstream_with_its_gaps_filled() -> None:
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
@@ -162,7 +172,7 @@ async def test_the_callers_audio_reaches_the_upstream_with_its_gaps_filled():
 
 
 @pytest.mark.asyncio
-async def test_a_reply_is_heard_whole_and_its_playback_is_told():
+async def test_a_reply_is_heard_whole_and_its_playback_is_told() -> None:
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
@@ -181,7 +191,7 @@ async def test_a_reply_is_heard_whole_and_its_playback_is_told():
 
 
 @pytest.mark.asyncio
-async def test_a_barge_in_truncates_the_item_at_what_was_heard():
+async def test_a_barge_in_truncates_the_item_at_what_was_heard() -> None:
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
@@ -201,7 +211,7 @@ async def test_a_barge_in_truncates_the_item_at_what_was_heard():
 
 
 @pytest.mark.asyncio
-async def test_clear_silences_cancels_and_hides_the_relays_own_errors():
+async def test_clear_silences_cancels_and_hides_the_relays_own_errors() -> None:
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
@@ -217,7 +227,7 @@ async def test_clear_silences_cancels_and_hides_the_relays_own_errors():
 
 
 @pytest.mark.asyncio
-async def test_events_pass_both_ways_as_they_are():
+async def test_events_pass_both_ways_as_they_are() -> None:
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
@@ -240,7 +250,7 @@ async def test_events_pass_both_ways_as_they_are():
     ],
 )
 @pytest.mark.asyncio
-async def test_a_refused_handshake_is_told_and_ends_the_session(status, code):
+async def test_a_refused_handshake_is_told_and_ends_the_session(status, code) -> None:
     async with running_pair() as (server, dialer):
         server.refuse_with = status
         edge = call(dialer)
@@ -253,7 +263,7 @@ async def test_a_refused_handshake_is_told_and_ends_the_session(status, code):
 
 
 @pytest.mark.asyncio
-async def test_a_wrong_key_is_told_without_the_key():
+async def test_a_wrong_key_is_told_without_the_key() -> None:
     async with (
         running_server() as server,
         running_relay(server.url, key="sk-wrong") as dialer,
@@ -265,7 +275,7 @@ async def test_a_wrong_key_is_told_without_the_key():
 
 
 @pytest.mark.asyncio
-async def test_an_upstream_that_is_not_there_is_told():
+async def test_an_upstream_that_is_not_there_is_told() -> None:
     (port,) = free_ports(1)
     async with running_relay(f"ws://127.0.0.1:{port}/v1/realtime") as dialer:
         edge = call(dialer)
@@ -275,7 +285,7 @@ async def test_an_upstream_that_is_not_there_is_told():
 
 
 @pytest.mark.asyncio
-async def test_an_upstream_that_closes_is_told():
+async def test_an_upstream_that_closes_is_told() -> None:
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
@@ -289,7 +299,7 @@ async def test_an_upstream_that_closes_is_told():
 
 
 @pytest.mark.asyncio
-async def test_an_oversized_message_is_told():
+async def test_an_oversized_message_is_told() -> None:
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
@@ -300,7 +310,7 @@ async def test_an_oversized_message_is_told():
 
 
 @pytest.mark.asyncio
-async def test_a_session_that_the_edge_ends_leaves_its_upstream():
+async def test_a_session_that_the_edge_ends_leaves_its_upstream() -> None:
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
@@ -312,7 +322,7 @@ async def test_a_session_that_the_edge_ends_leaves_its_upstream():
 
 
 @pytest.mark.asyncio
-async def test_a_relay_that_stops_tells_its_sessions():
+async def test_a_relay_that_stops_tells_its_sessions() -> None:
     async with running_server() as server:
         async with running_relay(server.url) as dialer:
             edge = call(dialer)
@@ -323,7 +333,7 @@ async def test_a_relay_that_stops_tells_its_sessions():
 
 
 @pytest.mark.asyncio
-async def test_a_request_that_cannot_be_read_is_refused():
+async def test_a_request_that_cannot_be_read_is_refused() -> None:
     async with running_pair() as (_, dialer):
         edge = Edge()
         edge.session = dialer.open_session(b"[]", edge)
@@ -333,7 +343,7 @@ async def test_a_request_that_cannot_be_read_is_refused():
 
 
 @pytest.mark.asyncio
-async def test_echo_returns_the_callers_own_audio_at_once():
+async def test_echo_returns_the_callers_own_audio_at_once() -> None:
     async with running_relay("echo") as dialer:
         edge = call(dialer)
         created = await edge.event("session.created")
@@ -350,7 +360,7 @@ async def test_echo_returns_the_callers_own_audio_at_once():
 
 
 @pytest.mark.asyncio
-async def test_the_builtin_upstream_is_ready_only_when_its_engine_is():
+async def test_the_builtin_upstream_is_ready_only_when_its_engine_is() -> None:
     (engine_port, link_port, http_port) = free_ports(3)
     settings = environment.load(
         RelaySettings,
