@@ -13,6 +13,8 @@ from tests.support.services import Stack
 pytestmark = pytest.mark.interop
 
 SDP = {"Content-Type": "application/sdp"}
+IN_PARTS = {"Content-Type": "multipart/form-data; boundary=B"}
+NOT_GZIP = {"Content-Encoding": "gzip"}
 NO_AUDIO = (
     "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
     "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
@@ -71,12 +73,25 @@ async def test_unusable_bodies_are_refused_and_leave_no_call(echo_stack: Stack) 
         (400, "missing_sdp", {"data": multipart(session="{}")}),
         (400, "invalid_encoding", {"data": multipart(sdp=NO_AUDIO, session="{")}),
         (400, "invalid_type", {"data": multipart(sdp=NO_AUDIO, session="[]")}),
+        (
+            400,
+            "invalid_type",
+            {"data": multipart(sdp=NO_AUDIO, session='{"model": {}}')},
+        ),
         (413, "request_too_large", {"data": multipart(sdp="v=0" * 30_000)}),
         (
             400,
             "invalid_multipart",
             {"data": b"junk", "headers": {"Content-Type": "multipart/form-data"}},
         ),
+        (400, "invalid_multipart", {"data": b"--B\r\nno header", "headers": IN_PARTS}),
+        (
+            400,
+            "invalid_multipart",
+            {"data": b"--B\r\nX: " + b"y" * 20_000, "headers": IN_PARTS},
+        ),
+        (400, "invalid_body", {"data": b"junk", "headers": SDP | NOT_GZIP}),
+        (400, "invalid_body", {"data": b"junk", "headers": IN_PARTS | NOT_GZIP}),
     ]
     async with aiohttp.ClientSession() as http:
         for status, code, request in cases:
@@ -85,6 +100,56 @@ async def test_unusable_bodies_are_refused_and_leave_no_call(echo_stack: Stack) 
     assert await metric(echo_stack, "tandem_calls") == 0
     assert "call opened" not in echo_stack.transceiver.log
     assert "session" not in echo_stack.relay.log.partition("relay listens")[2]
+
+
+@pytest.mark.asyncio
+async def test_a_session_that_cannot_cross_the_link_leaves_no_call(
+    echo_stack: Stack,
+) -> None:
+    """It passes for JSON of the right size; what would be sent does not."""
+    caller = Caller()
+    offer = await offer_of(caller)
+    await caller.close()
+    url = f"{echo_stack.url}/v1/realtime/calls"
+    async with aiohttp.ClientSession() as http:
+        for status, code, session in (
+            (413, "request_too_large", '{"instructions": "%s"}' % ("x" * 262_000)),
+            (413, "request_too_large", '{"numbers": [%s1]}' % ("1e15," * 40_000)),
+            (400, "invalid_type", '{"deep": %s}' % ("[" * 300 + "]" * 300)),
+        ):
+            body = multipart(sdp=offer, session=session)
+            async with http.post(url, data=body) as response:
+                await assert_refused(response, status, code)
+    assert await metric(echo_stack, "tandem_calls") == 0
+    assert "Traceback" not in echo_stack.transceiver.log
+
+
+@pytest.mark.asyncio
+async def test_no_request_of_a_stranger_is_worth_a_traceback(
+    locked_stack: Stack,
+) -> None:
+    start = b"POST /v1/realtime/calls HTTP/1.1\r\nHost: x\r\n"
+    cut = (
+        start + b"Authorization: Bearer " + KEY.encode() + b"\r\nContent-Length: 99\r\n"
+    )
+    for request in (
+        start + b"Authorization: Bearer \xff\r\n\r\n",
+        start + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n",
+        cut + b"Content-Type: application/sdp\r\n\r\nv=0",
+        cut + b"Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /page/" + b"a" * 3_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", int(locked_stack.environ["TANDEM_HTTP_PORT"])
+        )
+        writer.write(request)
+        writer.write_eof()
+        answer = await reader.read()
+        assert b" 500 " not in answer.partition(b"\r\n")[0]
+        writer.close()
+        await writer.wait_closed()
+    assert "Traceback" not in locked_stack.transceiver.log
 
 
 @pytest.mark.asyncio

@@ -70,7 +70,7 @@ def converse(messages: list[bytes], free_after_s: float) -> StuckSocket:
     return virtual.run(main())
 
 
-def test_what_waits_for_the_connection_is_sent_in_order():
+def test_what_waits_for_the_connection_is_sent_in_order() -> None:
     messages = [str(number).encode() for number in range(1000)]
     socket = converse(messages, free_after_s=1.0)
     assert socket.taken == messages
@@ -82,7 +82,7 @@ def test_what_waits_for_the_connection_is_sent_in_order():
     [[b"x"] * (client.MAX_QUEUED_MESSAGES + 1), [b"x" * 2**20] * 17],
     ids=["too many", "too large"],
 )
-def test_an_upstream_that_does_not_keep_up_counts_as_lost(messages):
+def test_an_upstream_that_does_not_keep_up_counts_as_lost(messages) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         converse(messages, free_after_s=1.0)
     (error,) = caught.value.exceptions
@@ -98,7 +98,7 @@ def test_an_upstream_that_does_not_keep_up_counts_as_lost(messages):
         ("ws://x/r?api-version=1", "ws://x/r?api-version=1&model=m"),
     ],
 )
-def test_the_model_is_asked_for_in_the_url_unless_it_names_one(url, asked):
+def test_the_model_is_asked_for_in_the_url_unless_it_names_one(url, asked) -> None:
     async def main() -> list[str]:
         http = StuckHttp(StuckSocket())
         upstream = RealtimeClient(http, url, "", "m")

@@ -9,7 +9,7 @@ def shown(metrics: Metrics) -> str:
     return generate_latest(metrics.registry).decode()
 
 
-def test_live_and_ended_sessions_are_added_up():
+def test_live_and_ended_sessions_are_added_up() -> None:
     live = [Traffic(frames_up=2), Traffic(frames_up=3, barge_ins=1)]
     metrics = Metrics(lambda: live)
     metrics.session_ended(Traffic(frames_up=10), "normal", None, 1.5)
@@ -19,7 +19,7 @@ def test_live_and_ended_sessions_are_added_up():
     assert 'tandem_relay_sessions_closed_total{code="normal"} 1.0' in text
 
 
-def test_upstream_errors_are_counted_by_code():
+def test_upstream_errors_are_counted_by_code() -> None:
     metrics = Metrics(list)
     metrics.session_ended(Traffic(), "upstream_lost", "upstream_stalled", 1.0)
     assert 'tandem_relay_upstream_errors_total{code="upstream_stalled"} 1.0' in shown(

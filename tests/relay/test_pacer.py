@@ -42,14 +42,14 @@ class Wire:
         return [frame.talkspurt for _, frame in self.sent]
 
 
-def test_the_first_frames_leave_at_once_up_to_the_lead():
+def test_the_first_frames_leave_at_once_up_to_the_lead() -> None:
     wire = Wire()
     wire.say(50)
     assert wire.pump(1.0)
     assert wire.leads_ms == [0, 20, 40, 60, 80, 100, 120, 140, 160]
 
 
-def test_each_later_frame_leaves_one_lead_ahead():
+def test_each_later_frame_leaves_one_lead_ahead() -> None:
     wire = Wire()
     wire.say(12)
     for tick in range(4):
@@ -58,7 +58,7 @@ def test_each_later_frame_leaves_one_lead_ahead():
     assert not wire.speech.has_frames
 
 
-def test_a_late_tick_sends_all_it_owes():
+def test_a_late_tick_sends_all_it_owes() -> None:
     wire = Wire()
     wire.say(50)
     wire.pump(1.0)
@@ -67,7 +67,7 @@ def test_a_late_tick_sends_all_it_owes():
     assert set(wire.talkspurts) == {1}
 
 
-def test_a_stall_longer_than_the_lead_begins_a_new_talkspurt():
+def test_a_stall_longer_than_the_lead_begins_a_new_talkspurt() -> None:
     wire = Wire()
     wire.say(50)
     wire.pump(1.0)
@@ -76,7 +76,7 @@ def test_a_stall_longer_than_the_lead_begins_a_new_talkspurt():
     assert wire.leads_ms[9] == 0
 
 
-def test_audio_that_resumes_in_time_goes_on_in_its_talkspurt():
+def test_audio_that_resumes_in_time_goes_on_in_its_talkspurt() -> None:
     wire = Wire()
     wire.say(2)
     wire.pump(1.0)
@@ -86,7 +86,7 @@ def test_audio_that_resumes_in_time_goes_on_in_its_talkspurt():
     assert wire.leads_ms == [0, 20, 10, 30]
 
 
-def test_audio_that_resumes_after_the_ear_ran_dry_begins_a_new_one():
+def test_audio_that_resumes_after_the_ear_ran_dry_begins_a_new_one() -> None:
     wire = Wire()
     wire.say(2)
     wire.pump(1.0)
@@ -96,7 +96,7 @@ def test_audio_that_resumes_after_the_ear_ran_dry_begins_a_new_one():
     assert [frame.position_samples for _, frame in wire.sent] == [0, 480, 0, 480]
 
 
-def test_after_a_cut_the_next_audio_is_a_new_talkspurt_at_once():
+def test_after_a_cut_the_next_audio_is_a_new_talkspurt_at_once() -> None:
     wire = Wire()
     wire.say(50)
     wire.pump(1.0)
@@ -107,7 +107,7 @@ def test_after_a_cut_the_next_audio_is_a_new_talkspurt_at_once():
     assert wire.leads_ms[-1] == 0
 
 
-def test_a_live_source_is_never_held_back():
+def test_a_live_source_is_never_held_back() -> None:
     wire = Wire(LIVE_LEAD_S)
     for now in (1.0, 1.015, 1.045, 1.06, 1.06):
         wire.say(1)
@@ -117,7 +117,7 @@ def test_a_live_source_is_never_held_back():
     assert set(wire.talkspurts) == {1}
 
 
-def test_a_live_source_that_was_silent_begins_a_new_talkspurt():
+def test_a_live_source_that_was_silent_begins_a_new_talkspurt() -> None:
     wire = Wire(LIVE_LEAD_S)
     for now in (1.0, 1.02, 1.4):
         wire.say(1)
@@ -146,7 +146,7 @@ def clocked_wire() -> Wire:
     return wire
 
 
-def test_the_clock_sends_ten_seconds_without_drift():
+def test_the_clock_sends_ten_seconds_without_drift() -> None:
     async def scene(clock: Clock, _: list[float]) -> None:
         await asyncio.sleep(0.013)
         wire = clocked_wire()
@@ -162,7 +162,7 @@ def test_the_clock_sends_ten_seconds_without_drift():
     assert max(run(scene)) < 0.001
 
 
-def test_a_clock_with_nothing_to_send_stands_still():
+def test_a_clock_with_nothing_to_send_stands_still() -> None:
     async def scene(clock: Clock, late_s: list[float]) -> None:
         wire = clocked_wire()
         wire.say(10)
@@ -176,7 +176,7 @@ def test_a_clock_with_nothing_to_send_stands_still():
     run(scene)
 
 
-def test_sessions_share_the_ticks():
+def test_sessions_share_the_ticks() -> None:
     async def scene(clock: Clock, late_s: list[float]) -> None:
         wires = [clocked_wire() for _ in range(20)]
         for wire in wires:
@@ -189,7 +189,7 @@ def test_sessions_share_the_ticks():
     run(scene)
 
 
-def test_a_removed_session_sends_no_more():
+def test_a_removed_session_sends_no_more() -> None:
     async def scene(clock: Clock, _: list[float]) -> None:
         wire = clocked_wire()
         wire.say(50)
@@ -201,7 +201,7 @@ def test_a_removed_session_sends_no_more():
     run(scene)
 
 
-def test_a_fault_in_one_session_does_not_stop_the_clock(caplog):
+def test_a_fault_in_one_session_does_not_stop_the_clock(caplog) -> None:
     async def scene(clock: Clock, _: list[float]) -> None:
         asyncio.get_running_loop().set_exception_handler(
             lambda loop, context: faults.append(context)

@@ -15,7 +15,7 @@ def read(**event: object) -> events.UpstreamEvent:
 
 
 @given(st.binary(max_size=2000))
-def test_appended_audio_is_what_json_would_say(pcm):
+def test_appended_audio_is_what_json_would_say(pcm) -> None:
     event = orjson.loads(protocol.append(pcm))
     assert event["type"] == "input_audio_buffer.append"
     assert base64.b64decode(event["audio"], validate=True) == pcm
@@ -25,7 +25,7 @@ def test_appended_audio_is_what_json_would_say(pcm):
 @pytest.mark.parametrize(
     "name", ["response.output_audio.delta", "response.audio.delta"]
 )
-def test_an_audio_delta_is_read_under_both_names(name):
+def test_an_audio_delta_is_read_under_both_names(name) -> None:
     fields = {"response_id": "r", "item_id": "i", "content_index": 1}
     assert read(type=name, delta="AAEC", **fields) == events.AudioDelta(
         "r", "i", 1, b"\0\1\2"
@@ -40,7 +40,7 @@ def test_an_audio_delta_is_read_under_both_names(name):
         ({"id": "r", "conversation_id": None}, True),
     ],
 )
-def test_a_response_of_no_conversation_is_out_of_band(response, out_of_band):
+def test_a_response_of_no_conversation_is_out_of_band(response, out_of_band) -> None:
     event = read(type="response.created", response=response)
     assert event == events.ResponseCreated("r", out_of_band)
 
@@ -54,13 +54,13 @@ def test_a_response_of_no_conversation_is_out_of_band(response, out_of_band):
         (None, True),
     ],
 )
-def test_a_session_says_whether_speech_interrupts(turn_detection, interrupts):
+def test_a_session_says_whether_speech_interrupts(turn_detection, interrupts) -> None:
     session = {"audio": {"input": {"turn_detection": turn_detection}}}
     event = read(type="session.updated", session=session)
     assert event == events.SessionConfigured(interrupts)
 
 
-def test_unknown_events_pass():
+def test_unknown_events_pass() -> None:
     assert read(type="anything.else", deep={"x": []}) == events.Passing()
 
 
@@ -81,18 +81,18 @@ def test_unknown_events_pass():
         b'{"type":"response.output_audio.delta","delta":"","content_index":"0"}',
     ],
 )
-def test_what_lacks_its_fields_is_malformed(message):
+def test_what_lacks_its_fields_is_malformed(message) -> None:
     event = protocol.read_upstream(message)
     assert isinstance(event, events.Malformed) or message == b'{"type":7}'
 
 
 @given(st.binary(max_size=200))
-def test_no_message_raises(message):
+def test_no_message_raises(message) -> None:
     protocol.read_upstream(message)
     protocol.read_client(message)
 
 
-def test_the_opening_asks_for_the_relays_formats_and_for_turns():
+def test_the_opening_asks_for_the_relays_formats_and_for_turns() -> None:
     event = orjson.loads(protocol.opening_update(None))
     assert event == {
         "type": "session.update",
@@ -106,7 +106,7 @@ def test_the_opening_asks_for_the_relays_formats_and_for_turns():
     }
 
 
-def test_the_opening_keeps_what_the_client_wished():
+def test_the_opening_keeps_what_the_client_wished() -> None:
     wished = {
         "model": "m",
         "tools": [{"name": "f"}],
@@ -122,19 +122,19 @@ def test_the_opening_keeps_what_the_client_wished():
     assert session["audio"]["output"] == {"voice": "v", "format": PCM_24K}
 
 
-def test_the_opening_of_a_transcription_names_no_output():
+def test_the_opening_of_a_transcription_names_no_output() -> None:
     event = orjson.loads(protocol.opening_update({"type": "transcription"}))
     assert set(event["session"]["audio"]) == {"input"}
 
 
-def test_an_update_that_names_no_format_travels_byte_for_byte():
+def test_an_update_that_names_no_format_travels_byte_for_byte() -> None:
     payload = (
         b'{"type":"session.update", "session":{"audio":{"output":{"speed":1.10}}}}'
     )
     assert protocol.read_client(payload) == Forward(payload)
 
 
-def test_an_update_cannot_change_the_formats():
+def test_an_update_cannot_change_the_formats() -> None:
     audio = {"output": {"format": {"type": "audio/pcma"}, "voice": "v"}}
     event = {"type": "session.update", "event_id": "e", "session": {"audio": audio}}
     result = protocol.read_client(orjson.dumps(event))
@@ -146,24 +146,24 @@ def test_an_update_cannot_change_the_formats():
 @pytest.mark.parametrize(
     "session", [None, [], {"audio": None}, {"audio": {"input": 1}}]
 )
-def test_a_strange_update_is_left_to_the_upstream(session):
+def test_a_strange_update_is_left_to_the_upstream(session) -> None:
     payload = orjson.dumps({"type": "session.update", "session": session})
     assert protocol.read_client(payload) == Forward(payload)
 
 
-def test_clear_is_kept_here():
+def test_clear_is_kept_here() -> None:
     payload = b'{"type":"output_audio_buffer.clear"}'
     assert protocol.read_client(payload) == ClearPlayback()
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"7", b'"x"'])
-def test_what_is_no_json_object_is_refused(payload):
+def test_what_is_no_json_object_is_refused(payload) -> None:
     result = protocol.read_client(payload)
     assert isinstance(result, Refused)
     assert result.code == "invalid_json"
 
 
-def test_own_errors_are_known_by_their_event_id():
+def test_own_errors_are_known_by_their_event_id() -> None:
     own = events.OWN_PREFIX + "1"
     assert read(type="error", error={"event_id": own, "code": "c"}) == events.OwnError(
         "c"

@@ -60,7 +60,7 @@ def begin_reply(stage: Stage) -> None:
     say_audio(stage)
 
 
-def test_a_session_is_accepted_at_once_and_opens_its_upstream():
+def test_a_session_is_accepted_at_once_and_opens_its_upstream() -> None:
     async def scene(stage: Stage) -> None:
         assert stage.link.accepted == 1
         assert stage.upstream.sent_types == ["session.update"]
@@ -70,7 +70,7 @@ def test_a_session_is_accepted_at_once_and_opens_its_upstream():
     assert stage.link.closes == []
 
 
-def test_upstream_events_reach_the_client_byte_for_byte():
+def test_upstream_events_reach_the_client_byte_for_byte() -> None:
     message = b'{ "type":"response.created","response":{"id":"r"}, "x": 1.50 }'
 
     async def scene(stage: Stage) -> None:
@@ -80,7 +80,7 @@ def test_upstream_events_reach_the_client_byte_for_byte():
     play(scene)
 
 
-def test_audio_goes_by_the_clock_and_not_as_an_event():
+def test_audio_goes_by_the_clock_and_not_as_an_event() -> None:
     async def scene(stage: Stage) -> None:
         begin_reply(stage)
         assert len(stage.link.frames) == 9
@@ -91,7 +91,7 @@ def test_audio_goes_by_the_clock_and_not_as_an_event():
     play(scene)
 
 
-def test_the_callers_audio_is_appended_and_gaps_are_filled():
+def test_the_callers_audio_is_appended_and_gaps_are_filled() -> None:
     async def scene(stage: Stage) -> None:
         pcm = b"\1\0" * 480
         stage.session.frame_received(UpFrame(0, 0, 0, pcm))
@@ -106,7 +106,7 @@ def test_the_callers_audio_is_appended_and_gaps_are_filled():
     assert stage.session.traffic.filled_samples == 960
 
 
-def test_a_barge_in_goes_through_edge_upstream_and_client():
+def test_a_barge_in_goes_through_edge_upstream_and_client() -> None:
     async def scene(stage: Stage) -> None:
         begin_reply(stage)
         await asyncio.sleep(0.5)
@@ -127,7 +127,7 @@ def test_a_barge_in_goes_through_edge_upstream_and_client():
     assert stage.session.traffic.barge_ins == 1
 
 
-def test_an_edge_that_never_answers_a_flush_is_not_waited_for():
+def test_an_edge_that_never_answers_a_flush_is_not_waited_for() -> None:
     async def scene(stage: Stage) -> None:
         begin_reply(stage)
         stage.session.frame_received(UpFrame(0, 1, 2400, bytes(960)))
@@ -144,7 +144,7 @@ def test_an_edge_that_never_answers_a_flush_is_not_waited_for():
     play(scene)
 
 
-def test_playback_is_told_as_stopped_after_the_last_sample_was_due():
+def test_playback_is_told_as_stopped_after_the_last_sample_was_due() -> None:
     async def scene(stage: Stage) -> None:
         begin_reply(stage)
         stage.upstream.say("response.done", response={"id": "resp_1"})
@@ -156,7 +156,7 @@ def test_playback_is_told_as_stopped_after_the_last_sample_was_due():
     play(scene)
 
 
-def test_errors_of_the_relays_own_events_stay_here():
+def test_errors_of_the_relays_own_events_stay_here() -> None:
     async def scene(stage: Stage) -> None:
         own = {"code": "response_cancel_not_active", "event_id": "tandem_relay_3"}
         stage.upstream.say("error", error=own)
@@ -169,7 +169,7 @@ def test_errors_of_the_relays_own_events_stay_here():
     assert stage.session.traffic.own_errors == 1
 
 
-def test_what_is_no_event_goes_nowhere():
+def test_what_is_no_event_goes_nowhere() -> None:
     async def scene(stage: Stage) -> None:
         for junk in (b"", b"[]", b"{}", b"\xff", b'{"type":"response.done"}'):
             stage.upstream.say_raw(junk)
@@ -179,7 +179,7 @@ def test_what_is_no_event_goes_nowhere():
     assert stage.session.traffic.events_malformed == 5
 
 
-def test_appended_audio_is_refused_with_the_clients_event_id():
+def test_appended_audio_is_refused_with_the_clients_event_id() -> None:
     async def scene(stage: Stage) -> None:
         event = {"type": "input_audio_buffer.append", "event_id": "e1", "audio": ""}
         stage.session.event_received(orjson.dumps(event))
@@ -191,7 +191,7 @@ def test_appended_audio_is_refused_with_the_clients_event_id():
     play(scene)
 
 
-def test_clear_is_the_relays_and_not_sent_on():
+def test_clear_is_the_relays_and_not_sent_on() -> None:
     async def scene(stage: Stage) -> None:
         begin_reply(stage)
         stage.session.event_received(b'{"type":"output_audio_buffer.clear"}')
@@ -208,7 +208,7 @@ def test_clear_is_the_relays_and_not_sent_on():
         (UpstreamLost("gone", "No."), CloseCode.UPSTREAM_LOST),
     ],
 )
-def test_a_failed_upstream_is_told_and_ends_the_session(failure, code):
+def test_a_failed_upstream_is_told_and_ends_the_session(failure, code) -> None:
     async def scene(stage: Stage) -> None:
         stage.upstream.fail(failure)
         await asyncio.sleep(0.1)
@@ -220,7 +220,7 @@ def test_a_failed_upstream_is_told_and_ends_the_session(failure, code):
     assert stage.session.upstream_error is failure
 
 
-def test_a_client_that_takes_no_events_is_left():
+def test_a_client_that_takes_no_events_is_left() -> None:
     async def scene(stage: Stage) -> None:
         stage.link.refuse_events_with = Backlogged("full")
         stage.upstream.say("some.event")
@@ -232,7 +232,7 @@ def test_a_client_that_takes_no_events_is_left():
 
 
 @pytest.mark.parametrize("error", [NotConnected("gone"), LocalError("too long")])
-def test_an_event_that_cannot_be_sent_is_counted(error):
+def test_an_event_that_cannot_be_sent_is_counted(error) -> None:
     async def scene(stage: Stage) -> None:
         stage.link.refuse_events_with = error
         stage.upstream.say("some.event")
@@ -242,7 +242,7 @@ def test_an_event_that_cannot_be_sent_is_counted(error):
     assert stage.session.traffic.events_undelivered == 1
 
 
-def test_a_session_ended_in_mid_reply_sends_no_more():
+def test_a_session_ended_in_mid_reply_sends_no_more() -> None:
     async def scene(stage: Stage) -> None:
         begin_reply(stage)
         stage.session.closed(CloseCode.NORMAL, "")
@@ -254,7 +254,7 @@ def test_a_session_ended_in_mid_reply_sends_no_more():
     play(scene)
 
 
-def test_closing_twice_tells_the_link_once():
+def test_closing_twice_tells_the_link_once() -> None:
     async def scene(stage: Stage) -> None:
         stage.session.close(CloseCode.DRAINING, "bye")
         stage.session.close(CloseCode.INTERNAL, "again")

@@ -16,7 +16,7 @@ def load(**environ: str) -> RelaySettings:
     return environment.load(RelaySettings, {"TANDEM_LINK_KEY": KEY, **environ})
 
 
-def test_the_defaults_are_the_builtin_engine_on_loopback():
+def test_the_defaults_are_the_builtin_engine_on_loopback() -> None:
     settings = load()
     assert settings.url == "ws://127.0.0.1:8082/v1/realtime"
     assert (settings.link_host, settings.link_port) == ("127.0.0.1", 7000)
@@ -25,31 +25,31 @@ def test_the_defaults_are_the_builtin_engine_on_loopback():
 
 
 @pytest.mark.parametrize("upstream", ["http://x", "wss://", "openai", "echo://"])
-def test_a_wrong_upstream_is_refused_by_name(upstream):
+def test_a_wrong_upstream_is_refused_by_name(upstream) -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_UPSTREAM: .*builtin, echo"):
         load(TANDEM_UPSTREAM=upstream)
 
 
-def test_openai_needs_a_key():
+def test_openai_needs_a_key() -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_UPSTREAM_KEY: .*OPENAI_API_KEY"):
         load(TANDEM_UPSTREAM=OPENAI)
 
 
-def test_openais_own_variable_is_the_fallback():
+def test_openais_own_variable_is_the_fallback() -> None:
     assert load(TANDEM_UPSTREAM=OPENAI, OPENAI_API_KEY="sk-a").key == "sk-a"
     both = load(TANDEM_UPSTREAM=OPENAI, OPENAI_API_KEY="a", TANDEM_UPSTREAM_KEY="b")
     assert both.key == "b"
 
 
-def test_openais_key_is_not_shown_to_the_builtin_engine():
+def test_openais_key_is_not_shown_to_the_builtin_engine() -> None:
     assert load(OPENAI_API_KEY="sk-a").key == ""
 
 
-def test_keys_do_not_show_in_the_settings_text():
+def test_keys_do_not_show_in_the_settings_text() -> None:
     settings = load(OPENAI_API_KEY="sk-secret")
     assert "sk-secret" not in repr(settings)
 
 
-def test_a_link_key_is_required():
+def test_a_link_key_is_required() -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_LINK_KEY"):
         environment.load(RelaySettings, {})

@@ -92,7 +92,7 @@ def speaking_scene(samples: int = 24_000) -> Scene:
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("step", Input)
-def test_the_table_knows_every_pair(state, step):
+def test_the_table_knows_every_pair(state, step) -> None:
     successor, action = TRANSITIONS[state, step]
     assert isinstance(successor, State)
     assert isinstance(action, Action)
@@ -113,12 +113,12 @@ CHANGES = {
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("step", Input)
-def test_the_table_is_the_one_in_the_docstring(state, step):
+def test_the_table_is_the_one_in_the_docstring(state, step) -> None:
     unchanged = (state, Action.NONE)
     assert TRANSITIONS[state, step] == CHANGES.get((state, step), unchanged)
 
 
-def test_a_reply_goes_from_thinking_to_speaking_to_listening():
+def test_a_reply_goes_from_thinking_to_speaking_to_listening() -> None:
     scene = Scene()
     states = [scene.turn.state]
     scene.create()
@@ -137,7 +137,7 @@ def test_a_reply_goes_from_thinking_to_speaking_to_listening():
     ]
 
 
-def test_started_goes_out_with_the_first_frame_and_once():
+def test_started_goes_out_with_the_first_frame_and_once() -> None:
     scene = Scene()
     scene.create()
     scene.say()
@@ -147,7 +147,7 @@ def test_started_goes_out_with_the_first_frame_and_once():
     assert scene.told() == [("client", "output_audio_buffer.started", "resp_1")]
 
 
-def test_stopped_waits_for_the_ear_and_for_the_response():
+def test_stopped_waits_for_the_ear_and_for_the_response() -> None:
     scene = speaking_scene()
     scene.hear(1, 23_999)
     scene.done()
@@ -156,7 +156,7 @@ def test_stopped_waits_for_the_ear_and_for_the_response():
     assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
 
 
-def test_stopped_comes_after_response_done_when_that_is_late():
+def test_stopped_comes_after_response_done_when_that_is_late() -> None:
     scene = speaking_scene()
     scene.hear(1, 24_000)
     assert scene.told() == []
@@ -164,7 +164,7 @@ def test_stopped_comes_after_response_done_when_that_is_late():
     assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
 
 
-def test_a_muted_caller_is_taken_to_have_heard_after_a_grace():
+def test_a_muted_caller_is_taken_to_have_heard_after_a_grace() -> None:
     scene = speaking_scene()
     scene.done()
     due_s = scene.turn.next_timeout()
@@ -175,7 +175,7 @@ def test_a_muted_caller_is_taken_to_have_heard_after_a_grace():
     assert scene.turn.next_timeout() is None
 
 
-def test_the_grace_of_an_unfinished_response_ends_with_the_response():
+def test_the_grace_of_an_unfinished_response_ends_with_the_response() -> None:
     scene = speaking_scene()
     scene.commands += scene.turn.handle_timeout(9.0)
     assert scene.told() == []
@@ -183,7 +183,7 @@ def test_the_grace_of_an_unfinished_response_ends_with_the_response():
     assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
 
 
-def test_the_next_response_stops_the_one_before():
+def test_the_next_response_stops_the_one_before() -> None:
     scene = speaking_scene()
     scene.done()
     scene.create("resp_2")
@@ -195,7 +195,7 @@ def test_the_next_response_stops_the_one_before():
     ]
 
 
-def test_a_response_begun_while_another_plays_is_thought_about_afterwards():
+def test_a_response_begun_while_another_plays_is_thought_about_afterwards() -> None:
     scene = speaking_scene()
     scene.done()
     scene.create("resp_2")
@@ -203,7 +203,7 @@ def test_a_response_begun_while_another_plays_is_thought_about_afterwards():
     assert scene.turn.state is State.THINKING
 
 
-def test_a_barge_in_flushes_at_once_and_truncates_when_the_edge_has_answered():
+def test_a_barge_in_flushes_at_once_and_truncates_when_the_edge_has_answered() -> None:
     scene = speaking_scene()
     scene.speak()
     assert scene.told() == [("flush", "1")]
@@ -216,7 +216,7 @@ def test_a_barge_in_flushes_at_once_and_truncates_when_the_edge_has_answered():
     assert scene.turn.next_timeout() is None
 
 
-def test_a_response_that_the_upstream_does_not_cancel_is_cancelled():
+def test_a_response_that_the_upstream_does_not_cancel_is_cancelled() -> None:
     scene = speaking_scene()
     scene.speak()
     scene.commands += scene.turn.flush_done(1, 2400)
@@ -227,7 +227,7 @@ def test_a_response_that_the_upstream_does_not_cancel_is_cancelled():
     ]
 
 
-def test_an_item_of_which_nothing_was_heard_is_deleted():
+def test_an_item_of_which_nothing_was_heard_is_deleted() -> None:
     scene = speaking_scene()
     scene.speak()
     scene.done()
@@ -238,7 +238,7 @@ def test_an_item_of_which_nothing_was_heard_is_deleted():
     ]
 
 
-def test_without_an_answer_the_last_heard_position_counts():
+def test_without_an_answer_the_last_heard_position_counts() -> None:
     scene = speaking_scene()
     scene.hear(1, 4800)
     scene.speak(now=5.0)
@@ -252,7 +252,7 @@ def test_without_an_answer_the_last_heard_position_counts():
     ]
 
 
-def test_an_answer_after_the_timeout_changes_nothing():
+def test_an_answer_after_the_timeout_changes_nothing() -> None:
     scene = speaking_scene()
     scene.speak()
     scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
@@ -260,7 +260,7 @@ def test_an_answer_after_the_timeout_changes_nothing():
     assert scene.turn.flush_done(1, 24_000) == []
 
 
-def test_late_audio_of_an_interrupted_response_never_plays():
+def test_late_audio_of_an_interrupted_response_never_plays() -> None:
     scene = speaking_scene()
     scene.speak()
     scene.say()
@@ -268,7 +268,7 @@ def test_late_audio_of_an_interrupted_response_never_plays():
     assert scene.turn.state is State.LISTENING
 
 
-def test_late_audio_of_a_response_never_announced_never_plays():
+def test_late_audio_of_a_response_never_announced_never_plays() -> None:
     scene = Scene()
     scene.say()
     scene.send()
@@ -277,7 +277,7 @@ def test_late_audio_of_a_response_never_announced_never_plays():
     assert not scene.turn.speech.has_frames
 
 
-def test_the_queue_is_dropped_at_a_barge_in():
+def test_the_queue_is_dropped_at_a_barge_in() -> None:
     scene = Scene()
     scene.create()
     scene.say()
@@ -286,7 +286,7 @@ def test_the_queue_is_dropped_at_a_barge_in():
     assert not scene.turn.speech.has_frames
 
 
-def test_the_next_response_may_play_before_the_edge_has_answered():
+def test_the_next_response_may_play_before_the_edge_has_answered() -> None:
     scene = speaking_scene()
     scene.speak()
     scene.done()
@@ -304,7 +304,7 @@ def test_the_next_response_may_play_before_the_edge_has_answered():
     assert scene.turn.state is State.SPEAKING
 
 
-def test_a_second_barge_in_settles_the_first_with_what_is_known():
+def test_a_second_barge_in_settles_the_first_with_what_is_known() -> None:
     scene = speaking_scene()
     scene.hear(1, 2400)
     scene.speak()
@@ -321,7 +321,7 @@ def test_a_second_barge_in_settles_the_first_with_what_is_known():
     ]
 
 
-def test_speech_while_thinking_silences_without_a_flush():
+def test_speech_while_thinking_silences_without_a_flush() -> None:
     scene = Scene()
     scene.create()
     scene.speak()
@@ -332,7 +332,7 @@ def test_speech_while_thinking_silences_without_a_flush():
     assert scene.told() == [("upstream", "response.cancel", "resp_1")]
 
 
-def test_speech_while_thinking_needs_nothing_if_the_upstream_cancels():
+def test_speech_while_thinking_needs_nothing_if_the_upstream_cancels() -> None:
     scene = Scene()
     scene.create()
     scene.speak()
@@ -341,14 +341,14 @@ def test_speech_while_thinking_needs_nothing_if_the_upstream_cancels():
     assert scene.told() == []
 
 
-def test_speech_while_listening_does_nothing():
+def test_speech_while_listening_does_nothing() -> None:
     scene = Scene()
     scene.speak()
     assert scene.told() == []
     assert scene.turn.next_timeout() is None
 
 
-def test_speech_does_not_interrupt_where_the_session_forbids_it():
+def test_speech_does_not_interrupt_where_the_session_forbids_it() -> None:
     scene = speaking_scene()
     scene.turn.configured(SessionConfigured(interrupts=False))
     scene.speak()
@@ -356,7 +356,7 @@ def test_speech_does_not_interrupt_where_the_session_forbids_it():
     assert scene.turn.state is State.SPEAKING
 
 
-def test_clear_cancels_at_once_and_only_once():
+def test_clear_cancels_at_once_and_only_once() -> None:
     scene = speaking_scene()
     scene.commands += scene.turn.clear_requested(0.0)
     assert scene.told() == [("flush", "1"), ("upstream", "response.cancel", "resp_1")]
@@ -367,27 +367,27 @@ def test_clear_cancels_at_once_and_only_once():
     ]
 
 
-def test_clear_works_where_speech_may_not_interrupt():
+def test_clear_works_where_speech_may_not_interrupt() -> None:
     scene = speaking_scene()
     scene.turn.configured(SessionConfigured(interrupts=False))
     scene.commands += scene.turn.clear_requested(0.0)
     assert ("flush", "1") in scene.told()
 
 
-def test_clear_of_a_finished_response_cancels_nothing():
+def test_clear_of_a_finished_response_cancels_nothing() -> None:
     scene = speaking_scene()
     scene.done()
     scene.commands += scene.turn.clear_requested(0.0)
     assert scene.told() == [("flush", "1")]
 
 
-def test_clear_while_nothing_plays_does_nothing():
+def test_clear_while_nothing_plays_does_nothing() -> None:
     scene = Scene()
     scene.commands += scene.turn.clear_requested(0.0)
     assert scene.told() == []
 
 
-def test_a_response_out_of_band_is_neither_awaited_nor_cancelled():
+def test_a_response_out_of_band_is_neither_awaited_nor_cancelled() -> None:
     scene = Scene()
     scene.create("resp_aside", out_of_band=True)
     assert scene.turn.state is State.LISTENING
@@ -397,7 +397,7 @@ def test_a_response_out_of_band_is_neither_awaited_nor_cancelled():
     assert scene.told() == [("upstream", "response.cancel", "resp_1")]
 
 
-def test_a_response_out_of_band_that_is_heard_is_interrupted_like_any():
+def test_a_response_out_of_band_that_is_heard_is_interrupted_like_any() -> None:
     scene = Scene()
     scene.create("resp_aside", out_of_band=True)
     scene.say(response="resp_aside")
@@ -407,7 +407,7 @@ def test_a_response_out_of_band_that_is_heard_is_interrupted_like_any():
     assert ("upstream", "response.cancel", "resp_aside") in scene.told()
 
 
-def test_a_reply_without_a_whole_frame_is_played_when_its_part_ends():
+def test_a_reply_without_a_whole_frame_is_played_when_its_part_ends() -> None:
     scene = Scene()
     scene.create()
     scene.say(bytes(100))
@@ -416,7 +416,7 @@ def test_a_reply_without_a_whole_frame_is_played_when_its_part_ends():
     assert scene.turn.speech.has_frames
 
 
-def test_responses_that_never_end_are_forgotten_at_the_bound():
+def test_responses_that_never_end_are_forgotten_at_the_bound() -> None:
     scene = Scene()
     for number in range(MAX_RESPONSES + 5):
         scene.create(f"resp_{number}")
@@ -426,7 +426,7 @@ def test_responses_that_never_end_are_forgotten_at_the_bound():
     assert all(isinstance(command, ToUpstream) for command in commands)
 
 
-def test_no_two_events_of_the_relay_share_an_id():
+def test_no_two_events_of_the_relay_share_an_id() -> None:
     scene = speaking_scene()
     scene.say(item="item_2")
     scene.send()

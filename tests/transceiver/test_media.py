@@ -59,7 +59,7 @@ def block(leg: Leg, *, fraction_lost: int = 0, sent_s: float = 0.0) -> rtcp.Repo
     return rtcp.ReportBlock(OUR_SSRC, fraction_lost, 0, 1, 0, rtcp.ntp_short(sent_s), 0)
 
 
-def test_packets_in_order_leave_at_once_across_the_wrap_of_both_numbers():
+def test_packets_in_order_leave_at_once_across_the_wrap_of_both_numbers() -> None:
     leg = Leg()
     caller = Caller(leg)
     for _ in range(50):
@@ -71,7 +71,7 @@ def test_packets_in_order_leave_at_once_across_the_wrap_of_both_numbers():
     assert level(pcm_up(leg)) > AUDIBLE
 
 
-def test_a_lost_packet_is_heard_from_the_next_ones_repeat():
+def test_a_lost_packet_is_heard_from_the_next_ones_repeat() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 20)
@@ -84,7 +84,7 @@ def test_a_lost_packet_is_heard_from_the_next_ones_repeat():
     assert counts["concealed_packets"] == 0
 
 
-def test_a_burst_is_concealed_up_to_its_last_packet_and_that_one_recovered():
+def test_a_burst_is_concealed_up_to_its_last_packet_and_that_one_recovered() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 20)
@@ -95,7 +95,7 @@ def test_a_burst_is_concealed_up_to_its_last_packet_and_that_one_recovered():
     assert (counts["recovered_packets"], counts["concealed_packets"]) == (1, 2)
 
 
-def test_only_the_packet_behind_a_loss_waits_and_the_rest_leave_at_once():
+def test_only_the_packet_behind_a_loss_waits_and_the_rest_leave_at_once() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 20)
@@ -111,7 +111,7 @@ def test_only_the_packet_behind_a_loss_waits_and_the_rest_leave_at_once():
     assert max(delays) == pytest.approx(0, abs=1e-3)
 
 
-def test_a_long_stall_makes_up_little_and_delays_nothing_after_it():
+def test_a_long_stall_makes_up_little_and_delays_nothing_after_it() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 10)
@@ -130,7 +130,7 @@ def test_a_long_stall_makes_up_little_and_delays_nothing_after_it():
     assert frame.pcm
 
 
-def test_what_is_made_up_before_a_jump_ends_in_silence():
+def test_what_is_made_up_before_a_jump_ends_in_silence() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 10)
@@ -142,7 +142,7 @@ def test_what_is_made_up_before_a_jump_ends_in_silence():
     assert level(made_up[0].pcm) > AUDIBLE
 
 
-def test_swapped_packets_are_put_in_order_and_nothing_is_lost():
+def test_swapped_packets_are_put_in_order_and_nothing_is_lost() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 10)
@@ -153,7 +153,7 @@ def test_swapped_packets_are_put_in_order_and_nothing_is_lost():
     assert leg.media.counts()["lost_packets"] == 0
 
 
-def test_silence_that_was_not_sent_is_a_jump_in_time_and_no_loss():
+def test_silence_that_was_not_sent_is_a_jump_in_time_and_no_loss() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 10)
@@ -168,7 +168,9 @@ def test_silence_that_was_not_sent_is_a_jump_in_time_and_no_loss():
 
 
 @pytest.mark.parametrize("jump", [2**30, -(2**30), -FRAME_TICKS, 2**31 - 1])
-def test_a_jump_of_the_callers_clock_moves_media_time_by_real_time_only(jump: int):
+def test_a_jump_of_the_callers_clock_moves_media_time_by_real_time_only(
+    jump: int,
+) -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 10)
@@ -179,7 +181,7 @@ def test_a_jump_of_the_callers_clock_moves_media_time_by_real_time_only(jump: in
     assert leg.media.counts()["clock_jumps"] == 1
 
 
-def test_another_ssrc_is_followed_at_once_and_the_old_ones_stragglers_are_not():
+def test_another_ssrc_is_followed_at_once_and_the_old_ones_stragglers_are_not() -> None:
     leg = Leg()
     old = Caller(leg)
     speak(leg, old, 10)
@@ -194,7 +196,7 @@ def test_another_ssrc_is_followed_at_once_and_the_old_ones_stragglers_are_not():
     assert leg.media.counts()["foreign_packets"] == 1
 
 
-def test_a_caller_may_return_to_a_former_stream_when_the_present_one_is_quiet():
+def test_a_caller_may_return_to_a_former_stream_when_the_present_one_is_quiet() -> None:
     leg = Leg()
     old, new = Caller(leg), Caller(leg, ssrc=77)
     speak(leg, old, 5)
@@ -204,7 +206,7 @@ def test_a_caller_may_return_to_a_former_stream_when_the_present_one_is_quiet():
     assert len(leg.up) == 15
 
 
-def test_another_payload_type_keeps_its_place_and_is_no_loss():
+def test_another_payload_type_keeps_its_place_and_is_no_loss() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 5)
@@ -216,7 +218,7 @@ def test_another_payload_type_keeps_its_place_and_is_no_loss():
     assert counts["concealed_packets"] == 0
 
 
-def test_replays_are_counted_and_never_heard_twice():
+def test_replays_are_counted_and_never_heard_twice() -> None:
     leg = Leg()
     caller = Caller(leg)
     datagrams = [caller.speak() for _ in range(5)]
@@ -230,7 +232,7 @@ def test_replays_are_counted_and_never_heard_twice():
     "payload",
     [b"", b"\xff", b"\x00", b"\x03", b"\x7f\xff\xff", bytes(1200), b"\xaa" * 300],
 )
-def test_a_broken_payload_leaves_the_next_good_one_audible(payload: bytes):
+def test_a_broken_payload_leaves_the_next_good_one_audible(payload: bytes) -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 5)
@@ -243,7 +245,7 @@ def test_a_broken_payload_leaves_the_next_good_one_audible(payload: bytes):
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=1600))
-def test_any_datagram_is_survived_and_the_next_good_one_heard(data: bytes):
+def test_any_datagram_is_survived_and_the_next_good_one_heard(data: bytes) -> None:
     leg = Leg()
     leg.receive(data)
     leg.receive(bytes([0x80, 200]) + data)
@@ -255,7 +257,7 @@ def test_any_datagram_is_survived_and_the_next_good_one_heard(data: bytes):
 @given(first=st.integers(0, 63), kind=st.integers(0, 255), data=st.binary(max_size=400))
 def test_any_authentic_packet_is_survived_and_the_next_good_one_heard(
     first: int, kind: int, data: bytes
-):
+) -> None:
     leg = Leg()
     caller = Caller(leg)
     start = bytes([0x80 | first, kind]) + (65_000).to_bytes(2) + bytes(4)
@@ -278,7 +280,7 @@ def test_any_authentic_packet_is_survived_and_the_next_good_one_heard(
 @given(seed=st.integers(0, 2**32), loss=st.floats(0, 0.5), spread_ms=st.integers(0, 90))
 def test_no_audio_comes_twice_or_out_of_order_whatever_the_path_does(
     seed: int, loss: float, spread_ms: int
-):
+) -> None:
     leg = Leg()
     caller = Caller(leg)
     rng = random.Random(seed)
@@ -301,7 +303,7 @@ def test_no_audio_comes_twice_or_out_of_order_whatever_the_path_does(
         assert at - leg.began_at < frame.position_samples / SAMPLE_RATE_HZ + 0.4
 
 
-def test_frames_are_sent_at_a_steady_20_ms_with_numbers_in_step():
+def test_frames_are_sent_at_a_steady_20_ms_with_numbers_in_step() -> None:
     leg = Leg()
     play_talkspurt(leg, 1, 50)
     leg.run(0.2)
@@ -317,7 +319,7 @@ def test_frames_are_sent_at_a_steady_20_ms_with_numbers_in_step():
     assert level(heard(leg.sent)) > AUDIBLE
 
 
-def test_silence_costs_nothing_and_rtp_time_goes_on_through_it():
+def test_silence_costs_nothing_and_rtp_time_goes_on_through_it() -> None:
     leg = Leg()
     play_talkspurt(leg, 1, 10)
     leg.run(3.0)
@@ -332,7 +334,7 @@ def test_silence_costs_nothing_and_rtp_time_goes_on_through_it():
     assert passed_s == pytest.approx(first.at - last.at, abs=0.001)
 
 
-def test_an_echo_without_lead_is_sent_as_it_comes():
+def test_an_echo_without_lead_is_sent_as_it_comes() -> None:
     leg = Leg()
     play_talkspurt(leg, 1, 5, lead_ms=0)
     assert [packet.at for packet in leg.sent] == pytest.approx(
@@ -340,7 +342,7 @@ def test_an_echo_without_lead_is_sent_as_it_comes():
     )
 
 
-def test_a_flush_silences_at_once_and_for_good():
+def test_a_flush_silences_at_once_and_for_good() -> None:
     leg = Leg()
     play_talkspurt(leg, 1, 20)
     talkspurt, samples = leg.media.flush(1, leg.loop.now)
@@ -353,7 +355,7 @@ def test_a_flush_silences_at_once_and_for_good():
     assert len(leg.sent) == before
 
 
-def test_nothing_of_a_flushed_talkspurt_is_encoded_into_the_next_one():
+def test_nothing_of_a_flushed_talkspurt_is_encoded_into_the_next_one() -> None:
     leg = Leg()
     play_talkspurt(leg, 1, 20)
     leg.media.flush(1, leg.loop.now)
@@ -366,7 +368,7 @@ def test_nothing_of_a_flushed_talkspurt_is_encoded_into_the_next_one():
     assert level(heard([first])) < 10
 
 
-def test_every_uplink_frame_tells_what_was_heard():
+def test_every_uplink_frame_tells_what_was_heard() -> None:
     leg = Leg()
     caller = Caller(leg)
     leg.receive(caller.speak())
@@ -381,7 +383,7 @@ def test_every_uplink_frame_tells_what_was_heard():
         leg.run(FRAME_S / 2)
 
 
-def test_what_is_under_way_by_the_measured_round_trip_was_not_heard():
+def test_what_is_under_way_by_the_measured_round_trip_was_not_heard() -> None:
     leg = Leg()
     caller = Caller(leg)
     sent_at = leg.loop.now
@@ -395,7 +397,7 @@ def test_what_is_under_way_by_the_measured_round_trip_was_not_heard():
     )
 
 
-def test_reports_say_honestly_what_was_lost():
+def test_reports_say_honestly_what_was_lost() -> None:
     leg = Leg()
     caller = Caller(leg)
     for i in range(200):
@@ -409,7 +411,9 @@ def test_reports_say_honestly_what_was_lost():
     assert last.fraction_lost == pytest.approx(64, abs=4)
 
 
-def test_reports_come_every_one_to_two_seconds_and_say_sender_only_when_sending():
+def test_reports_come_every_one_to_two_seconds_and_say_sender_only_when_sending() -> (
+    None
+):
     leg = Leg()
     play_talkspurt(leg, 1, 100)
     leg.run(20)
@@ -420,7 +424,7 @@ def test_reports_come_every_one_to_two_seconds_and_say_sender_only_when_sending(
     assert leg.reports[-1][1].sender is None
 
 
-def test_a_sender_report_names_the_rtp_time_of_its_moment():
+def test_a_sender_report_names_the_rtp_time_of_its_moment() -> None:
     leg = Leg()
     play_talkspurt(leg, 1, 150, lead_ms=0)
     at, feedback = leg.reports[-1]
@@ -430,7 +434,9 @@ def test_a_sender_report_names_the_rtp_time_of_its_moment():
     assert ahead == pytest.approx((at - last.at) * 48_000, abs=2)
 
 
-def test_the_callers_loss_raises_what_the_encoder_spends_on_repeats_and_is_forgotten():
+def test_the_callers_loss_raises_what_the_encoder_spends_on_repeats_and_is_forgotten() -> (
+    None
+):
     leg = Leg()
     caller = Caller(leg)
     for _ in range(5):
@@ -443,7 +449,7 @@ def test_the_callers_loss_raises_what_the_encoder_spends_on_repeats_and_is_forgo
     assert leg.media.loss_percent < 1
 
 
-def test_closing_says_goodbye_once_and_ends_everything():
+def test_closing_says_goodbye_once_and_ends_everything() -> None:
     leg = Leg()
     caller = Caller(leg)
     play_talkspurt(leg, 1, 5)
@@ -458,7 +464,7 @@ def test_closing_says_goodbye_once_and_ends_everything():
     assert leg.loop.armed == 0
 
 
-def test_frames_no_encoder_takes_are_dropped_and_the_next_is_heard():
+def test_frames_no_encoder_takes_are_dropped_and_the_next_is_heard() -> None:
     leg = Leg()
     for i, pcm in enumerate((b"", b"\x01", bytes(962), bytes(5000), voice(0, 100))):
         leg.play(DownFrame(1, i * 5000, 0, pcm))
@@ -467,7 +473,7 @@ def test_frames_no_encoder_takes_are_dropped_and_the_next_is_heard():
     assert leg.media.counts()["unsent_frames"] == 4
 
 
-def test_the_shared_timer_sleeps_until_something_is_due():
+def test_the_shared_timer_sleeps_until_something_is_due() -> None:
     leg = Leg()
     assert leg.media._alarm.deadline < math.inf
     assert leg.loop.armed == 1

@@ -29,7 +29,7 @@ def likeness(a: bytes, b: bytes) -> float:
     return float(np.corrcoef(np.frombuffer(a, "<i2"), np.frombuffer(b, "<i2"))[0, 1])
 
 
-def test_what_is_said_is_heard_after_the_encoders_look_ahead():
+def test_what_is_said_is_heard_after_the_encoders_look_ahead() -> None:
     encoder, decoder = Encoder(), Decoder()
     silence = bytes(FRAME_SAMPLES * 2)
     said = [*[silence] * 10, *(voice(i * 480 + 40, 480) for i in range(10))]
@@ -42,14 +42,14 @@ def test_what_is_said_is_heard_after_the_encoders_look_ahead():
 
 
 @pytest.mark.parametrize("samples", [60, 120, 240, 480, 960, 1440])
-def test_every_duration_from_2_5_to_60_ms_is_encoded_and_decoded(samples: int):
+def test_every_duration_from_2_5_to_60_ms_is_encoded_and_decoded(samples: int) -> None:
     encoder, decoder = Encoder(), Decoder()
     for i in range(5):
         pcm = decoder.decode(encoder.encode(voice(i * samples, samples)))
         assert len(pcm) == samples * 2
 
 
-def test_stereo_is_mixed_to_mono():
+def test_stereo_is_mixed_to_mono() -> None:
     ffi, lib = opus._ffi, opus._lib
     encoder = ffi.gc(
         lib.opus_encoder_create(48_000, 2, 2049, ffi.new("int *")),
@@ -66,7 +66,7 @@ def test_stereo_is_mixed_to_mono():
     assert 1500 < level(pcm) < 4500
 
 
-def test_a_packet_of_one_byte_is_a_frame_of_comfort_and_an_empty_one_nothing():
+def test_a_packet_of_one_byte_is_a_frame_of_comfort_and_an_empty_one_nothing() -> None:
     decoder = Decoder()
     packets = encode(10)
     for packet in packets:
@@ -76,7 +76,7 @@ def test_a_packet_of_one_byte_is_a_frame_of_comfort_and_an_empty_one_nothing():
     assert level(b"".join(map(decoder.decode, packets))) > 1000
 
 
-def test_a_lost_packet_is_decoded_from_the_next_ones_repeat():
+def test_a_lost_packet_is_decoded_from_the_next_ones_repeat() -> None:
     packets = encode(60)
     lost = next(i for i in range(20, 59) if carries_fec(packets[i + 1]))
     whole, damaged = Decoder(), Decoder()
@@ -87,12 +87,12 @@ def test_a_lost_packet_is_decoded_from_the_next_ones_repeat():
     assert likeness(repeated, expected[lost]) > 0.8
 
 
-def test_repeats_are_sent_only_when_loss_is_expected():
+def test_repeats_are_sent_only_when_loss_is_expected() -> None:
     assert sum(map(carries_fec, encode(60, expected_loss=20))) > 30
     assert sum(map(carries_fec, encode(60, expected_loss=0))) == 0
 
 
-def test_concealment_goes_on_with_the_voice_and_weakens():
+def test_concealment_goes_on_with_the_voice_and_weakens() -> None:
     decoder = Decoder()
     for packet in encode(30):
         decoder.decode(packet)
@@ -102,7 +102,7 @@ def test_concealment_goes_on_with_the_voice_and_weakens():
 
 
 @pytest.mark.parametrize("samples", [0, 7, 481, MAX_PACKET_SAMPLES + 60])
-def test_impossible_durations_are_refused(samples: int):
+def test_impossible_durations_are_refused(samples: int) -> None:
     with pytest.raises(OpusError):
         Decoder().conceal(samples)
     with pytest.raises(OpusError):
@@ -111,7 +111,9 @@ def test_impossible_durations_are_refused(samples: int):
 
 @settings(max_examples=300, deadline=None)
 @given(payload=st.binary(min_size=1, max_size=1300))
-def test_any_payload_is_decoded_or_refused_and_the_next_good_one_heard(payload: bytes):
+def test_any_payload_is_decoded_or_refused_and_the_next_good_one_heard(
+    payload: bytes,
+) -> None:
     decoder = Decoder()
     packets = GOOD
     for packet in packets[:5]:
@@ -123,13 +125,13 @@ def test_any_payload_is_decoded_or_refused_and_the_next_good_one_heard(payload: 
 
 @settings(max_examples=200, deadline=None)
 @given(payload=st.binary(max_size=60))
-def test_any_payload_can_be_asked_for_its_repeat(payload: bytes):
+def test_any_payload_can_be_asked_for_its_repeat(payload: bytes) -> None:
     assert carries_fec(payload) in {True, False}
     with contextlib.suppress(OpusError):
         Decoder().decode_fec(payload, FRAME_SAMPLES)
 
 
-def test_settings_out_of_range_are_refused():
+def test_settings_out_of_range_are_refused() -> None:
     encoder = Encoder()
     with pytest.raises(OpusError):
         encoder.set_complexity(11)
@@ -139,7 +141,7 @@ def test_settings_out_of_range_are_refused():
     assert len(encoder.encode(voice(0, FRAME_SAMPLES))) < 100
 
 
-def test_a_reset_encoder_holds_nothing_of_what_came_before():
+def test_a_reset_encoder_holds_nothing_of_what_came_before() -> None:
     encoder, decoder = Encoder(), Decoder()
     for i in range(10):
         encoder.encode(voice(i * FRAME_SAMPLES, FRAME_SAMPLES))
@@ -147,13 +149,13 @@ def test_a_reset_encoder_holds_nothing_of_what_came_before():
     assert level(decoder.decode(encoder.encode(bytes(FRAME_SAMPLES * 2)))) < 10
 
 
-def test_a_missing_library_is_named_clearly(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_library_is_named_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opus, "_candidates", lambda: iter(["/nowhere/libopus.so"]))
     with pytest.raises(LibraryMissing, match=r"libopus not found.*/nowhere/libopus.so"):
         opus._load(opus._ffi)
 
 
-def test_the_rate_is_that_of_the_link():
+def test_the_rate_is_that_of_the_link() -> None:
     assert SAMPLE_RATE_HZ == 24_000
     assert opus.version().startswith("libopus")
 

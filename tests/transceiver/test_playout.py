@@ -49,7 +49,7 @@ class Ear:
         return [at for at, _, _ in self.sent]
 
 
-def test_frames_are_sent_at_their_lead_and_then_every_20_ms():
+def test_frames_are_sent_at_their_lead_and_then_every_20_ms() -> None:
     ear = Ear()
     for i in range(10):
         ear.push(i * FRAME_S, frame(1, i))
@@ -57,7 +57,7 @@ def test_frames_are_sent_at_their_lead_and_then_every_20_ms():
     assert ear.at() == pytest.approx([0.1 + i * FRAME_S for i in range(10)], abs=1e-6)
 
 
-def test_jitter_of_the_link_within_the_lead_is_not_heard():
+def test_jitter_of_the_link_within_the_lead_is_not_heard() -> None:
     ear = Ear()
     rng = random.Random(1)
     arrivals = sorted(i * FRAME_S + rng.uniform(0, 0.09) for i in range(100))
@@ -69,7 +69,7 @@ def test_jitter_of_the_link_within_the_lead_is_not_heard():
     assert steps == pytest.approx([FRAME_S] * 100, abs=EARLY_S + 1e-6)
 
 
-def test_a_frame_after_its_time_is_sent_at_once_and_delays_none_after_it():
+def test_a_frame_after_its_time_is_sent_at_once_and_delays_none_after_it() -> None:
     ear = Ear()
     ear.push(0.0, frame(1, 0))
     ear.push(0.3, frame(1, 1))
@@ -79,7 +79,7 @@ def test_a_frame_after_its_time_is_sent_at_once_and_delays_none_after_it():
     assert ear.at() == pytest.approx([0.1, 0.3, 0.3, 0.5], abs=1e-6)
 
 
-def test_a_faster_path_moves_the_rest_of_the_talkspurt_earlier():
+def test_a_faster_path_moves_the_rest_of_the_talkspurt_earlier() -> None:
     ear = Ear()
     ear.push(0.05, frame(1, 0))
     for i in range(1, 5):
@@ -88,14 +88,14 @@ def test_a_faster_path_moves_the_rest_of_the_talkspurt_earlier():
     assert ear.at()[-1] == pytest.approx(0.1 + 4 * FRAME_S)
 
 
-def test_an_echo_has_no_lead_and_is_sent_on_arrival():
+def test_an_echo_has_no_lead_and_is_sent_on_arrival() -> None:
     ear = Ear()
     for i in range(5):
         ear.push(i * FRAME_S, frame(1, i, lead_ms=0))
     assert ear.at() == pytest.approx([i * FRAME_S for i in range(5)])
 
 
-def test_a_new_talkspurt_has_a_base_of_its_own():
+def test_a_new_talkspurt_has_a_base_of_its_own() -> None:
     ear = Ear()
     ear.push(0.0, frame(1, 0))
     ear.push(5.0, *ahead(2, 0, 1))
@@ -103,7 +103,7 @@ def test_a_new_talkspurt_has_a_base_of_its_own():
     assert ear.at() == pytest.approx([0.1, 5.1, 5.12])
 
 
-def test_a_new_talkspurt_does_not_overtake_the_one_that_is_playing():
+def test_a_new_talkspurt_does_not_overtake_the_one_that_is_playing() -> None:
     ear = Ear()
     ear.push(0.0, *ahead(1, *range(10)))
     ear.push(0.0, *ahead(2, 0, 1, 2, due_ms=0))
@@ -116,7 +116,7 @@ def test_a_new_talkspurt_does_not_overtake_the_one_that_is_playing():
     assert steps == pytest.approx([FRAME_S] * 12, abs=1e-6)
 
 
-def test_a_missing_frame_leaves_its_time_unfilled():
+def test_a_missing_frame_leaves_its_time_unfilled() -> None:
     ear = Ear()
     ear.push(0.0, *ahead(1, 0, 2))
     ear.playout.lost(1)
@@ -125,7 +125,7 @@ def test_a_missing_frame_leaves_its_time_unfilled():
     assert ear.playout.missing == 1
 
 
-def test_a_flush_drops_what_waits_and_what_comes_late_but_not_the_next():
+def test_a_flush_drops_what_waits_and_what_comes_late_but_not_the_next() -> None:
     ear = Ear()
     ear.push(0.0, *ahead(1, *range(10)), frame(2, 0))
     ear.run(0.15)
@@ -137,7 +137,7 @@ def test_a_flush_drops_what_waits_and_what_comes_late_but_not_the_next():
     assert ear.at()[-1] == pytest.approx(0.16)
 
 
-def test_a_flush_of_what_is_yet_to_come_is_remembered():
+def test_a_flush_of_what_is_yet_to_come_is_remembered() -> None:
     playout = Playout()
     assert playout.flush(3, 0.0) == (0, 0)
     playout.push(frame(3, 0), 0.0)
@@ -146,7 +146,7 @@ def test_a_flush_of_what_is_yet_to_come_is_remembered():
     assert playout.next_due() == pytest.approx(0.1)
 
 
-def test_what_is_out_of_order_empty_or_doubled_is_dropped():
+def test_what_is_out_of_order_empty_or_doubled_is_dropped() -> None:
     playout = Playout()
     for item in (
         frame(2, 5),
@@ -159,7 +159,7 @@ def test_what_is_out_of_order_empty_or_doubled_is_dropped():
     assert playout.dropped == 4
 
 
-def test_no_more_than_two_seconds_wait_and_no_lead_is_longer():
+def test_no_more_than_two_seconds_wait_and_no_lead_is_longer() -> None:
     playout = Playout()
     playout.push(frame(1, 0, lead_ms=3_600_000), 0.0)
     assert playout.next_due() == pytest.approx(2.0)
@@ -173,20 +173,20 @@ def heard_at(ear: Ear, now: float) -> int:
     return ear.playout.heard(now)[1]
 
 
-def test_nothing_is_heard_before_anything_is_sent():
+def test_nothing_is_heard_before_anything_is_sent() -> None:
     playout = Playout()
     playout.push(frame(1, 0), 0.0)
     assert playout.heard(0.05) == (0, 0)
 
 
-def test_what_is_heard_goes_on_in_real_time_and_ends_with_what_was_sent():
+def test_what_is_heard_goes_on_in_real_time_and_ends_with_what_was_sent() -> None:
     ear = Ear()
     ear.push(0.0, *ahead(1, *range(5), due_ms=0))
     assert heard_at(ear, 0.05) == pytest.approx(0.05 * SAMPLE_RATE_HZ, abs=20)
     assert heard_at(ear, 9.0) == 5 * FRAME_SAMPLES
 
 
-def test_what_is_under_way_was_not_heard():
+def test_what_is_under_way_was_not_heard() -> None:
     ear = Ear()
     ear.playout.under_way_s = 0.03
     ear.push(0.0, *ahead(1, *range(5), due_ms=0))
@@ -194,7 +194,7 @@ def test_what_is_under_way_was_not_heard():
     assert heard_at(ear, 0.08) == pytest.approx(0.05 * SAMPLE_RATE_HZ, abs=20)
 
 
-def test_frames_sent_late_in_one_go_are_heard_in_real_time():
+def test_frames_sent_late_in_one_go_are_heard_in_real_time() -> None:
     ear = Ear()
     ear.push(0.0, frame(1, 0, lead_ms=0))
     for i in range(1, 6):
@@ -212,7 +212,7 @@ def test_frames_sent_late_in_one_go_are_heard_in_real_time():
 )
 def test_each_frame_is_sent_once_in_order_and_what_is_heard_never_goes_back(
     seed: int, lead_ms: int, jitter_s: float, loss: float, under_way_s: float
-):
+) -> None:
     rng = random.Random(seed)
     ear = Ear()
     ear.playout.under_way_s = under_way_s

@@ -42,7 +42,7 @@ class Path:
         return self.now - began
 
 
-def test_packets_in_order_leave_at_once():
+def test_packets_in_order_leave_at_once() -> None:
     path = Path()
     for sequence in range(7, 20):
         path.arrive(sequence, at=sequence * PACKET_S)
@@ -50,7 +50,7 @@ def test_packets_in_order_leave_at_once():
         assert path.window.deadline == math.inf
 
 
-def test_a_gap_is_waited_for_and_then_given_up_with_its_size():
+def test_a_gap_is_waited_for_and_then_given_up_with_its_size() -> None:
     path = Path()
     path.arrive(1, 2, 5)
     assert path.out == [(0, 1), (0, 2)]
@@ -59,14 +59,14 @@ def test_a_gap_is_waited_for_and_then_given_up_with_its_size():
     assert path.window.lost == 2
 
 
-def test_a_gap_that_closes_in_time_is_no_loss():
+def test_a_gap_that_closes_in_time_is_no_loss() -> None:
     path = Path()
     path.arrive(1, 4, 3, 2)
     assert path.out == [(0, 1), (0, 2), (0, 3), (0, 4)]
     assert (path.window.lost, path.window.deadline) == (0, math.inf)
 
 
-def test_packets_behind_one_gap_do_not_wait_longer_for_a_second_one():
+def test_packets_behind_one_gap_do_not_wait_longer_for_a_second_one() -> None:
     path = Path()
     path.arrive(1, 3, at=0.0)
     path.arrive(5, at=0.015)
@@ -76,7 +76,7 @@ def test_packets_behind_one_gap_do_not_wait_longer_for_a_second_one():
     assert path.window.deadline == pytest.approx(0.035, abs=0.001)
 
 
-def test_after_a_gap_packets_leave_at_once_again():
+def test_after_a_gap_packets_leave_at_once_again() -> None:
     path = Path()
     path.arrive(1, 3)
     path.wait()
@@ -85,7 +85,7 @@ def test_after_a_gap_packets_leave_at_once_again():
     assert path.out[-2:] == [(0, 4), (0, 5)]
 
 
-def test_what_comes_twice_or_too_late_is_dropped_and_told_apart():
+def test_what_comes_twice_or_too_late_is_dropped_and_told_apart() -> None:
     path = Path()
     path.arrive(1, 3)
     path.wait()
@@ -95,14 +95,14 @@ def test_what_comes_twice_or_too_late_is_dropped_and_told_apart():
     assert path.window.lost == 0
 
 
-def test_a_duplicate_that_waits_leaves_once():
+def test_a_duplicate_that_waits_leaves_once() -> None:
     path = Path()
     path.arrive(1, 3, 3, 2)
     assert path.out == [(0, 1), (0, 2), (0, 3)]
     assert path.window.duplicates == 1
 
 
-def test_lateness_that_was_seen_is_waited_for_the_next_time():
+def test_lateness_that_was_seen_is_waited_for_the_next_time() -> None:
     path = Path()
     path.arrive(1, 3)
     path.wait()
@@ -111,7 +111,7 @@ def test_lateness_that_was_seen_is_waited_for_the_next_time():
     assert path.wait() == pytest.approx(0.035 * 1.25, abs=0.001)
 
 
-def test_lateness_is_learnt_from_gaps_that_closed_too():
+def test_lateness_is_learnt_from_gaps_that_closed_too() -> None:
     path = Path()
     path.arrive(1, 3)
     path.arrive(2, at=0.019)
@@ -119,7 +119,7 @@ def test_lateness_is_learnt_from_gaps_that_closed_too():
     assert path.wait() == pytest.approx(0.019 * 1.25, abs=0.001)
 
 
-def test_no_gap_is_waited_for_longer_than_the_bound():
+def test_no_gap_is_waited_for_longer_than_the_bound() -> None:
     path = Path()
     path.arrive(1, 3)
     path.wait()
@@ -128,7 +128,7 @@ def test_no_gap_is_waited_for_longer_than_the_bound():
     assert LONGEST_WAIT_S - 0.002 < path.wait() <= LONGEST_WAIT_S
 
 
-def test_what_is_too_late_for_any_wait_teaches_nothing():
+def test_what_is_too_late_for_any_wait_teaches_nothing() -> None:
     path = Path()
     path.arrive(1, 3)
     path.wait()
@@ -137,21 +137,21 @@ def test_what_is_too_late_for_any_wait_teaches_nothing():
     assert path.wait() <= INITIAL_WAIT_S
 
 
-def test_a_path_that_keeps_order_is_trusted_more_with_time():
+def test_a_path_that_keeps_order_is_trusted_more_with_time() -> None:
     path = Path()
     path.arrive(1)
     path.arrive(2, 4, at=100.0)
     assert path.wait() == pytest.approx(LEAST_WAIT_S, abs=0.001)
 
 
-def test_a_full_window_gives_the_gap_up_and_drops_nothing():
+def test_a_full_window_gives_the_gap_up_and_drops_nothing() -> None:
     path = Path()
     path.arrive(0, *range(2, MAX_WAITING + 3))
     assert path.out[1] == (1, 2)
     assert len(path.out) == MAX_WAITING + 2
 
 
-def test_a_huge_gap_costs_no_memory():
+def test_a_huge_gap_costs_no_memory() -> None:
     path = Path()
     path.arrive(0, 30_000)
     path.wait()
@@ -159,7 +159,7 @@ def test_a_huge_gap_costs_no_memory():
     assert len(path.window._given_up) == MAX_REMEMBERED
 
 
-def test_draining_hands_over_what_waits_and_starts_anew():
+def test_draining_hands_over_what_waits_and_starts_anew() -> None:
     path = Path()
     path.arrive(100, 102)
     assert path.window.drain() == [(1, 102)]
@@ -176,7 +176,7 @@ def test_draining_hands_over_what_waits_and_starts_anew():
 )
 def test_each_packet_leaves_once_in_order_soon_or_is_counted(
     seed: int, start: int, loss: float, doubled: float, spread_s: float
-):
+) -> None:
     rng = random.Random(seed)
     arrivals = [
         (i * PACKET_S + rng.uniform(0, spread_s), start + i)

@@ -14,12 +14,12 @@ def header(first: int = 0x80, second: int = 111) -> bytes:
     return bytes([first, second]) + bytes.fromhex("1234 89abcdef 01020304")
 
 
-def test_a_plain_packet_is_read():
+def test_a_plain_packet_is_read() -> None:
     packet = rtp.parse(header() + BODY)
     assert packet == (111, 0x1234, 0x89ABCDEF, 0x01020304, BODY)
 
 
-def test_the_marker_is_no_part_of_the_payload_type():
+def test_the_marker_is_no_part_of_the_payload_type() -> None:
     assert rtp.parse(header(second=0x80 | 111) + BODY).payload_type == 111
 
 
@@ -31,17 +31,17 @@ def test_the_marker_is_no_part_of_the_payload_type():
         bytes.fromhex("abcd 0000"),
     ],
 )
-def test_header_extensions_are_skipped(extension: bytes):
+def test_header_extensions_are_skipped(extension: bytes) -> None:
     assert rtp.parse(header(0x90) + extension + BODY).payload == BODY
 
 
-def test_contributors_extension_and_padding_are_skipped_together():
+def test_contributors_extension_and_padding_are_skipped_together() -> None:
     data = header(0x80 | 0x20 | 0x10 | 2) + bytes(8)
     data += bytes.fromhex("bede 0001 10aa0000") + BODY + b"\0\0\3"
     assert rtp.parse(data).payload == BODY
 
 
-def test_a_packet_of_padding_only_has_an_empty_payload():
+def test_a_packet_of_padding_only_has_an_empty_payload() -> None:
     assert rtp.parse(header(0xA0) + b"\0\0\0\4").payload == b""
 
 
@@ -58,13 +58,13 @@ def test_a_packet_of_padding_only_has_an_empty_payload():
         header(0xA0) + BODY + b"\xff",
     ],
 )
-def test_what_is_shorter_than_it_says_is_refused(data: bytes):
+def test_what_is_shorter_than_it_says_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedPacket):
         rtp.parse(data)
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_a_packet_or_malformed(data: bytes):
+def test_any_bytes_are_a_packet_or_malformed(data: bytes) -> None:
     try:
         packet = rtp.parse(data)
     except MalformedPacket:
@@ -81,7 +81,7 @@ def test_any_bytes_are_a_packet_or_malformed(data: bytes):
 )
 def test_what_is_built_is_read(
     kind: int, sequence: int, time: int, ssrc: int, body: bytes
-):
+) -> None:
     data = rtp.build_header(kind, sequence, time, ssrc, marker=True) + body
     assert rtp.parse(data) == (kind, sequence % 2**16, time % 2**32, ssrc, body)
     assert data[1] & 0x80
@@ -91,7 +91,9 @@ def test_what_is_built_is_read(
     st.integers(0, 65_535),
     st.lists(st.integers(-1000, 1000), max_size=300),
 )
-def test_sequence_numbers_are_extended_over_any_wrap(first: int, steps: list[int]):
+def test_sequence_numbers_are_extended_over_any_wrap(
+    first: int, steps: list[int]
+) -> None:
     extender = SequenceExtender(first)
     true = highest = first
     for step in steps:
@@ -102,5 +104,5 @@ def test_sequence_numbers_are_extended_over_any_wrap(first: int, steps: list[int
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(-(2**31), 2**31 - 1))
-def test_a_distance_is_the_shorter_way_round(start: int, distance: int):
+def test_a_distance_is_the_shorter_way_round(start: int, distance: int) -> None:
     assert signed_distance((start + distance) % 2**32, start, 32) == distance

@@ -26,7 +26,9 @@ def timer(loop: VirtualLoop) -> SharedTimer:
     return SharedTimer(loop)
 
 
-def test_an_alarm_rings_once_at_its_deadline(loop: VirtualLoop, timer: SharedTimer):
+def test_an_alarm_rings_once_at_its_deadline(
+    loop: VirtualLoop, timer: SharedTimer
+) -> None:
     bell = Bell(timer)
     bell.alarm.set(1.5)
     loop.run_until(10)
@@ -36,7 +38,7 @@ def test_an_alarm_rings_once_at_its_deadline(loop: VirtualLoop, timer: SharedTim
 
 def test_the_last_deadline_set_is_the_one_that_counts(
     loop: VirtualLoop, timer: SharedTimer
-):
+) -> None:
     for deadlines in ([1, 5], [5, 1], [3, 1, 2], [1, 9, 4], [2, math.inf, 3]):
         loop.now = 0.0
         bell = Bell(timer)
@@ -46,7 +48,9 @@ def test_the_last_deadline_set_is_the_one_that_counts(
         assert bell.rang == [deadlines[-1]]
 
 
-def test_an_alarm_set_to_infinity_does_not_ring(loop: VirtualLoop, timer: SharedTimer):
+def test_an_alarm_set_to_infinity_does_not_ring(
+    loop: VirtualLoop, timer: SharedTimer
+) -> None:
     bell = Bell(timer)
     bell.alarm.set(1)
     bell.alarm.set(math.inf)
@@ -57,7 +61,7 @@ def test_an_alarm_set_to_infinity_does_not_ring(loop: VirtualLoop, timer: Shared
 
 def test_many_alarms_ring_in_order_of_their_deadlines_by_one_handle(
     loop: VirtualLoop, timer: SharedTimer
-):
+) -> None:
     order: list[float] = []
     for deadline in (3.0, 1.0, 2.0, 5.0, 4.0):
         timer.alarm(order.append).set(deadline)
@@ -68,7 +72,7 @@ def test_many_alarms_ring_in_order_of_their_deadlines_by_one_handle(
 
 def test_alarms_less_than_half_a_millisecond_apart_share_a_wake_up(
     loop: VirtualLoop, timer: SharedTimer
-):
+) -> None:
     near, far = Bell(timer), Bell(timer)
     near.alarm.set(1.0)
     far.alarm.set(1.0004)
@@ -79,7 +83,7 @@ def test_alarms_less_than_half_a_millisecond_apart_share_a_wake_up(
 
 def test_an_alarm_set_again_as_it_rings_keeps_absolute_time(
     loop: VirtualLoop, timer: SharedTimer
-):
+) -> None:
     rang: list[float] = []
 
     def ring(now: float) -> None:
@@ -95,7 +99,7 @@ def test_an_alarm_set_again_as_it_rings_keeps_absolute_time(
 
 def test_an_alarm_set_to_now_as_it_rings_lets_the_loop_go_on(
     loop: VirtualLoop, timer: SharedTimer
-):
+) -> None:
     rang: list[float] = []
 
     def ring(now: float) -> None:
@@ -113,7 +117,7 @@ def test_an_alarm_set_to_now_as_it_rings_lets_the_loop_go_on(
 
 def test_a_callback_that_raises_takes_no_other_call_with_it(
     loop: VirtualLoop, timer: SharedTimer
-):
+) -> None:
     def fail(now: float) -> None:
         raise RuntimeError("one call's bug")
 
@@ -127,7 +131,7 @@ def test_a_callback_that_raises_takes_no_other_call_with_it(
     assert (bell.rang, later.rang) == ([1.0], [2.0])
 
 
-def test_moving_an_alarm_later_and_later_leaves_one_entry(timer: SharedTimer):
+def test_moving_an_alarm_later_and_later_leaves_one_entry(timer: SharedTimer) -> None:
     bell = Bell(timer)
     for n in range(1, 1000):
         bell.alarm.set(float(n))

@@ -51,7 +51,7 @@ def is_seamless(pieces: list[Piece]) -> bool:
 
 
 @pytest.mark.parametrize("samples", [60, 240, 480, 960, 1440])
-def test_packets_of_any_duration_become_pieces_of_at_most_a_frame(samples: int):
+def test_packets_of_any_duration_become_pieces_of_at_most_a_frame(samples: int) -> None:
     pieces = Speaker(samples).say(10)
     assert is_seamless(pieces)
     assert spans(pieces)[-1][1] == 10 * samples
@@ -60,7 +60,7 @@ def test_packets_of_any_duration_become_pieces_of_at_most_a_frame(samples: int):
 
 @pytest.mark.parametrize("samples", [240, 480, 960, 1440])
 @pytest.mark.parametrize("lost", [1, 2])
-def test_a_short_loss_is_filled_without_a_seam(samples: int, lost: int):
+def test_a_short_loss_is_filled_without_a_seam(samples: int, lost: int) -> None:
     speaker = Speaker(samples)
     pieces = speaker.say(10)
     speaker.lose(lost)
@@ -69,7 +69,7 @@ def test_a_short_loss_is_filled_without_a_seam(samples: int, lost: int):
 
 
 @pytest.mark.parametrize("lost", [7, 50, 3000])
-def test_of_a_long_loss_120_ms_are_made_up_and_then_time_jumps(lost: int):
+def test_of_a_long_loss_120_ms_are_made_up_and_then_time_jumps(lost: int) -> None:
     speaker = Speaker()
     speaker.say(10)
     speaker.lose(lost)
@@ -80,7 +80,7 @@ def test_of_a_long_loss_120_ms_are_made_up_and_then_time_jumps(lost: int):
     assert pieces[-1][0] == resumed
 
 
-def test_loss_around_a_packet_without_audio_is_made_up_at_the_next_with_some():
+def test_loss_around_a_packet_without_audio_is_made_up_at_the_next_with_some() -> None:
     speaker = Speaker()
     pieces = speaker.say(10)
     speaker.lose(1)
@@ -90,7 +90,7 @@ def test_loss_around_a_packet_without_audio_is_made_up_at_the_next_with_some():
     assert is_seamless(pieces)
 
 
-def test_loss_beside_silence_that_was_not_sent_is_made_up_by_its_count():
+def test_loss_beside_silence_that_was_not_sent_is_made_up_by_its_count() -> None:
     speaker = Speaker()
     speaker.say(10)
     speaker._position += 20 * FRAME_SAMPLES
@@ -101,7 +101,7 @@ def test_loss_beside_silence_that_was_not_sent_is_made_up_by_its_count():
     assert pieces[-1][0] == 31 * FRAME_SAMPLES
 
 
-def test_a_corrupt_packet_is_concealed_in_its_place():
+def test_a_corrupt_packet_is_concealed_in_its_place() -> None:
     speaker = Speaker()
     pieces = speaker.say(10)
     pieces += speaker.voice.take(0, 10 * FRAME_TICKS, b"\xff\xff\xff", 0.2)
@@ -113,7 +113,7 @@ def test_a_corrupt_packet_is_concealed_in_its_place():
     assert speaker.voice.corrupt == 1
 
 
-def test_media_time_goes_on_in_another_stream():
+def test_media_time_goes_on_in_another_stream() -> None:
     speaker = Speaker()
     speaker.say(10)
     speaker.voice.restart()
@@ -121,7 +121,7 @@ def test_media_time_goes_on_in_another_stream():
     assert speaker.say(2)[0][0] == 10 * FRAME_SAMPLES
 
 
-def test_a_caller_who_was_away_comes_back_where_real_time_is():
+def test_a_caller_who_was_away_comes_back_where_real_time_is() -> None:
     speaker = Speaker()
     speaker.say(10)
     speaker.now += 30.0
@@ -130,7 +130,7 @@ def test_a_caller_who_was_away_comes_back_where_real_time_is():
     assert position == pytest.approx(10 * 480 + 30 * SAMPLE_RATE_HZ, abs=480)
 
 
-def test_a_fade_begins_as_it_was_and_ends_in_silence():
+def test_a_fade_begins_as_it_was_and_ends_in_silence() -> None:
     pcm = voice(0, FRAME_SAMPLES)
     faded = fade(pcm)
     assert len(faded) == len(pcm)
