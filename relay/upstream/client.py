@@ -71,18 +71,20 @@ class RealtimeClient:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
-        self._is_overrun = False
         self._wake = asyncio.Event()
+        self._overrun = asyncio.Event()
 
     async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
         """Connect, then converse until cancelled; see `Upstream.run`."""
         websocket = await self._connect()
         receiver.upstream_connected()
         writing = tasks.create_task(self._write(websocket))
+        watching = tasks.create_task(self._watch())
         try:
             await _read(websocket, receiver)
         finally:
             writing.cancel()
+            watching.cancel()
             await websocket.close()
 
     def send(self, payload: bytes) -> None:
@@ -92,10 +94,10 @@ class RealtimeClient:
             len(self._queue) >= MAX_QUEUED_MESSAGES
             or self._queued_bytes > MAX_QUEUED_BYTES
         ):
-            self._is_overrun = True
+            self._overrun.set()
         else:
             self._queue.append(payload)
-        self._wake.set()
+            self._wake.set()
 
     def append(self, pcm: bytes) -> None:
         """Queue the caller's audio: one message a frame, the least delay."""
@@ -133,10 +135,6 @@ class RealtimeClient:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._is_overrun:
-                raise UpstreamLost(
-                    "upstream_stalled", "The Realtime API does not keep up."
-                )
             while queue:
                 payload = queue.popleft()
                 self._queued_bytes -= len(payload)
@@ -144,6 +142,11 @@ class RealtimeClient:
                     await websocket.send_frame(payload, WSMsgType.TEXT)
                 except ConnectionError:
                     return  # the reader says why
+
+    async def _watch(self) -> None:
+        """Tell of a full queue at once: the writer may be stuck in a send."""
+        await self._overrun.wait()
+        raise UpstreamLost("upstream_stalled", "The Realtime API does not keep up.")
 
 
 async def _read(websocket: _WebSocket, receiver: Receiver) -> None:

@@ -90,6 +90,24 @@ def test_an_upstream_that_does_not_keep_up_counts_as_lost(messages) -> None:
     assert error.code == "upstream_stalled"
 
 
+def test_an_upstream_that_takes_nothing_more_counts_as_lost_at_once() -> None:
+    async def main() -> None:
+        upstream = RealtimeClient(StuckHttp(StuckSocket()), "ws://x/v1", "", "m")
+        async with asyncio.timeout(1), asyncio.TaskGroup() as tasks:
+            tasks.create_task(upstream.run(Nobody(), tasks))
+            await asyncio.sleep(0.1)
+            upstream.send(b"the writer is stuck in this one")
+            await asyncio.sleep(0.1)
+            for _ in range(client.MAX_QUEUED_MESSAGES + 1):
+                upstream.send(b"x")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        virtual.run(main())
+    (error,) = caught.value.exceptions
+    assert isinstance(error, UpstreamLost)
+    assert error.code == "upstream_stalled"
+
+
 @pytest.mark.parametrize(
     ("url", "asked"),
     [
