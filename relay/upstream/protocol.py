@@ -93,10 +93,10 @@ def opening_update(session: Mapping[str, Any] | None) -> bytes:
 def read_client(payload: bytes) -> ClientEvent:
     """Decide what becomes of a client's event.
 
-    The relay owns three: playback is cleared here; a session's audio formats are forced
-    to those of the relay; appended audio is refused, because a WebRTC client's audio
-    comes by media, and two sources in one buffer would garble both. All others travel
-    as they are, unknown ones too.
+    The relay owns three things: playback is cleared here; the audio formats of a session
+    or of one response are forced to those of the relay; appended audio is refused,
+    because a WebRTC client's audio comes by media, and two sources in one buffer would
+    garble both. All else travels as it is, unknown events too.
     """
     try:
         event = orjson.loads(payload)
@@ -115,7 +115,9 @@ def read_client(payload: bytes) -> ClientEvent:
                 _text_or_none(event.get("event_id")),
             )
         case "session.update" if _force_formats(event.get("session")):
-            return Forward(orjson.dumps(event))
+            return _forward(event)
+        case "response.create" if _force_formats(event.get("response")):
+            return _forward(event)
         case _:
             return Forward(payload)
 
@@ -190,10 +192,18 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], events.UpstreamEvent]] = {
 }
 
 
-def _force_formats(session: Any) -> bool:
-    """Set the formats that a session names to the relay's; True if one was changed."""
+def _forward(event: Mapping[str, Any]) -> Forward | Refused:
+    try:
+        return Forward(orjson.dumps(event))
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        event_id = _text_or_none(event.get("event_id"))
+        return Refused("invalid_json", "The event is nested too deeply.", event_id)
+
+
+def _force_formats(config: Any) -> bool:
+    """Set the formats that a session or response names to the relay's; was one changed?"""
     changed = False
-    audio = _mapping(_mapping(session).get("audio"))
+    audio = _mapping(_mapping(config).get("audio"))
     for direction in ("input", "output"):
         part = audio.get(direction)
         if isinstance(part, dict) and part.get("format", PCM_24K) != PCM_24K:

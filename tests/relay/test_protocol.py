@@ -1,6 +1,7 @@
 """What goes to and comes from a Realtime API."""
 
 import base64
+from typing import Any
 
 import orjson
 import pytest
@@ -15,7 +16,7 @@ def read(**event: object) -> events.UpstreamEvent:
 
 
 @given(st.binary(max_size=2000))
-def test_appended_audio_is_what_json_would_say(pcm) -> None:
+def test_appended_audio_is_what_json_would_say(pcm: bytes) -> None:
     event = orjson.loads(protocol.append(pcm))
     assert event["type"] == "input_audio_buffer.append"
     assert base64.b64decode(event["audio"], validate=True) == pcm
@@ -25,7 +26,7 @@ def test_appended_audio_is_what_json_would_say(pcm) -> None:
 @pytest.mark.parametrize(
     "name", ["response.output_audio.delta", "response.audio.delta"]
 )
-def test_an_audio_delta_is_read_under_both_names(name) -> None:
+def test_an_audio_delta_is_read_under_both_names(name: str) -> None:
     fields = {"response_id": "r", "item_id": "i", "content_index": 1}
     assert read(type=name, delta="AAEC", **fields) == events.AudioDelta(
         "r", "i", 1, b"\0\1\2"
@@ -40,7 +41,9 @@ def test_an_audio_delta_is_read_under_both_names(name) -> None:
         ({"id": "r", "conversation_id": None}, True),
     ],
 )
-def test_a_response_of_no_conversation_is_out_of_band(response, out_of_band) -> None:
+def test_a_response_of_no_conversation_is_out_of_band(
+    response: dict[str, Any], out_of_band: bool
+) -> None:
     event = read(type="response.created", response=response)
     assert event == events.ResponseCreated("r", out_of_band)
 
@@ -54,7 +57,9 @@ def test_a_response_of_no_conversation_is_out_of_band(response, out_of_band) -> 
         (None, True),
     ],
 )
-def test_a_session_says_whether_speech_interrupts(turn_detection, interrupts) -> None:
+def test_a_session_says_whether_speech_interrupts(
+    turn_detection: dict[str, Any] | None, interrupts: bool
+) -> None:
     session = {"audio": {"input": {"turn_detection": turn_detection}}}
     event = read(type="session.updated", session=session)
     assert event == events.SessionConfigured(interrupts)
@@ -81,13 +86,13 @@ def test_unknown_events_pass() -> None:
         b'{"type":"response.output_audio.delta","delta":"","content_index":"0"}',
     ],
 )
-def test_what_lacks_its_fields_is_malformed(message) -> None:
+def test_what_lacks_its_fields_is_malformed(message: bytes) -> None:
     event = protocol.read_upstream(message)
     assert isinstance(event, events.Malformed) or message == b'{"type":7}'
 
 
 @given(st.binary(max_size=200))
-def test_no_message_raises(message) -> None:
+def test_no_message_raises(message: bytes) -> None:
     protocol.read_upstream(message)
     protocol.read_client(message)
 
@@ -143,10 +148,33 @@ def test_an_update_cannot_change_the_formats() -> None:
     assert orjson.loads(result.payload) == event
 
 
+def test_a_response_cannot_have_a_format_of_its_own() -> None:
+    audio = {"output": {"format": {"type": "audio/pcmu"}, "voice": "v"}}
+    event = {"type": "response.create", "event_id": "e", "response": {"audio": audio}}
+    result = protocol.read_client(orjson.dumps(event))
+    assert isinstance(result, Forward)
+    audio["output"]["format"] = PCM_24K
+    assert orjson.loads(result.payload) == event
+
+
+def test_a_response_that_names_no_format_travels_byte_for_byte() -> None:
+    payload = b'{"type":"response.create", "response":{"metadata":{"x":"1"}}}'
+    assert protocol.read_client(payload) == Forward(payload)
+
+
+def test_an_update_too_deep_to_be_written_again_is_refused() -> None:
+    deep = b"[" * 300 + b"]" * 300
+    audio = b'{"output":{"format":null,"voice":%s}}' % deep
+    payload = b'{"type":"session.update","event_id":"e","session":{"audio":%s}}' % audio
+    result = protocol.read_client(payload)
+    assert isinstance(result, Refused)
+    assert result.event_id == "e"
+
+
 @pytest.mark.parametrize(
     "session", [None, [], {"audio": None}, {"audio": {"input": 1}}]
 )
-def test_a_strange_update_is_left_to_the_upstream(session) -> None:
+def test_a_strange_update_is_left_to_the_upstream(session: object) -> None:
     payload = orjson.dumps({"type": "session.update", "session": session})
     assert protocol.read_client(payload) == Forward(payload)
 
@@ -157,7 +185,7 @@ def test_clear_is_kept_here() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"7", b'"x"'])
-def test_what_is_no_json_object_is_refused(payload) -> None:
+def test_what_is_no_json_object_is_refused(payload: bytes) -> None:
     result = protocol.read_client(payload)
     assert isinstance(result, Refused)
     assert result.code == "invalid_json"
