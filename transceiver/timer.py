@@ -5,7 +5,6 @@ handle, armed for the nearest deadline, wakes whoever is due in one batch. Deadl
 absolute, so lateness of the loop never adds up.
 """
 
-import asyncio
 import heapq
 import math
 from collections.abc import Callable
@@ -15,6 +14,14 @@ EARLY_S = 0.0005
 """Seconds a deadline may be met early to share a wake-up: half of uvloop's grain."""
 
 
+class Handle(Protocol):
+    """What is used of a loop's timer handle."""
+
+    def cancel(self) -> None:
+        """Never call back."""
+        ...
+
+
 class Loop(Protocol):
     """What is used of the event loop."""
 
@@ -22,9 +29,7 @@ class Loop(Protocol):
         """Return monotonic seconds."""
         ...
 
-    def call_at(
-        self, when: float, callback: Callable[[], object]
-    ) -> asyncio.TimerHandle:
+    def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
         """Call back at that time."""
         ...
 
@@ -63,7 +68,7 @@ class SharedTimer:
         self._loop = loop
         self._heap: list[tuple[float, int, Alarm]] = []
         self._count = 0
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: Handle | None = None
         self._armed_for = math.inf
 
     def now(self) -> float:
