@@ -68,10 +68,12 @@ async def call(stack: Stack, payloads: list[bytes]) -> Tap:
 
     transport._handle_rtp_data = returned
     connected = loop.create_future()
-    transport.on(
-        "statechange",
-        lambda: transport.state == "connected" and connected.set_result(None),
-    )
+
+    def changed() -> None:
+        if transport.state == "connected":
+            connected.set_result(None)
+
+    transport.on("statechange", changed)
     await connection.setRemoteDescription(answer)
     await connected
     ssrc, started_s = transceiver.sender._ssrc, loop.time() + 0.05

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pathlib
+import socket
 import textwrap
 
 import pytest
@@ -118,7 +119,7 @@ async def test_a_service_that_never_gets_ready_ends_the_run(
 @pytest.mark.asyncio
 async def test_a_taken_port_is_named_with_its_variable(stage: Stage) -> None:
     (port,) = free_ports(1)
-    wanted = [run.Port(run.socket.SOCK_STREAM, "127.0.0.1", port, "TANDEM_HTTP_PORT")]
+    wanted = [run.Port(socket.SOCK_STREAM, "127.0.0.1", port, "TANDEM_HTTP_PORT")]
     run.refuse_taken(wanted)
     server = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.1", port)
     async with server:

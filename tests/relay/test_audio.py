@@ -69,7 +69,7 @@ def test_an_odd_byte_waits_for_its_other_half() -> None:
 
 
 @given(st.lists(st.integers(min_value=0, max_value=3000), max_size=20))
-def test_frames_hold_the_deltas_samples_in_order(lengths) -> None:
+def test_frames_hold_the_deltas_samples_in_order(lengths: list[int]) -> None:
     pcm = b"".join(n.to_bytes(2, "little") for n in range(sum(lengths)))
     speech, start = Speech(), 0
     for length in lengths:
@@ -165,7 +165,9 @@ def test_a_heard_position_that_goes_back_changes_nothing() -> None:
     parts=st.lists(st.integers(1, 5000), min_size=1, max_size=5),
     reports=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30_000)), max_size=20),
 )
-def test_no_cut_is_past_what_was_received(parts, reports) -> None:
+def test_no_cut_is_past_what_was_received(
+    parts: list[int], reports: list[tuple[int, int]]
+) -> None:
     speech = Speech()
     for index, samples in enumerate(parts):
         speech.push(delta(samples, item=f"item_{index}"))
@@ -176,7 +178,9 @@ def test_no_cut_is_past_what_was_received(parts, reports) -> None:
         assert 0 <= cut.audio_end_ms <= parts[int(cut.item_id[5:])] / 24
 
 
-def test_a_full_queue_drops_the_newest_and_counts_it(monkeypatch) -> None:
+def test_a_full_queue_drops_the_newest_and_counts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(audio, "MAX_QUEUED_FRAMES", 3)
     speech = speech_of(delta(5 * FRAME_SAMPLES))
     assert len(take_all(speech)) == 3

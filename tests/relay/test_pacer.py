@@ -201,7 +201,9 @@ def test_a_removed_session_sends_no_more() -> None:
     run(scene)
 
 
-def test_a_fault_in_one_session_does_not_stop_the_clock(caplog) -> None:
+def test_a_fault_in_one_session_does_not_stop_the_clock(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scene(clock: Clock, _: list[float]) -> None:
         asyncio.get_running_loop().set_exception_handler(
             lambda loop, context: faults.append(context)

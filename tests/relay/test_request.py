@@ -24,6 +24,6 @@ def test_nothing_is_needed() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"[]", b'{"session":[]}', b'{"model":7}', b'{"call_id":{}}']
 )
-def test_what_is_no_request_is_refused(data) -> None:
+def test_what_is_no_request_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # orjson's message is its own
         SessionRequest.parse(data)

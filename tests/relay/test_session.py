@@ -13,7 +13,7 @@ from proto.frames import UpFrame
 from relay.pacer import Clock
 from relay.request import SessionRequest
 from relay.session import Session
-from relay.upstream.port import UpstreamLost, UpstreamRefused
+from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.relay.fakes import FakeLink, FakeUpstream
 from tests.support import clock as virtual
 
@@ -208,7 +208,9 @@ def test_clear_is_the_relays_and_not_sent_on() -> None:
         (UpstreamLost("gone", "No."), CloseCode.UPSTREAM_LOST),
     ],
 )
-def test_a_failed_upstream_is_told_and_ends_the_session(failure, code) -> None:
+def test_a_failed_upstream_is_told_and_ends_the_session(
+    failure: UpstreamError, code: CloseCode
+) -> None:
     async def scene(stage: Stage) -> None:
         stage.upstream.fail(failure)
         await asyncio.sleep(0.1)
@@ -232,7 +234,7 @@ def test_a_client_that_takes_no_events_is_left() -> None:
 
 
 @pytest.mark.parametrize("error", [NotConnected("gone"), LocalError("too long")])
-def test_an_event_that_cannot_be_sent_is_counted(error) -> None:
+def test_an_event_that_cannot_be_sent_is_counted(error: LocalError) -> None:
     async def scene(stage: Stage) -> None:
         stage.link.refuse_events_with = error
         stage.upstream.say("some.event")

@@ -25,7 +25,7 @@ def test_the_defaults_are_the_builtin_engine_on_loopback() -> None:
 
 
 @pytest.mark.parametrize("upstream", ["http://x", "wss://", "openai", "echo://"])
-def test_a_wrong_upstream_is_refused_by_name(upstream) -> None:
+def test_a_wrong_upstream_is_refused_by_name(upstream: str) -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_UPSTREAM: .*builtin, echo"):
         load(TANDEM_UPSTREAM=upstream)
 

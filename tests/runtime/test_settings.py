@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import given, strategies as st
 
 from runtime import settings as env
 from runtime.settings import Address, Row, SettingsError, setting
+
+Parser = Callable[[str], object]
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -78,7 +81,7 @@ def test_rows_and_help_show_what_was_declared() -> None:
         (env.http_url, "http://localhost:1", "http://localhost:1"),
     ],
 )
-def test_good_values_are_accepted(parse, value, result) -> None:  # type: ignore[no-untyped-def]  # one row a parser
+def test_good_values_are_accepted(parse: Parser, value: str, result: object) -> None:
     assert parse(value) == result
 
 
@@ -106,12 +109,12 @@ def test_good_values_are_accepted(parse, value, result) -> None:  # type: ignore
         (env.http_url, "ftp://x"),
     ],
 )
-def test_bad_values_are_refused(parse, value) -> None:  # type: ignore[no-untyped-def]  # one row a parser
+def test_bad_values_are_refused(parse: Parser, value: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parse(value)
 
 
-PARSERS = [
+PARSERS: list[Parser] = [
     env.port,
     env.positive,
     env.ip_address,
@@ -127,6 +130,6 @@ PARSERS = [
 
 
 @given(st.sampled_from(PARSERS), st.text())
-def test_any_text_is_read_or_refused(parse, value) -> None:  # type: ignore[no-untyped-def]  # any of the parsers
+def test_any_text_is_read_or_refused(parse: Parser, value: str) -> None:
     with contextlib.suppress(ValueError):
         parse(value)

@@ -58,7 +58,7 @@ def test_stereo_is_mixed_to_mono() -> None:
     t = np.arange(960 * 30) / 48_000
     left = 8000 * np.sin(2 * np.pi * 300 * t)
     stereo = np.stack([left, 0 * left], axis=1).astype("<i2").tobytes()
-    decoder, out = Decoder(), ffi.new("char[]", 1275)
+    decoder, out, pcm = Decoder(), ffi.new("char[]", 1275), b""
     for i in range(0, len(stereo), 3840):
         size = lib.opus_encode(encoder, stereo[i : i + 3840], 960, out, 1275)
         pcm = decoder.decode(ffi.buffer(out)[0:size])

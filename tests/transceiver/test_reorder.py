@@ -192,8 +192,8 @@ def test_each_packet_leaves_once_in_order_soon_or_is_counted(
         arrived.setdefault(sequence, at)
         before = len(path.out)
         path.arrive(sequence, at=at)
-        for _, left in path.out[before:]:
-            assert at - arrived[left] <= LONGEST_WAIT_S + 1e-9
+        for _, departed in path.out[before:]:
+            assert at - arrived[departed] <= LONGEST_WAIT_S + 1e-9
         assert len(path.window._waiting) <= MAX_WAITING
     while path.window.deadline < math.inf:
         path.wait()
