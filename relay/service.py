@@ -18,6 +18,7 @@ from relay.pacer import Clock
 from relay.request import SessionRequest
 from relay.session import Session
 from relay.settings import BUILTIN, ECHO, RelaySettings
+from relay.upstream import protocol
 from relay.upstream.client import RealtimeClient
 from relay.upstream.echo import Echo
 from relay.upstream.port import Upstream
@@ -128,8 +129,8 @@ class Relay:
         settings = self._settings
         if settings.upstream == ECHO:
             return Echo()
-        model = request.model or settings.model
-        return RealtimeClient(self._http, settings.url, settings.key, model)
+        query = protocol.query(request.session, request.model or settings.model)
+        return RealtimeClient(self._http, settings.url, settings.key, query)
 
     async def _hold(self, session: Session) -> None:
         started_s = asyncio.get_running_loop().time()

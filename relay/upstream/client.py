@@ -7,6 +7,7 @@ here: a session that loses its upstream ends.
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import Literal
 
 import aiohttp
@@ -54,20 +55,19 @@ class RealtimeClient:
 
     Args:
         http: Owned by the service.
-        url: ws:// or wss://; the model is added as a query parameter.
+        url: ws:// or wss://.
         key: Bearer token; empty: none is sent.
-        model: Unless the URL names one.
+        query: Added to the URL, where it does not say otherwise itself.
     """
 
     is_live = False
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, key: str, model: str
+        self, http: aiohttp.ClientSession, url: str, key: str, query: Mapping[str, str]
     ) -> None:
         self._http = http
-        self._url = URL(url)
-        if model and "model" not in self._url.query:
-            self._url = self._url.update_query(model=model)
+        own = URL(url)
+        self._url = own.update_query(query).update_query(own.query)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0

@@ -39,6 +39,9 @@ PCM_24K = {"type": "audio/pcm", "rate": 24_000}
 DEFAULT_TURN_DETECTION = {"type": "server_vad"}
 """Asked for when the client says nothing of turns; its `null` is left alone."""
 
+TRANSCRIPTION = "transcription"
+"""Type of a session that only listens."""
+
 _APPEND_HEAD = (
     b'{"type":"input_audio_buffer.append","event_id":"'
     + events.OWN_PREFIX.encode()
@@ -73,6 +76,13 @@ def append(pcm: bytes) -> bytes:
     return _APPEND_HEAD + binascii.b2a_base64(pcm, newline=False) + _APPEND_TAIL
 
 
+def query(session: Mapping[str, Any] | None, model: str) -> Mapping[str, str]:
+    """Return what the URL says of a session; a transcription names no model there."""
+    if _mapping(session).get("type") == TRANSCRIPTION:
+        return {"intent": TRANSCRIPTION}
+    return {"model": model} if model else {}
+
+
 def opening_update(session: Mapping[str, Any] | None) -> bytes:
     """Make the first `session.update`: the client's wishes, the relay's formats.
 
@@ -80,7 +90,7 @@ def opening_update(session: Mapping[str, Any] | None) -> bytes:
     client must see the error.
     """
     wished = {"type": "realtime", **(session or {})}
-    directions = ["input"] if wished["type"] == "transcription" else ["input", "output"]
+    directions = ["input"] if wished["type"] == TRANSCRIPTION else ["input", "output"]
     audio = dict(_mapping(wished.get("audio")))
     for direction in directions:
         audio[direction] = {**_mapping(audio.get(direction)), "format": PCM_24K}
@@ -93,10 +103,10 @@ def opening_update(session: Mapping[str, Any] | None) -> bytes:
 def read_client(payload: bytes) -> ClientEvent:
     """Decide what becomes of a client's event.
 
-    The relay owns three things: playback is cleared here; the audio formats of a session
-    or of one response are forced to those of the relay; appended audio is refused,
-    because a WebRTC client's audio comes by media, and two sources in one buffer would
-    garble both. All else travels as it is, unknown events too.
+    The relay owns three things: playback is cleared here; the audio formats of a
+    session or of one response are forced to those of the relay; appended audio is
+    refused, because a WebRTC client's audio comes by media, and two sources in one
+    buffer would garble both. All else travels as it is, unknown events too.
     """
     try:
         event = orjson.loads(payload)
@@ -201,7 +211,7 @@ def _forward(event: Mapping[str, Any]) -> Forward | Refused:
 
 
 def _force_formats(config: Any) -> bool:
-    """Set the formats that a session or response names to the relay's; was one changed?"""
+    """Set the formats a session or response names to the relay's; True if it had to."""
     changed = False
     audio = _mapping(_mapping(config).get("audio"))
     for direction in ("input", "output"):

@@ -56,7 +56,7 @@ class Nobody:
 def converse(messages: list[bytes], free_after_s: float) -> StuckSocket:
     async def main() -> StuckSocket:
         socket = StuckSocket()
-        upstream = RealtimeClient(StuckHttp(socket), "ws://x/v1", "", "m")
+        upstream = RealtimeClient(StuckHttp(socket), "ws://x/v1", "", {"model": "m"})
         for message in messages:
             upstream.send(message)
         async with asyncio.TaskGroup() as tasks:
@@ -82,7 +82,9 @@ def test_what_waits_for_the_connection_is_sent_in_order() -> None:
     [[b"x"] * (client.MAX_QUEUED_MESSAGES + 1), [b"x" * 2**20] * 17],
     ids=["too many", "too large"],
 )
-def test_an_upstream_that_does_not_keep_up_counts_as_lost(messages) -> None:
+def test_an_upstream_that_does_not_keep_up_counts_as_lost(
+    messages: list[bytes],
+) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         converse(messages, free_after_s=1.0)
     (error,) = caught.value.exceptions
@@ -92,7 +94,9 @@ def test_an_upstream_that_does_not_keep_up_counts_as_lost(messages) -> None:
 
 def test_an_upstream_that_takes_nothing_more_counts_as_lost_at_once() -> None:
     async def main() -> None:
-        upstream = RealtimeClient(StuckHttp(StuckSocket()), "ws://x/v1", "", "m")
+        upstream = RealtimeClient(
+            StuckHttp(StuckSocket()), "ws://x/v1", "", {"model": "m"}
+        )
         async with asyncio.timeout(1), asyncio.TaskGroup() as tasks:
             tasks.create_task(upstream.run(Nobody(), tasks))
             await asyncio.sleep(0.1)
@@ -116,10 +120,12 @@ def test_an_upstream_that_takes_nothing_more_counts_as_lost_at_once() -> None:
         ("ws://x/r?api-version=1", "ws://x/r?api-version=1&model=m"),
     ],
 )
-def test_the_model_is_asked_for_in_the_url_unless_it_names_one(url, asked) -> None:
+def test_the_model_is_asked_for_in_the_url_unless_it_names_one(
+    url: str, asked: str
+) -> None:
     async def main() -> list[str]:
         http = StuckHttp(StuckSocket())
-        upstream = RealtimeClient(http, url, "", "m")
+        upstream = RealtimeClient(http, url, "", {"model": "m"})
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(upstream.run(Nobody(), tasks))
             await asyncio.sleep(0)

@@ -127,6 +127,21 @@ def test_the_opening_keeps_what_the_client_wished() -> None:
     assert session["audio"]["output"] == {"voice": "v", "format": PCM_24K}
 
 
+@pytest.mark.parametrize(
+    ("session", "model", "query"),
+    [
+        (None, "m", {"model": "m"}),
+        (None, "", {}),
+        ({"type": "realtime"}, "m", {"model": "m"}),
+        ({"type": "transcription"}, "m", {"intent": "transcription"}),
+    ],
+)
+def test_the_url_names_the_model_or_the_intent(
+    session: dict[str, str] | None, model: str, query: dict[str, str]
+) -> None:
+    assert protocol.query(session, model) == query
+
+
 def test_the_opening_of_a_transcription_names_no_output() -> None:
     event = orjson.loads(protocol.opening_update({"type": "transcription"}))
     assert set(event["session"]["audio"]) == {"input"}
