@@ -11,6 +11,9 @@ import logging
 import sys
 import zlib
 
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
 _COLOURS = (36, 35, 32, 33, 34, 96, 95)
 """ANSI foreground colours that are readable on dark and on light (ECMA-48, SGR)."""
 
@@ -59,3 +62,10 @@ def configure(service: str, level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("aioice", "aiortc", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
+    logging.getLogger("aiohttp.server").addFilter(_is_not_the_clients_fault)
+
+
+def _is_not_the_clients_fault(record: logging.LogRecord) -> bool:
+    """Drop the traceback of each request that is no HTTP: strangers can send many."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)

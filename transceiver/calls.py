@@ -47,6 +47,8 @@ class Calls:
         Raises:
             Full: Draining, at the limit, or no relay is connected.
             OfferError: The offer cannot be answered.
+            LocalError: The session object is larger than the link carries.
+            orjson.JSONEncodeError: It is nested too deeply.
         """
         relay = self._admit()
         call = Call(f"rtc_{secrets.token_urlsafe(18)}", self._port, self._timer)

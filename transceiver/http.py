@@ -9,13 +9,16 @@ under /v1 so that a browser may read it.
 """
 
 import asyncio
+import errno
 import pathlib
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import orjson
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
+from proto.errors import LocalError
 from transceiver.auth import KeyRing
 from transceiver.call import CallRequest
 from transceiver.calls import Calls, Full
@@ -60,6 +63,14 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _ERROR_TYPES = {401: "authentication_error", 503: "server_error", 500: "server_error"}
+
+_BROKEN_BODY = (
+    ValueError,
+    ConnectionResetError,
+    HttpProcessingError,
+    web.RequestPayloadError,
+)
+"""What aiohttp raises for a body that is not what its headers say, or was cut off."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -120,12 +131,20 @@ def application(
                 body = await _read_body(request)
         except TimeoutError:
             raise ApiError(408, "timeout", "the body took too long to arrive") from None
+        except _BROKEN_BODY as error:
+            raise ApiError(400, "invalid_body", "the body cannot be read") from error
         try:
             call_id, answer = await calls.open(_call_request(body, tenant))
         except OfferError as error:
             raise ApiError(400, "invalid_offer", str(error), "sdp") from error
         except Full as error:
             raise ApiError(503, "server_overloaded", str(error)) from error
+        except orjson.JSONEncodeError as error:  # it reads deeper than it writes
+            message = "the part session is nested too deeply"
+            raise ApiError(400, "invalid_type", message, "session") from error
+        except LocalError as error:
+            message = "the part session is larger than a relay takes"
+            raise ApiError(413, "request_too_large", message, "session") from error
         return web.Response(
             status=201,
             text=answer,
@@ -158,6 +177,10 @@ async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamR
         response = await handler(request)
     except ApiError as error:
         response = error.response()
+    except OSError as error:  # of a file in the page's folder
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        response = _of_http(web.HTTPNotFound(), request).response()
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -213,7 +236,7 @@ async def _read_parts(request: web.Request) -> _Body:
             name = part.name if isinstance(part, BodyPartReader) else None
             if isinstance(part, BodyPartReader) and name in limits:
                 parts[name] = await _read_part(part, limits[name])
-    except ValueError as error:  # what aiohttp raises for a broken body
+    except (ValueError, HttpProcessingError) as error:
         raise ApiError(
             400, "invalid_multipart", f"the multipart body is broken: {error}"
         ) from error
@@ -255,5 +278,9 @@ def _call_request(body: _Body, tenant: str) -> CallRequest:
     if session is not None and not isinstance(session, dict):
         raise ApiError(
             400, "invalid_type", "the part session is not a JSON object", "session"
+        )
+    if session is not None and not isinstance(session.get("model", ""), str | None):
+        raise ApiError(
+            400, "invalid_type", "session.model is not a string", "session.model"
         )
     return CallRequest(offer, session, tenant)

@@ -93,10 +93,12 @@ async def test_unusable_bodies_are_refused_and_leave_no_call(echo_stack: Stack) 
         (400, "invalid_body", {"data": b"junk", "headers": SDP | NOT_GZIP}),
         (400, "invalid_body", {"data": b"junk", "headers": IN_PARTS | NOT_GZIP}),
     ]
-    async with aiohttp.ClientSession() as http:
-        for status, code, request in cases:
-            async with http.post(url, **request) as response:
-                await assert_refused(response, status, code)
+    for status, code, request in cases:
+        async with (
+            aiohttp.ClientSession() as http,  # a refusal may end the connection
+            http.post(url, **request) as response,
+        ):
+            await assert_refused(response, status, code)
     assert await metric(echo_stack, "tandem_calls") == 0
     assert "call opened" not in echo_stack.transceiver.log
     assert "session" not in echo_stack.relay.log.partition("relay listens")[2]
@@ -113,8 +115,7 @@ async def test_a_session_that_cannot_cross_the_link_leaves_no_call(
     url = f"{echo_stack.url}/v1/realtime/calls"
     async with aiohttp.ClientSession() as http:
         for status, code, session in (
-            (413, "request_too_large", '{"instructions": "%s"}' % ("x" * 262_000)),
-            (413, "request_too_large", '{"numbers": [%s1]}' % ("1e15," * 40_000)),
+            (413, "request_too_large", '{"instructions": "%s"}' % ("x" * 262_120)),
             (400, "invalid_type", '{"deep": %s}' % ("[" * 300 + "]" * 300)),
         ):
             body = multipart(sdp=offer, session=session)
@@ -203,6 +204,7 @@ async def test_the_call_too_many_is_told_when_to_retry(locked_stack: Stack) -> N
     second = Caller()
     async with calling(locked_stack.url, key) as first:
         assert first.location.startswith("/v1/realtime/calls/rtc_")
+        await first.wait_for("session.created")  # or its hanging up is not heard
         async with (
             aiohttp.ClientSession() as http,
             http.post(
