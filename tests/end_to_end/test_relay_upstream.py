@@ -250,7 +250,9 @@ async def test_events_pass_both_ways_as_they_are() -> None:
     ],
 )
 @pytest.mark.asyncio
-async def test_a_refused_handshake_is_told_and_ends_the_session(status, code) -> None:
+async def test_a_refused_handshake_is_told_and_ends_the_session(
+    status: int, code: str
+) -> None:
     async with running_pair() as (server, dialer):
         server.refuse_with = status
         edge = call(dialer)
@@ -272,6 +274,23 @@ async def test_a_wrong_key_is_told_without_the_key() -> None:
         error = await edge.event("error")
         assert error["error"]["code"] == "upstream_unauthorized"
         assert "sk-wrong" not in str(edge.events)
+
+
+@pytest.mark.asyncio
+async def test_a_key_refused_after_the_handshake_is_told_without_the_key() -> None:
+    async with running_pair() as (server, dialer):
+        edge = call(dialer)
+        api = await server.next_session()
+        body = {"code": "invalid_api_key", "message": "Incorrect API key: ...ight"}
+        await api.send("error", error=body)
+        reason = b"invalid_request_error.invalid_api_key"
+        await api.socket.close(code=3000, message=reason)
+        error = await edge.event("error")
+        assert error["error"]["code"] == "upstream_unauthorized"
+        assert "...ight" not in str(edge.events)
+        await edge.until(lambda: edge.end)
+        assert edge.end is not None
+        assert edge.end[0] is CloseCode.REFUSED_UPSTREAM
 
 
 @pytest.mark.asyncio
