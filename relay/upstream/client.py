@@ -16,7 +16,12 @@ from yarl import URL
 
 from proto.frames import SAMPLE_BYTES
 from relay.upstream import protocol
-from relay.upstream.port import Receiver, UpstreamLost, UpstreamRefused
+from relay.upstream.port import (
+    Receiver,
+    UpstreamError,
+    UpstreamLost,
+    UpstreamRefused,
+)
 
 CONNECT_TIMEOUT_S = 10.0
 """Seconds for name, TCP, TLS and WebSocket together."""
@@ -44,6 +49,10 @@ _REFUSALS = {
     404: ("upstream_not_found", "The Realtime API has no such address or model"),
     429: ("upstream_rate_limited", "The Realtime API takes no more sessions now"),
 }
+
+_REFUSED_BY_CLOSING = 3000
+_WRONG_KEY = "invalid_request_error.invalid_api_key"
+"""How OpenAI closes a session whose key it finds wrong after the handshake."""
 
 
 class RealtimeClient:
@@ -186,7 +195,10 @@ def _failed(cause: object) -> UpstreamLost:
     return UpstreamLost("upstream_lost", "The connection to the Realtime API broke.")
 
 
-def _closed(websocket: _WebSocket, close_reason: str | None) -> UpstreamLost:
+def _closed(websocket: _WebSocket, close_reason: str | None) -> UpstreamError:
+    if websocket.close_code == _REFUSED_BY_CLOSING and close_reason == _WRONG_KEY:
+        code, text = _REFUSALS[401]
+        return UpstreamRefused(code, f"{text} (close code {_REFUSED_BY_CLOSING}).")
     reason = f": {close_reason}" if close_reason else ""
     return UpstreamLost(
         "upstream_lost",

@@ -60,7 +60,7 @@ class SessionConfigured:
 
 @dataclass(frozen=True, slots=True)
 class OwnError:
-    """`error` caused by one of the relay's own events."""
+    """`error` caused by one of the relay's own events, or by its key."""
 
     code: str
 

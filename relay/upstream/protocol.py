@@ -42,6 +42,10 @@ DEFAULT_TURN_DETECTION = {"type": "server_vad"}
 TRANSCRIPTION = "transcription"
 """Type of a session that only listens."""
 
+_WRONG_KEY = "invalid_api_key"
+"""Code of an error about the relay's key: it quotes the key's end, and a client would
+take it for one about its own."""
+
 _APPEND_HEAD = (
     b'{"type":"input_audio_buffer.append","event_id":"'
     + events.OWN_PREFIX.encode()
@@ -181,7 +185,8 @@ def _session_configured(event: Mapping[str, Any]) -> events.SessionConfigured:
 
 def _error(event: Mapping[str, Any]) -> events.OwnError | events.Passing:
     error = _mapping(event.get("error"))
-    if str(error.get("event_id") or "").startswith(events.OWN_PREFIX):
+    is_own = str(error.get("event_id") or "").startswith(events.OWN_PREFIX)
+    if is_own or error.get("code") == _WRONG_KEY:
         return events.OwnError(str(error.get("code")))
     return _PASSING
 

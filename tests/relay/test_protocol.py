@@ -213,3 +213,8 @@ def test_own_errors_are_known_by_their_event_id() -> None:
     )
     assert read(type="error", error={"event_id": "x"}) == events.Passing()
     assert read(type="error", error=None) == events.Passing()
+
+
+def test_an_error_about_the_relays_key_is_its_own() -> None:
+    error = {"code": "invalid_api_key", "message": "Incorrect: sk-...1234."}
+    assert read(type="error", error=error) == events.OwnError("invalid_api_key")
