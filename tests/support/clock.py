@@ -1,11 +1,12 @@
-"""An event loop whose time passes only when nothing else is left to do.
+"""Event loops in virtual time: one that runs coroutines, one that is turned by hand.
 
-Ten seconds of timers run in microseconds, and to the same order each time, because no
-code of ours reads a clock but `loop.time()`. Work in threads still takes real time:
-once an executor was used, an idle loop waits for it instead of jumping ahead.
+Ten seconds of timers run in microseconds, and in the same order each time, because no
+code of ours reads a clock but `loop.time()`.
 """
 
 import asyncio
+import heapq
+import itertools
 import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -44,7 +45,11 @@ class _VirtualSelector(selectors.SelectSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """A loop that starts at 0 s and jumps from timer to timer."""
+    """A loop that starts at 0 s and jumps from timer to timer.
+
+    Time passes only when nothing else is left to do. Work in threads still takes real
+    time: once an executor was used, an idle loop waits for it instead of jumping ahead.
+    """
 
     def __init__(self) -> None:
         self._virtual = _VirtualSelector()
@@ -74,3 +79,48 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         leaked = asyncio.all_tasks(runner.get_loop())
         assert not leaked, f"leaked tasks: {[task.get_coro() for task in leaked]}"
         return result
+
+
+class HandTurnedHandle:
+    """A call that is due, unless it was cancelled."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Never call."""
+        self.cancelled = True
+
+
+class HandTurnedLoop:
+    """Timers for code that awaits nothing: time passes only by `run_until`."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+        self._calls: list[tuple[float, int, HandTurnedHandle]] = []
+        self._order = itertools.count()
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> HandTurnedHandle:
+        """Call back at that time; at the same time, in the order of asking."""
+        handle = HandTurnedHandle(callback)
+        heapq.heappush(self._calls, (when, next(self._order), handle))
+        return handle
+
+    def run_until(self, end: float) -> None:
+        """Let time pass."""
+        while self._calls and self._calls[0][0] <= end:
+            when, _, handle = heapq.heappop(self._calls)
+            if not handle.cancelled:
+                self.now = max(self.now, when)
+                handle.callback()
+        self.now = end
+
+    @property
+    def armed(self) -> int:
+        """How many calls are still to come."""
+        return sum(not handle.cancelled for _, _, handle in self._calls)

@@ -1,14 +1,13 @@
-"""A caller of our own making, and the loop that never runs: media in virtual time."""
+"""A caller of our own making, and media in virtual time between it and the test."""
 
-import heapq
 import random
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from pylibsrtp import Policy, Session
 
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame, UpFrame
+from tests.support.clock import HandTurnedLoop
 from transceiver import rtcp, rtp
 from transceiver.media import Media, MediaKeys
 from transceiver.opus import Decoder, Encoder
@@ -18,42 +17,6 @@ PAYLOAD_TYPE = 111
 CALLER_SSRC, OUR_SSRC = 0xCA11E4, 0x0E06E
 FRAME_S = 0.02
 FRAME_TICKS = 960
-
-
-class Handle:
-    def __init__(self) -> None:
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class VirtualLoop:
-    """Time passes only by `run_until`."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-        self._calls: list[tuple[float, int, Handle, Callable[[], object]]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
-        handle = Handle()
-        heapq.heappush(self._calls, (when, id(handle), handle, callback))
-        return handle
-
-    def run_until(self, end: float) -> None:
-        while self._calls and self._calls[0][0] <= end:
-            when, _, handle, callback = heapq.heappop(self._calls)
-            if not handle.cancelled:
-                self.now = max(self.now, when)
-                callback()
-        self.now = end
-
-    @property
-    def armed(self) -> int:
-        return sum(not handle.cancelled for _, _, handle, _ in self._calls)
 
 
 def session(key: int, direction: int) -> Session:
@@ -73,7 +36,7 @@ class Leg:
     """One leg's media between a caller and a link that are both the test."""
 
     def __init__(self) -> None:
-        self.loop = VirtualLoop()
+        self.loop = HandTurnedLoop(1000.0)
         self.timer = SharedTimer(self.loop)
         self.up: list[tuple[float, UpFrame]] = []
         self.sent: list[Sent] = []

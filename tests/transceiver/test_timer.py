@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.transceiver.leg import VirtualLoop
+from tests.support.clock import HandTurnedLoop
 from transceiver.timer import Alarm, SharedTimer
 
 
@@ -17,17 +17,17 @@ class Bell:
 
 
 @pytest.fixture
-def loop() -> VirtualLoop:
-    return VirtualLoop(now=0.0)
+def loop() -> HandTurnedLoop:
+    return HandTurnedLoop()
 
 
 @pytest.fixture
-def timer(loop: VirtualLoop) -> SharedTimer:
+def timer(loop: HandTurnedLoop) -> SharedTimer:
     return SharedTimer(loop)
 
 
 def test_an_alarm_rings_once_at_its_deadline(
-    loop: VirtualLoop, timer: SharedTimer
+    loop: HandTurnedLoop, timer: SharedTimer
 ) -> None:
     bell = Bell(timer)
     bell.alarm.set(1.5)
@@ -37,7 +37,7 @@ def test_an_alarm_rings_once_at_its_deadline(
 
 
 def test_the_last_deadline_set_is_the_one_that_counts(
-    loop: VirtualLoop, timer: SharedTimer
+    loop: HandTurnedLoop, timer: SharedTimer
 ) -> None:
     for deadlines in ([1, 5], [5, 1], [3, 1, 2], [1, 9, 4], [2, math.inf, 3]):
         loop.now = 0.0
@@ -49,7 +49,7 @@ def test_the_last_deadline_set_is_the_one_that_counts(
 
 
 def test_an_alarm_set_to_infinity_does_not_ring(
-    loop: VirtualLoop, timer: SharedTimer
+    loop: HandTurnedLoop, timer: SharedTimer
 ) -> None:
     bell = Bell(timer)
     bell.alarm.set(1)
@@ -60,7 +60,7 @@ def test_an_alarm_set_to_infinity_does_not_ring(
 
 
 def test_many_alarms_ring_in_order_of_their_deadlines_by_one_handle(
-    loop: VirtualLoop, timer: SharedTimer
+    loop: HandTurnedLoop, timer: SharedTimer
 ) -> None:
     order: list[float] = []
     for deadline in (3.0, 1.0, 2.0, 5.0, 4.0):
@@ -71,7 +71,7 @@ def test_many_alarms_ring_in_order_of_their_deadlines_by_one_handle(
 
 
 def test_alarms_less_than_half_a_millisecond_apart_share_a_wake_up(
-    loop: VirtualLoop, timer: SharedTimer
+    loop: HandTurnedLoop, timer: SharedTimer
 ) -> None:
     near, far = Bell(timer), Bell(timer)
     near.alarm.set(1.0)
@@ -82,7 +82,7 @@ def test_alarms_less_than_half_a_millisecond_apart_share_a_wake_up(
 
 
 def test_an_alarm_set_again_as_it_rings_keeps_absolute_time(
-    loop: VirtualLoop, timer: SharedTimer
+    loop: HandTurnedLoop, timer: SharedTimer
 ) -> None:
     rang: list[float] = []
 
@@ -98,7 +98,7 @@ def test_an_alarm_set_again_as_it_rings_keeps_absolute_time(
 
 
 def test_an_alarm_set_to_now_as_it_rings_lets_the_loop_go_on(
-    loop: VirtualLoop, timer: SharedTimer
+    loop: HandTurnedLoop, timer: SharedTimer
 ) -> None:
     rang: list[float] = []
 
@@ -116,7 +116,7 @@ def test_an_alarm_set_to_now_as_it_rings_lets_the_loop_go_on(
 
 
 def test_a_callback_that_raises_takes_no_other_call_with_it(
-    loop: VirtualLoop, timer: SharedTimer
+    loop: HandTurnedLoop, timer: SharedTimer
 ) -> None:
     def fail(now: float) -> None:
         raise RuntimeError("one call's bug")
