@@ -1,7 +1,6 @@
 """Strangers' datagrams change nothing on a live call, and get no answer."""
 
 import asyncio
-import os
 import random
 import socket
 
@@ -52,8 +51,8 @@ def hostile_datagrams(server_ufrag: str, client_ufrag: str) -> list[bytes]:
         b"\x00",
         CLIENT_HELLO,
         FATAL_ALERT,
-        bytes([128, 111]) + os.urandom(60),  # looks like RTP
-        bytes([128, 200]) + os.urandom(60),  # looks like RTCP
+        bytes([128, 111]) + rng.randbytes(60),  # looks like RTP
+        bytes([128, 200]) + rng.randbytes(60),  # looks like RTCP
         stun_request("nobody:here", "wrong password of some length"),
         stun_request(known, "wrong password of some length"),
         stun_request(known, None),
