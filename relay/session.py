@@ -17,6 +17,7 @@ from typing import Protocol
 
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import SAMPLE_BYTES, DownFrame, UpFrame
+from relay import opening
 from relay.metrics import Traffic
 from relay.pacer import LEAD_S, LIVE_LEAD_S, Clock, Downlink
 from relay.request import SessionRequest
@@ -76,6 +77,10 @@ class Session:
             send=link.send_down,
             on_sent=self._frames_sent,
         )
+        self._opening = opening.Opening()
+        self._opening_timer: asyncio.TimerHandle | None = None
+        # Before any event of the client's: the first answer is taken for this one's.
+        upstream.send(protocol.opening_update(request.session))
 
     @property
     def traffic(self) -> Traffic:
@@ -92,7 +97,6 @@ class Session:
         log.info("session opened", extra=fields)
         if not self._ended.is_set():
             self._link.accept()
-        self._upstream.send(protocol.opening_update(self._request.session))
         try:
             async with asyncio.TaskGroup() as tasks:
                 conversing = tasks.create_task(self._upstream.run(self, tasks))
@@ -171,9 +175,15 @@ class Session:
         """The upstream has taken the session."""
         fields = {"call": self._request.call_id, "session": self._link.id}
         log.info("upstream connected", extra=fields)
+        self._opening_timer = self._loop.call_later(
+            opening.TIMEOUT_S, self._give_up_opening
+        )
 
     def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
-        """Pass an event on as it came, and act on it; audio goes by the clock."""
+        """Pass an event on and act on it; audio goes by the clock.
+
+        All but the first few pass as the bytes they came in: see `opening`.
+        """
         match event:
             case events.AudioDelta():
                 self._carry_out(self._turn.audio(event, self._loop.time()))
@@ -187,8 +197,13 @@ class Session:
             case events.Malformed():
                 self._traffic.events_malformed += 1
             case _:
-                self._to_client(message)
+                for passing in self._opening.take(message):
+                    self._to_client(passing)
                 self._act_on(event)
+
+    def _give_up_opening(self) -> None:
+        for held in self._opening.give_up():
+            self._to_client(held)
 
     def _act_on(self, event: UpstreamEvent) -> None:
         now = self._loop.time()
@@ -266,6 +281,7 @@ class Session:
                 "what": error.message,
             },
         )
+        self._give_up_opening()
         self._to_client(
             events.error(self._ids.next(), "server_error", error.code, error.message)
         )
@@ -275,8 +291,9 @@ class Session:
 
     def _release(self) -> None:
         self._clock.remove(self._downlink)
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._opening_timer):
+            if timer:
+                timer.cancel()
         self._ended.set()
 
     def _summary(self) -> dict[str, object]:

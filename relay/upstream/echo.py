@@ -32,6 +32,8 @@ class Echo:
         self._receiver = receiver
         receiver.upstream_connected()
         self._tell("session.created")
+        if self._session is not None:
+            self._tell("session.updated")
         await asyncio.Event().wait()
 
     def send(self, payload: bytes) -> None:

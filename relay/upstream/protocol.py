@@ -5,7 +5,8 @@ Timeline of the foreign API, as the relay meets it on one WebSocket:
     relay                                     Realtime API
       ── GET /v1/realtime?model=… ───────────►
       ◄──────────────────────── 101, session.created
-      ── session.update (formats, VAD) ──────►  session.updated
+      ── session.update (formats, VAD) ──────►
+      ◄──────────────────────── session.updated   the client sees one session.created
       ── input_audio_buffer.append, … ─────►
       ◄─────── input_audio_buffer.speech_started   the caller speaks
       ◄─────── input_audio_buffer.speech_stopped, .committed

@@ -145,8 +145,34 @@ async def test_a_session_is_opened_with_the_clients_wishes_and_the_relays_format
                 "output": {"format": pcm, "voice": "x"},
             },
         }
-        assert (await edge.event("session.created"))["event_id"] == "event_1"
-        await edge.event("session.updated")
+        created = await edge.event("session.created")
+        assert created["event_id"] == "event_1"
+        assert created["session"] == update["session"]
+        assert edge.types == ["session.created"]
+
+
+@pytest.mark.asyncio
+async def test_an_update_sent_early_gets_an_answer_of_its_own() -> None:
+    async with running_pair() as (_, dialer):
+        edge = call(dialer, session={"instructions": "One."})
+        edge.send_event("session.update", session={"instructions": "Two."})
+        updated = await edge.event("session.updated")
+        assert updated["session"]["instructions"] == "Two."
+        assert edge.events[0]["session"]["instructions"] == "One."
+        assert edge.types == ["session.created", "session.updated"]
+
+
+@pytest.mark.asyncio
+async def test_wishes_that_the_upstream_refuses_leave_session_created_as_it_was() -> (
+    None
+):
+    async with running_pair() as (server, dialer):
+        server.refuse_updates = True
+        edge = call(dialer, session={"instructions": "x"})
+        error = await edge.event("error")
+        assert error["error"]["code"] == "invalid_value"
+        assert edge.types == ["session.created", "error"]
+        assert edge.events[0]["session"] == {"type": "realtime"}
 
 
 @pytest.mark.asyncio
@@ -162,7 +188,7 @@ async def test_the_callers_audio_reaches_the_upstream_with_its_gaps_filled() -> 
     async with running_pair() as (server, dialer):
         edge = call(dialer)
         api = await server.next_session()
-        await edge.event("session.updated")
+        await edge.event("session.created")
         assert edge.session is not None
         for position in (0, 480, 1440):
             edge.session.send_up(UpFrame(position, 0, 0, b"\1\0" * 480))

@@ -80,6 +80,53 @@ def test_upstream_events_reach_the_client_byte_for_byte() -> None:
     play(scene)
 
 
+def test_the_client_sees_one_session_created_that_tells_what_holds() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.upstream.say("session.created", session={"id": "s", "voice": "alloy"})
+        assert stage.link.events == []
+        stage.upstream.say("session.updated", session={"voice": "marin"})
+        assert stage.link.events == [
+            {"type": "session.created", "session": {"id": "s", "voice": "marin"}}
+        ]
+        await asyncio.sleep(5)
+        assert len(stage.link.events) == 1
+
+    play(scene)
+
+
+def test_a_session_created_is_not_held_for_an_upstream_that_answers_nothing() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.upstream.say("session.created", session={"id": "s"})
+        await asyncio.sleep(1.9)
+        assert stage.link.events == []
+        await asyncio.sleep(0.2)
+        assert stage.link.types == ["session.created"]
+
+    play(scene)
+
+
+def test_a_session_created_held_when_the_upstream_fails_is_told_before() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.upstream.say("session.created", session={"id": "s"})
+        stage.upstream.fail(UpstreamLost("gone", "No."))
+        await asyncio.sleep(0.1)
+        assert stage.link.types == ["session.created", "error"]
+
+    play(scene)
+
+
+def test_no_event_of_the_clients_overtakes_the_opening() -> None:
+    async def main() -> list[str]:
+        clock = Clock(asyncio.get_running_loop(), lambda late_s: None)
+        upstream = FakeUpstream()
+        request = SessionRequest("rtc_1", None, None, "t")
+        session = Session(FakeLink(), request, upstream, clock)
+        session.event_received(b'{"type":"response.create"}')
+        return upstream.sent_types
+
+    assert virtual.run(main()) == ["session.update", "response.create"]
+
+
 def test_audio_goes_by_the_clock_and_not_as_an_event() -> None:
     async def scene(stage: Stage) -> None:
         begin_reply(stage)

@@ -32,6 +32,7 @@ class ApiSession:
         self.items: dict[str, int] = {}
         """Item id -> audio in ms."""
         self.active: str | None = None
+        self.refuses_updates = False
         self.gone = asyncio.Event()
         self._ids = itertools.count(1)
         self._changed = asyncio.Condition()
@@ -105,6 +106,8 @@ class ApiSession:
                 self.events.append(event)
             self._changed.notify_all()
         match event["type"]:
+            case "session.update" if self.refuses_updates:
+                await self.error(event, "invalid_value")
             case "session.update":
                 self.config |= event["session"]
                 await self.send("session.updated", session=self.config)
@@ -146,6 +149,7 @@ class RealtimeServer:
     def __init__(self) -> None:
         self.key = "sk-right"
         self.refuse_with: int | None = None
+        self.refuse_updates = False
         self.sessions: asyncio.Queue[ApiSession] = asyncio.Queue()
         self.url = ""
 
@@ -159,6 +163,7 @@ class RealtimeServer:
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
         session = ApiSession(socket, request)
+        session.refuses_updates = self.refuse_updates
         await session.send("session.created", session=session.config)
         self.sessions.put_nowait(session)
         async for message in socket:
