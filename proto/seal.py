@@ -30,8 +30,6 @@ EPOCH_S: Final = 900.0
 MAX_EPOCH: Final = 0xFFFF
 """The header's field; a link that gets there ends and is dialled anew."""
 
-TAG_BYTES: Final = 16
-
 
 class Unauthentic(RemoteError):  # noqa: N818  # reads as what the datagram is
     """The seal is broken, or made with another key."""

@@ -60,9 +60,11 @@ HEADER: Final = struct.Struct("!BBHIQ")
 
 HEADER_BYTES: Final = HEADER.size
 
-MIN_DATAGRAM_BYTES: Final = HEADER_BYTES + 16
-"""A header and a tag; shorter ones are not looked at."""
+TAG_BYTES: Final = 16
+"""Bytes that the seal appends (AES-GCM)."""
 
+MIN_DATAGRAM_BYTES: Final = HEADER_BYTES + TAG_BYTES
+"""A header and a tag; shorter ones are not looked at."""
 
 _pack: Final[Callable[[tuple[Any, ...]], bytes]] = msgpack.Packer(autoreset=True).pack
 """One for the process: half the cost of packb; it keeps nothing between calls."""
