@@ -19,7 +19,7 @@ import asyncio
 import logging
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import aioice
@@ -182,6 +182,10 @@ class UdpPort:
     def expect_response(self, request: bytes, leg: IceLeg) -> None:
         """Remember whose check this is, so that its response finds the leg."""
         self._by_transaction[request[8:20]] = leg
+
+    def dropped(self) -> dict[str, int]:
+        """Return how many datagrams were dropped, by reason, for metrics."""
+        return {**asdict(self.counters), "unsent": self.socket.dropped_sends}
 
     def close(self) -> None:
         """Release the port."""

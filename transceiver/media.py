@@ -190,6 +190,7 @@ class Media:
             "replayed_datagrams": self._receiver.replays,
             "frames_up": self._frames_up,
             "sent_packets": self._packetizer.packets,
+            "unsealed_packets": self._sender.failures,
             "unsent_frames": playout.dropped + self._packetizer.unencodable,
             "missing_frames": playout.missing,
         }

@@ -1,15 +1,24 @@
 """What the edge counts, in a registry of its own."""
 
+from collections.abc import Callable, Iterable, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from transceiver.call import Call, Ending
 
 
 class Metrics:
-    """The transceiver's metrics; media counters are added when a call ends."""
+    """The transceiver's metrics; media counters are added when a call ends.
 
-    def __init__(self) -> None:
+    Args:
+        dropped: Tells how many datagrams the UDP port has dropped, by reason.
+    """
+
+    def __init__(self, dropped: Callable[[], Mapping[str, int]]) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(_DroppedCollector(dropped))
         self.calls = Gauge("tandem_calls", "Calls being held.", registry=self.registry)
         self.ended = Counter(
             "tandem_calls_ended",
@@ -35,3 +44,18 @@ class Metrics:
         if call.media is not None:
             for kind, count in call.media.counts().items():
                 self.media.labels(kind).inc(count)
+
+
+class _DroppedCollector(Collector):
+    def __init__(self, dropped: Callable[[], Mapping[str, int]]) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "tandem_datagrams_dropped",
+            "Datagrams that the UDP port dropped, by reason.",
+            labels=["reason"],
+        )
+        for reason, count in self._dropped().items():
+            family.add_metric([reason], count)
+        yield family

@@ -44,7 +44,7 @@ async def serve(settings: TransceiverSettings, stop: asyncio.Event) -> None:
 async def _serve_on(
     port: UdpPort, settings: TransceiverSettings, stop: asyncio.Event
 ) -> None:
-    metrics = Metrics()
+    metrics = Metrics(port.dropped)
     uplink = Uplink(settings.relays, settings.link_key)
     calls = Calls(port, uplink, metrics, max_calls=settings.max_calls)
     metrics.calls.set_function(lambda: len(calls))
