@@ -30,7 +30,7 @@ from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
 log = logging.getLogger(__name__)
 
 
-class Link(Protocol):
+class LinkEnd(Protocol):
     """What a session uses of its end of the link."""
 
     id: int
@@ -55,7 +55,7 @@ class Session:
     """One call, as the relay has it."""
 
     def __init__(
-        self, link: Link, request: SessionRequest, upstream: Upstream, clock: Clock
+        self, link: LinkEnd, request: SessionRequest, upstream: Upstream, clock: Clock
     ) -> None:
         self.close_code = CloseCode.NORMAL
         self.close_reason = ""
