@@ -176,7 +176,7 @@ async def test_wishes_that_the_upstream_refuses_leave_session_created_as_it_was(
 
 
 @pytest.mark.asyncio
-async def test_more_sessions_than_a_connection_pool_holds_reach_the_upstream():
+async def test_more_sessions_than_a_connection_pool_holds_reach_the_upstream() -> None:
     async with running_pair() as (server, dialer):
         edges = [call(dialer) for _ in range(101)]
         for _ in edges:

@@ -1,10 +1,10 @@
 """The WebSocket client's queue, with a WebSocket that is slow to take anything."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import ClientSession, WSMsgType
 
 from relay.upstream import client
 from relay.upstream.client import RealtimeClient
@@ -45,6 +45,10 @@ class StuckHttp:
         return self.socket
 
 
+def client_of(http: StuckHttp, url: str = "ws://x/v1") -> RealtimeClient:
+    return RealtimeClient(cast("ClientSession", http), url, "", {"model": "m"})
+
+
 class Nobody:
     def upstream_connected(self) -> None:
         pass
@@ -56,7 +60,7 @@ class Nobody:
 def converse(messages: list[bytes], free_after_s: float) -> StuckSocket:
     async def main() -> StuckSocket:
         socket = StuckSocket()
-        upstream = RealtimeClient(StuckHttp(socket), "ws://x/v1", "", {"model": "m"})
+        upstream = client_of(StuckHttp(socket))
         for message in messages:
             upstream.send(message)
         async with asyncio.TaskGroup() as tasks:
@@ -94,9 +98,7 @@ def test_an_upstream_that_does_not_keep_up_counts_as_lost(
 
 def test_an_upstream_that_takes_nothing_more_counts_as_lost_at_once() -> None:
     async def main() -> None:
-        upstream = RealtimeClient(
-            StuckHttp(StuckSocket()), "ws://x/v1", "", {"model": "m"}
-        )
+        upstream = client_of(StuckHttp(StuckSocket()))
         async with asyncio.timeout(1), asyncio.TaskGroup() as tasks:
             tasks.create_task(upstream.run(Nobody(), tasks))
             await asyncio.sleep(0.1)
@@ -125,7 +127,7 @@ def test_the_model_is_asked_for_in_the_url_unless_it_names_one(
 ) -> None:
     async def main() -> list[str]:
         http = StuckHttp(StuckSocket())
-        upstream = RealtimeClient(http, url, "", {"model": "m"})
+        upstream = client_of(http, url)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(upstream.run(Nobody(), tasks))
             await asyncio.sleep(0)
