@@ -25,7 +25,7 @@ test: .venv/dev.installed ## Run every test (ARGS="-k link" is handed to pytest)
 check: .venv/dev.installed ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(PACKAGES) scripts
+	$(BIN)/mypy $(PACKAGES) bench scripts tests
 	$(BIN)/lint-imports
 
 format: .venv/dev.installed ## Format the code and apply the safe fixes
