@@ -1,11 +1,11 @@
-"""Install the browser that the browser tests drive, where that is ours to do.
+"""Install what the browser tests need, where that is ours to do: as root, with apt-get.
 
-Debian's `chromium` package is the real browser, so root gets it installed. Ubuntu's
-only leads to a snap, which containers and most servers cannot run: there, as anywhere
-else, a Chrome or Chromium has to be on the machine already.
+Debian's `chromium` package is the real browser. Ubuntu's only leads to a snap, which
+containers and most servers cannot run: there, as anywhere else, a Chrome or Chromium
+has to be on the machine already. Playwright's driver needs a library that bare images
+lack.
 """
 
-import os
 import platform
 import subprocess
 import sys
@@ -15,22 +15,34 @@ from tests.support import chromium
 
 
 def main() -> int:
-    """Install a browser if need be; without one, the tests say what they miss."""
-    if chromium.find() is None and os.geteuid() == 0 and _is_debian():
-        try:
-            install_system_package("chromium")
-        except (SetupError, subprocess.CalledProcessError) as error:
-            say(f"no browser could be installed: {error}")
+    """Install what is missing, or say so; the tests then say what they skip."""
+    try:
+        if packages := missing_packages():
+            install_system_package(*packages)
+    except SetupError as error:
+        say(f"the browser tests lack something: {error}")
+    except subprocess.CalledProcessError:
+        say("the browser tests lack something: apt-get failed, see above")
     if chromium.find() is None:
         say("no Chrome or Chromium found: the browser tests will be skipped")
     return 0
 
 
-def _is_debian() -> bool:
+def missing_packages() -> list[str]:
+    """Return the Debian packages that this Linux lacks; elsewhere nothing."""
+    packages = []
+    if chromium.driver_lacks_its_library():
+        packages.append("libatomic1")
+    if chromium.find() is None and _distribution() == "debian":
+        packages.append("chromium")
+    return packages
+
+
+def _distribution() -> str:
     try:
-        return platform.freedesktop_os_release()["ID"] == "debian"
+        return platform.freedesktop_os_release()["ID"]
     except OSError:
-        return False
+        return ""
 
 
 if __name__ == "__main__":

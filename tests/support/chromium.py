@@ -1,6 +1,8 @@
 """A real Chromium or Chrome: found on this machine, driven headless, not downloaded."""
 
+import ctypes
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +16,9 @@ MACOS = (
     Path("/Applications/Chromium.app/Contents/MacOS/Chromium"),
 )
 
+DRIVER_LIBRARY = "libatomic.so.1"
+"""What Playwright's driver links on Linux; in Debian's and Ubuntu's libatomic1."""
+
 
 def find() -> Path | None:
     """Return the first browser of the usual names and places, or None."""
@@ -23,11 +28,24 @@ def find() -> Path | None:
     return next((path for path in MACOS if path.exists()), None)
 
 
+def driver_lacks_its_library() -> bool:
+    """Tell whether Playwright cannot start here, whatever the browser."""
+    if sys.platform != "linux":
+        return False
+    try:
+        ctypes.CDLL(DRIVER_LIBRARY)
+    except OSError:
+        return True
+    return False
+
+
 def require() -> Path:
     """Return the browser, or skip the test and say what is missing.
 
     Where TANDEM_REQUIRE_BROWSER=1 is set, tests/conftest.py makes the skip a failure.
     """
+    if driver_lacks_its_library():
+        pytest.skip(f"Playwright's driver needs {DRIVER_LIBRARY}: install libatomic1")
     if found := find():
         return found
     pytest.skip(f"no Chromium or Chrome found (looked for {', '.join(COMMANDS)})")
