@@ -31,12 +31,11 @@ from relay.engine.options import options_of
 from relay.engine.outbox import Outbox
 from relay.engine.ports import Samples
 from relay.engine.replies import Replies
+from relay.engine.schema import Json
 from relay.engine.session_config import TurnRules
 from relay.engine.transcripts import Transcripts
 from relay.engine.turns import Edge
 from relay.engine.utterance import Listening
-
-Json = dict[str, Any]
 
 
 class Core:

@@ -1,9 +1,9 @@
 """What can go wrong in the engine, and whose fault it is.
 
 EngineError
-+-- ClientError   the client's event cannot be obeyed: answered with an `error`
-|                 event; the session stays open and unchanged
-+-- StageError    a model or the chat endpoint failed: ends one response or one
+├── ClientError   the client's event cannot be obeyed: answered with an `error`
+│                 event; the session stays open and unchanged
+└── StageError    a model or the chat endpoint failed: ends one response or one
                   transcription, never the session
 """
 

@@ -5,11 +5,10 @@ The audio of an item is never kept: `conversation.item.retrieve` returns texts.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from relay.engine.ports import Called, Returned, Said, Turn
-
-Json = dict[str, Any]
+from relay.engine.schema import Json
 
 OUTPUT_AUDIO = "output_audio"
 

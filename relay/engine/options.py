@@ -3,8 +3,7 @@
 from typing import Any
 
 from relay.engine.response import Options
-
-Json = dict[str, Any]
+from relay.engine.schema import Json
 
 
 def options_of(session: Json, overrides: Json, *, is_idle: bool) -> Options:

@@ -9,8 +9,7 @@ from typing import Any
 
 from relay.engine.ids import Ids
 from relay.engine.ports import Request
-
-Json = dict[str, Any]
+from relay.engine.schema import Json
 
 
 @dataclass(frozen=True, slots=True)

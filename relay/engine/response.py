@@ -19,8 +19,7 @@ from relay.engine.audio import Encoder, samples_of
 from relay.engine.conversation import Conversation
 from relay.engine.items import Item, Spoken
 from relay.engine.ports import Samples
-
-Json = dict[str, Any]
+from relay.engine.schema import Json
 
 DELTA_SAMPLES = samples_of(200)
 """Audio in one delta; short enough to start playing, long enough to be cheap."""

@@ -10,6 +10,9 @@ from typing import Any
 
 from relay.engine.errors import ClientError
 
+Json = dict[str, Any]
+"""A JSON object."""
+
 Check = Callable[[Any, str], Any]
 
 MAX_TEXT_CHARACTERS = 1_000_000

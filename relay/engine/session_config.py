@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from relay.engine.audio import samples_of
 from relay.engine.schema import (
+    Json,
     anything,
     array,
     either,
@@ -27,8 +28,6 @@ from relay.engine.schema import (
     text,
     variant,
 )  # fmt: skip
-
-Json = dict[str, Any]
 
 MAX_TOOLS = 128
 """Functions in one session, as in OpenAI's API."""
