@@ -14,10 +14,13 @@ with nothing to say is not visited, and with no session to visit the clock stand
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from proto.frames import FRAME_MS, DownFrame
 from relay.audio import Speech
+
+log = logging.getLogger(__name__)
 
 FRAME_S = FRAME_MS / 1000
 
@@ -43,6 +46,7 @@ class Downlink:
         lead_s: How long before it is due a frame leaves; 0 for a live source.
         send: Sends one frame.
         on_sent: Called with `now` after frames have left.
+        on_failed: Called when the clock has let go of it, since it raised.
     """
 
     __slots__ = (
@@ -53,6 +57,7 @@ class Downlink:
         "_on_sent",
         "_send",
         "_speech",
+        "on_failed",
         "sent_frames",
     )
 
@@ -62,6 +67,7 @@ class Downlink:
         lead_s: float,
         send: Callable[[DownFrame], None],
         on_sent: Callable[[float], None],
+        on_failed: Callable[[], None],
     ) -> None:
         self._speech = speech
         self._lead_s = lead_s + _SLACK_S
@@ -69,6 +75,7 @@ class Downlink:
         self._grace_s = LIVE_GAP_S if self._is_live else _SLACK_S
         self._send = send
         self._on_sent = on_sent
+        self.on_failed = on_failed
         self._due_s = 0.0
         self.sent_frames = 0
 
@@ -158,7 +165,17 @@ class Clock:
         self._on_tick(now - self._deadline_s)
         self._arm(now)
         for downlink in tuple(self._waiting):
-            if not downlink.pump(now):
+            if not _pump(downlink, now):
                 self._waiting.pop(downlink, None)
         if not self._waiting:
             self._disarm()
+
+
+def _pump(downlink: Downlink, now: float) -> bool:
+    """Pump one of many: if it raises, it is let go and the others have their tick."""
+    try:
+        return downlink.pump(now)
+    except Exception:
+        log.exception("downlink failed")
+        downlink.on_failed()
+        return False

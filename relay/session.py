@@ -76,6 +76,7 @@ class Session:
             LIVE_LEAD_S if upstream.is_live else LEAD_S,
             send=link.send_down,
             on_sent=self._frames_sent,
+            on_failed=self._downlink_failed,
         )
         self._opening = opening.Opening()
         self._opening_timer: asyncio.TimerHandle | None = None
@@ -227,6 +228,9 @@ class Session:
 
     def _frames_sent(self, now: float) -> None:
         self._carry_out(self._turn.frames_sent(self._downlink.end_s, now))
+
+    def _downlink_failed(self) -> None:
+        self.close(CloseCode.INTERNAL, "internal error")
 
     def _time_out(self) -> None:
         self._timer = None

@@ -23,6 +23,7 @@ class FakeLink:
         self.flushes: list[int] = []
         self.closes: list[tuple[CloseCode, str]] = []
         self.refuse_events_with: LocalError | None = None
+        self.refuse_frames_with: Exception | None = None
 
     def accept(self) -> None:
         self.accepted += 1
@@ -34,6 +35,8 @@ class FakeLink:
         self.events.append(orjson.loads(payload))
 
     def send_down(self, frame: DownFrame) -> None:
+        if self.refuse_frames_with:
+            raise self.refuse_frames_with
         self.frames.append(frame)
 
     def flush(self, talkspurt: int) -> None:

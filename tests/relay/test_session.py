@@ -310,3 +310,14 @@ def test_closing_twice_tells_the_link_once() -> None:
         assert stage.link.closes == [(CloseCode.DRAINING, "bye")]
 
     play(scene)
+
+
+def test_a_fault_in_the_clocks_tick_ends_the_session() -> None:
+    async def scene(stage: Stage) -> None:
+        begin_reply(stage)
+        stage.link.refuse_frames_with = ValueError("a fault")
+        await asyncio.sleep(0.1)
+        assert stage.link.closes == [(CloseCode.INTERNAL, "internal error")]
+        assert stage.upstream.was_cancelled
+
+    play(scene)
