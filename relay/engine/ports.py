@@ -100,9 +100,9 @@ class Request:
     tools: tuple[Mapping[str, Any], ...] = ()
     tool_choice: str | Mapping[str, Any] = "auto"
     max_output_tokens: int | None = None
-    directed: bool = False
+    is_directed: bool = False
     """The instructions are for this response alone (`response.create`)."""
-    idle: bool = False
+    is_idle: bool = False
     """Nobody spoke for the session's idle timeout."""
 
 

@@ -118,8 +118,8 @@ class Replies:
             tools=options.tools,
             tool_choice=options.tool_choice,
             max_output_tokens=limit if isinstance(limit, int) else None,
-            directed=options.is_directed,
-            idle=options.is_idle,
+            is_directed=options.is_directed,
+            is_idle=options.is_idle,
         )
         return Respond(response.id, request, options.speaks, options.speed)
 

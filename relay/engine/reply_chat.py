@@ -101,7 +101,7 @@ def body_of(request: Request, model: str) -> dict[str, Any]:
     instructions = f"{request.instructions}\n\n{_SPOKEN}".strip()
     messages = [{"role": "system", "content": instructions}]
     messages += messages_of(request.turns)
-    if request.idle:
+    if request.is_idle:
         messages.append(
             {"role": "system", "content": "The caller has been silent a while."}
         )

@@ -36,9 +36,9 @@ def answer(request: Request, now: datetime) -> list[Say | Pause | Call]:
     """Return the whole answer to a request."""
     if returned := _returned(request):
         return [Say(f"{functions.spoken_output(output)} ") for output in returned]
-    if request.idle:
+    if request.is_idle:
         return [Say("Are you still there?")]
-    if request.directed and (words := _SAY_EXACTLY.search(request.instructions)):
+    if request.is_directed and (words := _SAY_EXACTLY.search(request.instructions)):
         return [Say(words.group(1))]
     if (call := _call(request)) is not None:
         return [call]

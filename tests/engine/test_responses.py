@@ -127,7 +127,7 @@ def test_the_reply_sees_the_conversation_and_the_rules_of_the_session() -> None:
         Said("user", "Three."),
     )
     assert request.instructions == "Be brief."
-    assert not request.directed
+    assert not request.is_directed
     assert [tool["name"] for tool in request.tools] == ["get_weather"]
     assert request.tool_choice == "required"
     assert request.max_output_tokens == 50
@@ -137,7 +137,7 @@ def test_overrides_hold_for_one_response_only() -> None:
     talk = Talk(instructions="Be brief.")
     talk.send("response.create", response={"instructions": "Be long."})
     assert talk.respond_command().request.instructions == "Be long."
-    assert talk.respond_command().request.directed
+    assert talk.respond_command().request.is_directed
     talk.complete()
     talk.send("response.create")
     assert talk.respond_command().request.instructions == "Be brief."

@@ -133,7 +133,7 @@ def test_nobody_having_spoken_is_a_reason_to_greet() -> None:
 
 
 def test_a_silent_caller_is_asked_for() -> None:
-    assert said("", idle=True) == "Are you still there?"
+    assert said("", is_idle=True) == "Are you still there?"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_silent_caller_is_asked_for() -> None:
     ],
 )
 def test_words_given_with_the_response_are_said(instructions: str) -> None:
-    assert said("Hm.", instructions=instructions, directed=True) == "Welcome back."
+    assert said("Hm.", instructions=instructions, is_directed=True) == "Welcome back."
 
 
 def test_words_in_the_rules_of_the_session_are_not_said() -> None:

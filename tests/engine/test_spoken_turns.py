@@ -333,7 +333,7 @@ def test_a_caller_silent_after_an_answer_is_prompted() -> None:
         "conversation.item.done",
         "response.created",
     ]
-    assert talk.respond_command().request.idle
+    assert talk.respond_command().request.is_idle
 
 
 def test_a_caller_who_speaks_is_not_prompted() -> None:
