@@ -31,11 +31,6 @@ def multipart(**parts: str) -> aiohttp.FormData:
     return form
 
 
-async def offer_of(caller: Caller) -> str:
-    await caller.connection.setLocalDescription(await caller.connection.createOffer())
-    return str(caller.connection.localDescription.sdp)
-
-
 async def metric(stack: Stack, name: str) -> float:
     async with aiohttp.ClientSession() as http:
         text = await (await http.get(f"{stack.url}/metrics")).text()
@@ -110,7 +105,7 @@ async def test_a_session_that_cannot_cross_the_link_leaves_no_call(
 ) -> None:
     """It passes for JSON of the right size; what would be sent does not."""
     caller = Caller()
-    offer = await offer_of(caller)
+    offer = await caller.offer()
     await caller.close()
     url = f"{echo_stack.url}/v1/realtime/calls"
     async with aiohttp.ClientSession() as http:
@@ -209,7 +204,7 @@ async def test_the_call_too_many_is_told_when_to_retry(locked_stack: Stack) -> N
             aiohttp.ClientSession() as http,
             http.post(
                 f"{locked_stack.url}/v1/realtime/calls",
-                data=await offer_of(second),
+                data=await second.offer(),
                 headers=SDP | key,
             ) as response,
         ):

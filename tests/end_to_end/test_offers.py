@@ -6,7 +6,6 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiortc
 import pytest
 import pytest_asyncio
 
@@ -108,15 +107,10 @@ async def answerer() -> AsyncIterator[Answerer]:
 
 @pytest_asyncio.fixture
 async def caller() -> AsyncIterator[Caller]:
-    """A client that has made its offer."""
+    """A client that has not called yet."""
     caller = Caller()
-    await caller.connection.setLocalDescription(await caller.connection.createOffer())
     yield caller
     await caller.close()
-
-
-def offer_of(caller: Caller) -> str:
-    return str(caller.connection.localDescription.sdp)
 
 
 @pytest.mark.asyncio
@@ -124,11 +118,9 @@ def offer_of(caller: Caller) -> str:
 async def test_the_order_of_a_bundle_does_not_matter(
     answerer: Answerer, caller: Caller, bundle: str
 ) -> None:
-    offer = re.sub(r"a=group:BUNDLE .*", f"a=group:BUNDLE {bundle}\r", offer_of(caller))
-    answer = await answerer.answer(offer)
-    await caller.connection.setRemoteDescription(
-        aiortc.RTCSessionDescription(sdp=answer, type="answer")
-    )
+    named = f"a=group:BUNDLE {bundle}\r"
+    offer = re.sub(r"a=group:BUNDLE .*", named, await caller.offer())
+    await caller.take_answer(await answerer.answer(offer))
     async with asyncio.timeout(10):
         await answerer.connected.wait()
 
@@ -155,14 +147,13 @@ async def test_no_address_in_an_offer_is_ever_sent_to(
     answerer: Answerer, caller: Caller
 ) -> None:
     """Whatever ends a line for an SDP parser ends it for us."""
+    offer = await caller.offer()
     with socket.socket(type=socket.SOCK_DGRAM) as named:
         named.bind(("127.0.0.1", 0))
         named.setblocking(False)
         candidate = f"a=candidate:1 1 udp 1 127.0.0.1 {named.getsockname()[1]} typ host"
         for end in ("\r\n", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"):
-            await answerer.answer(
-                offer_of(caller).replace("a=mid:1", f"a=mid:1{end}{candidate}")
-            )
+            await answerer.answer(offer.replace("a=mid:1", f"a=mid:1{end}{candidate}"))
         await asyncio.sleep(0.2)
         with pytest.raises(BlockingIOError):
             named.recv(2048)

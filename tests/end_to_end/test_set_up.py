@@ -35,8 +35,7 @@ async def test_a_call_that_never_connects_is_freed(
 ) -> None:
     monkeypatch.setattr(call_module, "SETUP_S", 0.1)
     client = Caller()
-    await client.connection.setLocalDescription(await client.connection.createOffer())
-    offer = client.connection.localDescription.sdp
+    offer = await client.offer()
     relay = FakeRelay()
     port = UdpPort("127.0.0.1", 0, None, with_loopback=True)
     call = Call("rtc_1", port, SharedTimer(asyncio.get_running_loop()))

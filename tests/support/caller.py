@@ -90,8 +90,7 @@ class Caller:
         session: Event | None = None,
     ) -> None:
         """Place the call; with a session part as multipart, as the SDKs do."""
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        offer = self.connection.localDescription.sdp
+        offer = await self.offer()
         body: str | aiohttp.FormData = offer
         headers = {"Content-Type": "application/sdp"} | (headers or {})
         if session is not None:
@@ -110,6 +109,15 @@ class Caller:
             answer = await response.text()
             assert response.status == 201, answer
             self.location = response.headers["Location"]
+        await self.take_answer(answer)
+
+    async def offer(self) -> str:
+        """Make the offer; SDP."""
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return str(self.connection.localDescription.sdp)
+
+    async def take_answer(self, answer: str) -> None:
+        """Begin to connect as the answer says; SDP."""
         await self.connection.setRemoteDescription(
             aiortc.RTCSessionDescription(sdp=answer, type="answer")
         )
