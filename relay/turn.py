@@ -184,7 +184,6 @@ class Turn:
         if delta.response_id not in self._silenced:
             if delta.response_id in self._active:
                 self._active[delta.response_id] = False
-            self._played_by_s = None
             self.speech.push(delta)
             self._step(Input.AUDIO, now)
         return self._take_commands()
@@ -238,6 +237,7 @@ class Turn:
             self._stop()
             self._playing_id = response_id
             self._tell_client(events.playback_started, response_id)
+        self._played_by_s = None
         if self.speech.is_drained:
             self._played_by_s = end_s + PLAYOUT_GRACE_S
             self._check_played_out(now)

@@ -175,6 +175,14 @@ def test_a_muted_caller_is_taken_to_have_heard_after_a_grace() -> None:
     assert scene.turn.next_timeout() is None
 
 
+def test_a_delta_without_a_sound_leaves_the_grace_as_it_was() -> None:
+    scene = speaking_scene()
+    scene.say(b"")
+    scene.done()
+    scene.commands += scene.turn.handle_timeout(1.0 + PLAYOUT_GRACE_S)
+    assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
+
+
 def test_the_grace_of_an_unfinished_response_ends_with_the_response() -> None:
     scene = speaking_scene()
     scene.commands += scene.turn.handle_timeout(9.0)
