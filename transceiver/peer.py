@@ -12,6 +12,7 @@ the port to `media` directly. aiortc has no hooks for that, so private names are
 import logging
 import re
 import secrets
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,13 @@ CHANNEL_LABEL = "oai-events"
 
 MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 """Events a client may leave unread on its data channel before the call is ended."""
+
+MAX_HELD_CHUNKS = 1024
+"""Pieces of messages a client may have us hold: its window of 1 MiB in whole datagrams.
+aiortc goes through all of them for each that comes."""
+
+MAX_STREAMS = 64
+"""SCTP streams a client may use; it needs one."""
 
 MAX_SECTIONS = 16
 """Media sections an offer may have: each takes aiortc 1 ms, and holds all calls up."""
@@ -61,6 +69,19 @@ _PARSER_ERRORS = (
     aiortc.exceptions.OperationError,
 )
 """What aiortc's SDP code has been seen to raise for offers it cannot use."""
+
+
+_SCTP_ERRORS = (
+    ValueError,
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+)
+"""What aiortc's SCTP has been seen to raise for chunks out of place; it would end the
+DTLS transport's task, and be logged with a traceback."""
 
 
 class OfferError(Exception):
@@ -127,6 +148,8 @@ class Peer:
             raise OfferError(f"the SDP offer cannot be used: {error}") from error
         self._audio = audio
         self.has_channel = self._connection.sctp is not None
+        if self.has_channel:
+            self._guard(self._connection.sctp)
         return str(self._connection.localDescription.sdp)
 
     def send_event(self, text: str) -> bool:
@@ -196,9 +219,8 @@ class Peer:
         state = self.state
         if state == "connected":
             self._callbacks.connected(self._media_keys())
-        elif state in {"failed", "closed"} and not self._closing:
-            self._closing = True
-            self._callbacks.closed(state)
+        elif state in {"failed", "closed"}:
+            self._lose(state)
 
     def _channel_received(self, channel: aiortc.RTCDataChannel) -> None:
         if channel.label != CHANNEL_LABEL or self._channel is not None:
@@ -214,13 +236,44 @@ class Peer:
             self._callbacks.event_received(message)
 
     def _channel_closed(self) -> None:
+        self._lose("channel closed")
+
+    def _lose(self, reason: str) -> None:
         if not self._closing:
             self._closing = True
-            self._callbacks.closed("channel closed")
+            self._callbacks.closed(reason)
+
+    def _guard(self, sctp: Any) -> None:
+        """Stand between DTLS and SCTP, which trusts its peer in form and in size."""
+        handle = sctp._handle_data
+
+        async def handle_guarded(data: bytes) -> None:
+            if self._closing:
+                return
+            try:
+                await handle(data)
+            except _SCTP_ERRORS:
+                log.debug("SCTP failed", exc_info=True)
+                self._lose("broke SCTP")
+            else:
+                if _holds_too_much(sctp):
+                    self._lose("sent more than its window")
+
+        sctp._handle_data = handle_guarded
 
 
 async def _nothing(*_: object) -> None:
     """Stand where aiortc would start a media task."""
+
+
+def _holds_too_much(sctp: Any) -> bool:
+    streams = sctp._inbound_streams
+    return (
+        sctp._advertised_rwnd < 0
+        or len(streams) > MAX_STREAMS
+        or len(sctp._sack_misordered) > MAX_HELD_CHUNKS
+        or sum(len(stream.reassembly) for stream in streams.values()) > MAX_HELD_CHUNKS
+    )
 
 
 def _opus_only(codecs: list[Any]) -> list[Any]:
@@ -267,7 +320,17 @@ def check_aiortc() -> None:
     probe = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver: Any = probe.addTransceiver("audio")
     transport: Any = transceiver.receiver.transport
+    sctp: Any = aiortc.RTCSctpTransport(transport)
     wanted = [
+        (
+            sctp,
+            [
+                "_handle_data",
+                "_advertised_rwnd",
+                "_inbound_streams",
+                "_sack_misordered",
+            ],
+        ),
         (transceiver, ["_codecs", "_headerExtensions"]),
         (transceiver.sender, ["_ssrc"]),
         (transport, ["_rx_srtp", "_tx_srtp", "_srtp_profiles"]),
