@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_SESSIONS = 32
 """Sessions at one time. Voice activity takes 5 % of a core each (measured), all of it
 on one thread; of eight callers who end their turns at the same moment the median waits
-0.3 s longer than one alone and the last up to 1.4 s, on two cores busy with other work."""
+0.3 s longer than one alone and the last up to 1.4 s, on two busy cores."""
 
 DEFAULT_MODEL = "tandem-builtin"
 """Name of the model when the client gives none."""
