@@ -145,9 +145,7 @@ class Media:
             return
         self._playout.push(frame, now)
         self._send_due(now)
-        due = self._playout.next_due()
-        if due < self._alarm.deadline:
-            self._alarm.set(due)
+        self._await_due()
 
     def frames_lost(self, count: int, now: float) -> None:
         """Note frames the link has given up (the caller's jitter buffer conceals)."""
@@ -162,7 +160,9 @@ class Media:
             those sent, less what half a round trip says is still under way. The
             caller's own jitter buffer is not known here.
         """
-        return self._playout.flush(talkspurt, now)
+        heard = self._playout.flush(talkspurt, now)
+        self._await_due()
+        return heard
 
     def close(self) -> None:
         """Say goodbye and stop; later calls do nothing."""
@@ -263,6 +263,11 @@ class Media:
             datagram = None if packet is None else self._sender.seal_rtp(packet)
             if datagram is not None:
                 self._send(datagram)
+
+    def _await_due(self) -> None:
+        due = self._playout.next_due()
+        if due < self._alarm.deadline:
+            self._alarm.set(due)
 
     def _wake(self, now: float) -> None:
         self._send_due(now)

@@ -12,18 +12,34 @@ base of its own, but begins no earlier than the last one ends.
 A frame that is missing when it is due is skipped: the next one is sent when it is due
 itself. To the caller that looks like a packet lost, and its jitter buffer conceals it
 from the sound it has just played, better than could be done here.
+
+That is also what it does when packets just stop: Chromium goes on with a voice that was
+cut off for up to 0.2 s (measured). So what was flushed while it sounded ends in a hush:
+a few frames of silence, which no caller counts as heard and any new talkspurt replaces.
 """
 
 import math
 from collections import deque
 
-from proto.frames import SAMPLE_BYTES, SAMPLE_RATE_HZ, DownFrame
+from proto.frames import (
+    FRAME_BYTES,
+    FRAME_SAMPLES,
+    SAMPLE_BYTES,
+    SAMPLE_RATE_HZ,
+    DownFrame,
+)
 
 MAX_WAITING_FRAMES = 100
 """2 s of 20 ms frames; a frame that comes when it is full is dropped."""
 
 MAX_LEAD_S = 2.0
 """Seconds; a longer lead is taken as this one."""
+
+HUSH_FRAMES = 8
+"""160 ms of silence after a cut: as much as a browser's jitter buffer may hold."""
+
+SOUNDING_S = 0.06
+"""A talkspurt that ended longer ago is over: there is nothing to go on with."""
 
 EARLY_S = 0.0005
 """Seconds a frame may be sent early, rather than wait for a timer of 1 ms grain."""
@@ -45,13 +61,13 @@ class _Playhead:
     at the end of what was sent, and is never past it.
     """
 
-    __slots__ = ("_least", "_samples", "_sent_samples", "_since", "talkspurt")
+    __slots__ = ("_least", "_samples", "_since", "sent_samples", "talkspurt")
 
     def __init__(self) -> None:
         self.talkspurt = 0
         self._samples = 0
         self._since = 0.0
-        self._sent_samples = 0
+        self.sent_samples = 0
         self._least = 0
 
     def sent(self, frame: DownFrame, now: float, under_way_s: float) -> None:
@@ -60,16 +76,16 @@ class _Playhead:
         if frame.talkspurt != self.talkspurt:
             self.talkspurt = frame.talkspurt
             self._samples, self._since, self._least = position, now, 0
-        elif self._sent_samples <= self._samples + (now - self._since) * SAMPLE_RATE_HZ:
+        elif self.sent_samples <= self._samples + (now - self._since) * SAMPLE_RATE_HZ:
             self._least = self.heard(now, under_way_s)
             self._samples, self._since = position, now
-        self._sent_samples = position + len(frame.pcm) // SAMPLE_BYTES
+        self.sent_samples = position + len(frame.pcm) // SAMPLE_BYTES
 
     def heard(self, now: float, under_way_s: float) -> int:
         """Return how many samples of the talkspurt have been heard."""
         elapsed_s = now - self._since - under_way_s
         samples = self._samples + int(elapsed_s * SAMPLE_RATE_HZ)
-        return min(max(samples, self._least), self._sent_samples)
+        return min(max(samples, self._least), self.sent_samples)
 
 
 class Playout:
@@ -98,6 +114,7 @@ class Playout:
         talkspurt = self._newest
         if frame.talkspurt > talkspurt.number:
             talkspurt = _Talkspurt(frame.talkspurt)
+            self._keep_unflushed()  # no hush before what is said next
         samples = len(frame.pcm) // SAMPLE_BYTES
         if not samples or not self._has_room_for(frame, talkspurt):
             self.dropped += 1
@@ -132,7 +149,8 @@ class Playout:
                 self._playing = talkspurt
                 self._floor_s = self._end_s - frame.position_samples / SAMPLE_RATE_HZ
             self._end_s = due_s + len(frame.pcm) / (SAMPLE_BYTES * SAMPLE_RATE_HZ)
-            self._playhead.sent(frame, now, self.under_way_s)
+            if talkspurt.number > self._flushed:
+                self._playhead.sent(frame, now, self.under_way_s)
             due.append(frame)
         return due
 
@@ -143,14 +161,27 @@ class Playout:
             As `heard`.
         """
         self._flushed = max(self._flushed, talkspurt)
-        kept = [item for item in self._queue if item[0].number > self._flushed]
-        self._queue = deque(kept)
+        self._keep_unflushed()
+        playing_flushed = 0 < self._playing.number <= self._flushed
+        if playing_flushed and not self._queue and now - self._end_s < SOUNDING_S:
+            self._hush()
         return self.heard(now)
 
     def heard(self, now: float) -> tuple[int, int]:
         """Return the talkspurt last played and how many samples of it were heard."""
         playhead = self._playhead
         return playhead.talkspurt, playhead.heard(now, self.under_way_s)
+
+    def _keep_unflushed(self) -> None:
+        kept = [item for item in self._queue if item[0].number > self._flushed]
+        self._queue = deque(kept)
+
+    def _hush(self) -> None:
+        talkspurt, position = self._playing, self._playhead.sent_samples
+        for _ in range(HUSH_FRAMES):
+            silence = DownFrame(talkspurt.number, position, 0, bytes(FRAME_BYTES))
+            self._queue.append((talkspurt, silence))
+            position += FRAME_SAMPLES
 
     def _has_room_for(self, frame: DownFrame, talkspurt: _Talkspurt) -> bool:
         return (

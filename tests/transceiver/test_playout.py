@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
-from transceiver.playout import EARLY_S, MAX_WAITING_FRAMES, Playout
+from transceiver.playout import EARLY_S, HUSH_FRAMES, MAX_WAITING_FRAMES, Playout
 
 FRAME_S = 0.02
 SILENCE = bytes(2 * FRAME_SAMPLES)
@@ -135,6 +135,48 @@ def test_a_flush_drops_what_waits_and_what_comes_late_but_not_the_next() -> None
     ear.run(1)
     assert [number for _, number, _ in ear.sent] == [1, 1, 1, 2]
     assert ear.at()[-1] == pytest.approx(0.16)
+
+
+def test_a_talkspurt_cut_while_it_sounds_ends_in_a_hush_on_the_same_clock() -> None:
+    ear = Ear()
+    ear.push(0.0, *ahead(1, *range(10)))
+    ear.run(0.15)
+    ear.playout.flush(1, 0.15)
+    ear.run(1)
+    count = 3 + HUSH_FRAMES
+    assert [(number, index) for _, number, index in ear.sent] == [
+        (1, i) for i in range(count)
+    ]
+    assert ear.at() == pytest.approx([0.1 + i * FRAME_S for i in range(count)])
+
+
+def test_a_hush_is_not_counted_as_heard() -> None:
+    ear = Ear()
+    ear.push(0.0, *ahead(1, *range(10)))
+    ear.run(0.15)
+    ear.playout.flush(1, 0.15)
+    ear.run(1)
+    assert ear.playout.heard(2.0) == (1, 3 * FRAME_SAMPLES)
+
+
+def test_what_is_said_next_takes_the_place_of_a_hush() -> None:
+    ear = Ear()
+    ear.push(0.0, *ahead(1, *range(10)))
+    ear.run(0.15)
+    ear.playout.flush(1, 0.15)
+    ear.push(0.17, frame(2, 0, lead_ms=0))
+    ear.run(1)
+    assert [number for _, number, _ in ear.sent] == [1, 1, 1, 1, 2]
+    assert ear.at()[-1] == pytest.approx(0.18)
+
+
+def test_what_is_over_is_not_hushed() -> None:
+    ear = Ear()
+    ear.push(0.0, frame(1, 0))
+    ear.run(0.3)
+    ear.playout.flush(1, 0.3)
+    assert ear.playout.next_due() == math.inf
+    assert Playout().flush(1, 0.0) == (0, 0)
 
 
 def test_a_flush_of_what_is_yet_to_come_is_remembered() -> None:
