@@ -11,13 +11,15 @@ How a datagram finds its call (first byte as in RFC 7983):
     anything else     dropped and counted
 
 An address held by one leg moves to another only when that leg's own check to it was
-answered: a forged source address cannot take a live call's media away. Whatever fails a
+answered: a forged source address cannot take a live call's media away. A caller whose
+nominated address has fallen silent is followed to the one it checks from. Whatever fails a
 test gets no answer, so a stranger learns nothing and amplifies nothing.
 """
 
 import asyncio
 import logging
 import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -33,7 +35,18 @@ from runtime.udp import UdpAddress, UdpSocket
 log = logging.getLogger(__name__)
 
 MAX_ADDRESSES = 8
-"""Addresses one leg may be heard from; the oldest is forgotten beyond that."""
+"""Addresses one leg may be heard from; the one silent longest is forgotten beyond."""
+
+MAX_CANDIDATES = 16
+"""Addresses one agent may check; beyond that the oldest not nominated is forgotten, so
+that who knows a call's password cannot have us send to ever more addresses."""
+
+MAX_TRANSACTIONS = 64
+"""Checks of one leg whose answers are waited for; the oldest is forgotten beyond."""
+
+MOVED_AFTER_S = 3.0
+"""Silence of the nominated address after which a check from another one shows that the
+caller has moved: browsers check theirs every 2.5 s and nominate anew, others do not."""
 
 MAX_WAITING_DTLS = 64
 """Datagrams kept for a DTLS transport that does not read; more are dropped."""
@@ -67,11 +80,14 @@ class IceLeg:
     Attributes:
         on_media: Gets each SRTP or SRTCP datagram and the time in seconds; None until
             the keys are known. Must not raise.
+        addresses: Where it may be heard from, and when it was last heard there.
+        transactions: Ids of our own checks, oldest first.
     """
 
     def __init__(self, port: "UdpPort", connection: aioice.Connection) -> None:
         self.on_media: Callable[[bytes, float], None] | None = None
-        self.addresses: list[UdpAddress] = []
+        self.addresses: dict[UdpAddress, float] = {}
+        self.transactions: deque[bytes] = deque()
         self._port = port
         self._connection = connection
         self._nominated: dict[int, Any] = connection._nominated
@@ -90,13 +106,18 @@ class IceLeg:
         if pair is not None:
             self._port.socket.send(data, pair.remote_addr)
 
-    def stun_request(self, message: aioice.stun.Message, address: UdpAddress) -> bool:
+    def stun_request(
+        self, message: aioice.stun.Message, address: UdpAddress, now: float
+    ) -> bool:
         """Let the ICE agent answer a request if it proves knowledge of the password."""
         password = self._connection.local_password.encode()
         if "PRIORITY" not in message.attributes:  # aioice relies on it
             return False
         if not message.check_message_integrity(password):
             return False
+        self._make_room_for(address)
+        if self._has_moved_to(address, now):
+            message.attributes["USE-CANDIDATE"] = None  # once our check is answered
         self._connection.request_received(message, address, self.protocol)
         return True
 
@@ -115,6 +136,28 @@ class IceLeg:
             return False
         self._connection.data_received(data, 1)
         return True
+
+    def _has_moved_to(self, address: UdpAddress, now: float) -> bool:
+        pair = self._nominated.get(1)
+        if pair is None or pair.remote_addr == address:
+            return False
+        return now - self.addresses.get(pair.remote_addr, 0.0) > MOVED_AFTER_S
+
+    def _make_room_for(self, address: UdpAddress) -> None:
+        """Have the agent forget its oldest candidate before it learns one too many."""
+        agent, pair = self._connection, self._nominated.get(1)
+        candidates = agent._remote_candidates
+        if len(candidates) < MAX_CANDIDATES or any(
+            (known._network_host, known.port) == address for known in candidates
+        ):
+            return
+        nominated = None if pair is None else pair.remote_candidate
+        oldest = next(known for known in candidates if known is not nominated)
+        agent._remote_candidates = [c for c in candidates if c is not oldest]
+        for check in [c for c in agent._check_list if c.remote_candidate is oldest]:
+            if check.task is not None:
+                check.task.cancel()
+            agent._check_list.remove(check)
 
     def detach(self) -> None:
         """Leave the port: nothing more is heard."""
@@ -176,12 +219,19 @@ class UdpPort:
             if self._by_address.get(address) is leg:
                 del self._by_address[address]
         leg.addresses.clear()
-        for transaction in [k for k, v in self._by_transaction.items() if v is leg]:
-            del self._by_transaction[transaction]
+        for transaction in leg.transactions:
+            self._by_transaction.pop(transaction, None)
+        leg.transactions.clear()
 
     def expect_response(self, request: bytes, leg: IceLeg) -> None:
         """Remember whose check this is, so that its response finds the leg."""
-        self._by_transaction[request[8:20]] = leg
+        transaction = request[8:20]
+        if transaction in self._by_transaction:
+            return  # sent again
+        if len(leg.transactions) >= MAX_TRANSACTIONS:
+            self._by_transaction.pop(leg.transactions.popleft(), None)
+        leg.transactions.append(transaction)
+        self._by_transaction[transaction] = leg
 
     def dropped(self) -> dict[str, int]:
         """Return how many datagrams were dropped, by reason, for metrics."""
@@ -203,8 +253,9 @@ class UdpPort:
         if leg is None:
             self.counters.unknown_source += 1
         elif 128 <= first < 192:
+            now = leg.addresses[address] = self._now()
             if leg.on_media is not None:
-                leg.on_media(data, self._now())
+                leg.on_media(data, now)
         elif 20 <= first < 64 and not leg.dtls(data):
             self.counters.backlog += 1
 
@@ -229,22 +280,23 @@ class UdpPort:
             del self._by_transaction[data[8:20]]
             if leg.stun_response(message, address):
                 self._bind(address, leg)
-        elif leg.stun_request(message, address):
-            if address not in self._by_address:
+        elif leg.stun_request(message, address, self._now()):
+            if self._by_address.get(address, leg) is leg:
                 self._bind(address, leg)
         else:
             self.counters.bad_integrity += 1
 
     def _bind(self, address: UdpAddress, leg: IceLeg) -> None:
+        """Hear a leg from an address, and note that it was heard there just now."""
         holder = self._by_address.get(address)
-        if holder is leg:
-            return
-        if holder is not None:
-            holder.addresses.remove(address)
-        if len(leg.addresses) >= MAX_ADDRESSES:
-            del self._by_address[leg.addresses.pop(0)]
-        leg.addresses.append(address)
-        self._by_address[address] = leg
+        if holder is not leg:
+            if holder is not None:
+                del holder.addresses[address]
+            if len(leg.addresses) >= MAX_ADDRESSES:
+                oldest = min(leg.addresses, key=leg.addresses.__getitem__)
+                del leg.addresses[oldest], self._by_address[oldest]
+            self._by_address[address] = leg
+        leg.addresses[address] = self._now()
 
 
 class _PortShare(asyncio.DatagramTransport):

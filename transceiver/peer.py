@@ -337,7 +337,10 @@ def check_aiortc() -> None:
         (transport.transport, ["_connection"]),
         (
             transport.transport._connection,
-            ["_local_username", "_nominated", "_protocols", "_queue"],
+            [
+                *("_local_username", "_nominated", "_protocols", "_queue"),
+                *("_remote_candidates", "_check_list"),
+            ],
         ),
     ]
     missing = [
