@@ -26,7 +26,8 @@ from transceiver.timer import SharedTimer
 log = logging.getLogger(__name__)
 
 SETUP_S = 30.0
-"""Seconds that ICE and DTLS may take before the call is freed."""
+"""Seconds that ICE and DTLS may take before the call is freed; also, in all, for the
+data channel to open when the relay has left meanwhile and said why."""
 
 LAST_WORDS_S = 0.5
 """Seconds from the relay's leaving to our hanging up: what it said last, such as why,
@@ -80,6 +81,7 @@ class Call:
         self._channel_opened: asyncio.Future[None] = self._loop.create_future()
         self._caller_left: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
+        self._edge_stops: asyncio.Future[None] = self._loop.create_future()
         self._relay_left = False
 
     async def answer(self, request: CallRequest, relay: Dialer) -> str:
@@ -108,21 +110,26 @@ class Call:
     async def run(self) -> Ending:
         """Hold the call until it ends, then free all that it held."""
         ending = Ending(CloseCode.INTERNAL, "internal error")
+        set_up_by = self._loop.time() + SETUP_S
         try:
             await self._first_of(SETUP_S, self._talking, self._ended)
             if not self._talking.done():
                 self.end(CloseCode.TIMEOUT, "ICE or DTLS did not complete")
             ending = await self._ended
             if self._relay_left:
-                await self._deliver_last_words()
+                await self._deliver_last_words(set_up_by)
         finally:
             await self.release(ending)
         return ending
 
-    async def _deliver_last_words(self) -> None:
+    async def _deliver_last_words(self, set_up_by: float) -> None:
+        nobody_waits = self._caller_left, self._edge_stops
         if self._waiting_events:
-            await self._first_of(SETUP_S, self._channel_opened, self._caller_left)
-        await self._first_of(LAST_WORDS_S, self._caller_left)
+            left_s = max(0.0, set_up_by - self._loop.time())
+            await self._first_of(left_s, self._channel_opened, *nobody_waits)
+            if not self._channel_opened.done():
+                return
+        await self._first_of(LAST_WORDS_S, *nobody_waits)
 
     async def _first_of(self, timeout_s: float, *futures: asyncio.Future[Any]) -> None:
         await asyncio.wait(
@@ -133,6 +140,12 @@ class Call:
         """Have the call ended; the first reason given is the one that counts."""
         if not self._ended.done():
             self._ended.set_result(Ending(code, reason))
+
+    def stop(self) -> None:
+        """End the call with the edge: what it was waiting for is not waited for."""
+        if not self._edge_stops.done():
+            self._edge_stops.set_result(None)
+        self.end(CloseCode.DRAINING, "the edge is stopping")
 
     async def release(self, ending: Ending) -> None:
         """Free the leg and the session; the caller's side sees the close at once."""

@@ -63,6 +63,9 @@ class Calls:
             raise
         finally:
             self._answering -= 1
+        if self._draining:  # began meanwhile, and knows nothing of this call
+            await call.release(Ending(CloseCode.DRAINING, "the edge is stopping"))
+            raise Full("this edge is stopping")
         self._live[call.id] = call
         self._group.create_task(self._hold(call), name=call.id)
         log.info("call opened", extra={"call": call.id, "tenant": request.tenant})
@@ -74,7 +77,7 @@ class Calls:
             await stop.wait()
             self._draining = True
             for call in self._live.values():
-                call.end(CloseCode.DRAINING, "the edge is stopping")
+                call.stop()
 
     def reason_not_ready(self) -> str | None:
         """Return why no call would be taken now; None if one would."""

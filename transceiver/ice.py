@@ -12,8 +12,8 @@ How a datagram finds its call (first byte as in RFC 7983):
 
 An address held by one leg moves to another only when that leg's own check to it was
 answered: a forged source address cannot take a live call's media away. A caller whose
-nominated address has fallen silent is followed to the one it checks from. Whatever fails a
-test gets no answer, so a stranger learns nothing and amplifies nothing.
+nominated address has fallen silent is followed to the one it checks from. Whatever
+fails a test gets no answer, so a stranger learns nothing and amplifies nothing.
 """
 
 import asyncio

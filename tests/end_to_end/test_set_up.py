@@ -1,28 +1,40 @@
 """A call that is offered but never connects gives back all that it held."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
+import pytest_asyncio
 
 from proto.errors import CloseCode
 from proto.udp import Dialer
 from tests.support.caller import Caller
 from transceiver import call as call_module
 from transceiver.call import Call, CallRequest
+from transceiver.calls import Calls, Full
 from transceiver.ice import UdpPort
+from transceiver.metrics import Metrics
 from transceiver.timer import SharedTimer
+from transceiver.uplink import Uplink
 
 pytestmark = pytest.mark.interop
 
 
 class FakeRelay:
-    """Takes one session and remembers how it was closed."""
+    """Takes one session and remembers how it was closed; the only relay to choose."""
 
     def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.receiver: Call | None = None
         self.closed_with: CloseCode | None = None
 
-    def open_session(self, request: bytes, receiver: object) -> "FakeRelay":
+    def choose(self) -> "FakeRelay":
+        return self
+
+    def open_session(self, request: bytes, receiver: Call) -> "FakeRelay":
+        self.receiver = receiver
+        self.asked.set()
         return self
 
     def close(self, code: CloseCode, reason: str) -> None:
@@ -47,6 +59,84 @@ async def test_a_call_that_never_connects_is_freed(
     assert relay.closed_with is CloseCode.TIMEOUT
     assert not port.has(ufrag)
     port.close()
+    await client.close()
+
+
+@pytest_asyncio.fixture
+async def port() -> AsyncIterator[UdpPort]:
+    """A port on which nothing may be left."""
+    port = UdpPort("127.0.0.1", 0, None, with_loopback=True)
+    yield port
+    assert not port._by_ufrag
+    port.close()
+
+
+def calls_through(relay: FakeRelay, port: UdpPort) -> Calls:
+    return Calls(port, cast(Uplink, relay), Metrics(port.dropped), max_calls=1)
+
+
+@pytest.mark.asyncio
+async def test_an_edge_that_stops_waits_for_no_channel_to_open(port: UdpPort) -> None:
+    client, relay, stop = Caller(), FakeRelay(), asyncio.Event()
+    calls = calls_through(relay, port)
+    async with asyncio.timeout(10):  # the channel has 30 s
+        running = asyncio.create_task(calls.run(stop))
+        await calls.open(CallRequest(await client.offer(), None, "open"))
+        assert relay.receiver is not None
+        relay.receiver.event_received(b'{"type": "error"}')
+        relay.receiver.closed(CloseCode.UPSTREAM_LOST, "gone")
+        await asyncio.sleep(0.05)
+        assert len(calls) == 1
+        stop.set()
+        await running
+    await client.close()
+
+
+@pytest.mark.asyncio
+async def test_a_channel_that_opens_too_late_is_waited_for_no_longer_than_any(
+    port: UdpPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_module, "SETUP_S", 2.0)
+    client, relay = Caller(), FakeRelay()
+    call = Call("rtc_1", port, SharedTimer(asyncio.get_running_loop()))
+    await call.answer(
+        CallRequest(await client.offer(), None, "open"), cast(Dialer, relay)
+    )
+    running = asyncio.create_task(call.run())
+    await asyncio.sleep(1.5)
+    call.event_received(b'{"type": "error"}')
+    call.closed(CloseCode.UPSTREAM_LOST, "gone")
+    async with asyncio.timeout(1.5):  # not 2 s from now, and last words
+        ending = await running
+    assert ending.code is CloseCode.UPSTREAM_LOST
+    await client.close()
+
+
+@pytest.mark.asyncio
+async def test_a_call_answered_while_the_edge_stops_is_refused(
+    port: UdpPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, relay, stop = Caller(), FakeRelay(), asyncio.Event()
+    calls = calls_through(relay, port)
+    offer = await client.offer()
+    stopped_meanwhile = asyncio.Event()
+    answer = Call.answer
+
+    async def answer_slowly(call: Call, request: CallRequest, relay: Dialer) -> str:
+        answered = await answer(call, request, relay)
+        await stopped_meanwhile.wait()
+        return answered
+
+    monkeypatch.setattr(Call, "answer", answer_slowly)
+    running = asyncio.create_task(calls.run(stop))
+    opening = asyncio.create_task(calls.open(CallRequest(offer, None, "open")))
+    await relay.asked.wait()
+    stop.set()
+    await running
+    stopped_meanwhile.set()
+    with pytest.raises(Full):
+        await opening
+    assert relay.closed_with is CloseCode.DRAINING
     await client.close()
 
 
