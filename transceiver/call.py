@@ -83,6 +83,7 @@ class Call:
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
         self._edge_stops: asyncio.Future[None] = self._loop.create_future()
         self._relay_left = False
+        self._told_of_dropped = False
 
     async def answer(self, request: CallRequest, relay: Dialer) -> str:
         """Answer the offer, and open the session while ICE and DTLS get under way.
@@ -229,10 +230,13 @@ class Call:
 
     def _send_to_client(self, payload: bytes) -> None:
         try:
-            if not self._peer.send_event(payload.decode()):
-                log.warning(
-                    "event larger than the client accepts dropped",
-                    extra={"call": self.id, "bytes": len(payload)},
-                )
+            sent = self._peer.send_event(payload.decode())
         except UnreadEvents:
             self.end(CloseCode.PROTOCOL, "the client does not read its events")
+            return
+        if not sent and not self._told_of_dropped:  # once: it says how little it takes
+            self._told_of_dropped = True
+            log.warning(
+                "event larger than the client accepts dropped",
+                extra={"call": self.id, "bytes": len(payload)},
+            )

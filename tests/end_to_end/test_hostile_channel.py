@@ -6,9 +6,12 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
+import aiortc
 import aiortc.rtcsctptransport as sctp
 import pytest
 
+from tests.end_to_end.test_call import ended
 from tests.support.caller import Caller, calling
 from tests.support.services import Stack
 
@@ -87,3 +90,24 @@ async def test_who_breaks_the_channels_rules_is_hung_up_on(
         bystander.send({"type": "session.update", "session": {"type": "realtime"}})
         await bystander.wait_for("session.updated")
     assert "Traceback" not in echo_stack.transceiver.log
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_accepts_no_event_fills_no_log(echo_stack: Stack) -> None:
+    caller = Caller()
+    tiny = (await caller.offer()).replace(
+        "max-message-size:262144", "max-message-size:8"
+    )
+    async with aiohttp.ClientSession() as http:
+        url, sdp = f"{echo_stack.url}/v1/realtime/calls", "application/sdp"
+        async with http.post(url, data=tiny, headers={"Content-Type": sdp}) as response:
+            answer = await response.text()
+    await caller.connection.setRemoteDescription(
+        aiortc.RTCSessionDescription(sdp=answer, type="answer")
+    )
+    await caller.wait_until(lambda: caller.channel.readyState == "open", "channel")
+    for _ in range(20):
+        caller.channel.send("this is not JSON")
+    await caller.close()
+    await ended(echo_stack)
+    assert echo_stack.transceiver.log.count("event larger than the client") == 1
