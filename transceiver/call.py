@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from proto.errors import Backlogged, CloseCode, NotConnected
+from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import DownFrame, UpFrame
 from proto.udp import Dialer, LinkSession
-from transceiver.ice import UdpPort
 from transceiver.media import Media, MediaKeys
-from transceiver.peer import Peer, PeerCallbacks, UnreadEvents
 from transceiver.timer import SharedTimer
+from transceiver.webrtc.ice import UdpPort
+from transceiver.webrtc.peer import Peer, PeerCallbacks, UnreadEvents
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +182,8 @@ class Call:
             self.end(CloseCode.PROTOCOL, "events came faster than they could be taken")
         except NotConnected:
             self.end(CloseCode.LINK_LOST, "the relay is gone")
+        except LocalError:
+            self.end(CloseCode.PROTOCOL, "an event was longer than the link carries")
 
     def _peer_closed(self, state: str) -> None:
         self._caller_left.set_result(None)

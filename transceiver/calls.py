@@ -7,10 +7,10 @@ import secrets
 from proto.errors import CloseCode, NotConnected
 from proto.udp import Dialer
 from transceiver.call import Call, CallRequest, Ending
-from transceiver.ice import UdpPort
 from transceiver.metrics import Metrics
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, Uplink
+from transceiver.webrtc.ice import UdpPort
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from proto.errors import LocalError
 from transceiver.auth import KeyRing
 from transceiver.call import CallRequest
 from transceiver.calls import Calls, Full
-from transceiver.peer import OfferError
+from transceiver.webrtc.offer import OfferError
 
 CALLS_PATH = "/v1/realtime/calls"
 

@@ -10,11 +10,11 @@ from runtime import status
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
 from transceiver.http import application
-from transceiver.ice import UdpPort
 from transceiver.metrics import Metrics
-from transceiver.peer import check_aiortc
 from transceiver.settings import TransceiverSettings, is_loopback
 from transceiver.uplink import Uplink
+from transceiver.webrtc.ice import UdpPort
+from transceiver.webrtc.pinned import check_aiortc
 
 log = logging.getLogger(__name__)
 

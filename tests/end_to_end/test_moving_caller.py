@@ -14,9 +14,9 @@ import pytest_asyncio
 from runtime.udp import UdpAddress, UdpSocket
 from tests.end_to_end.test_hostile_datagrams import stun_request
 from tests.support.caller import Caller
-from transceiver import ice
-from transceiver.ice import IceLeg, UdpPort
-from transceiver.peer import Peer, PeerCallbacks
+from transceiver.webrtc import ice
+from transceiver.webrtc.ice import IceLeg, UdpPort
+from transceiver.webrtc.peer import Peer, PeerCallbacks
 
 pytestmark = pytest.mark.interop
 

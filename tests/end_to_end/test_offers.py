@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from tests.support.caller import Caller
-from transceiver.ice import UdpPort
-from transceiver.peer import MAX_SECTIONS, OfferError, Peer, PeerCallbacks
+from transceiver.webrtc.ice import UdpPort
+from transceiver.webrtc.offer import MAX_SECTIONS, OfferError
+from transceiver.webrtc.peer import Peer, PeerCallbacks
 
 pytestmark = pytest.mark.interop
 

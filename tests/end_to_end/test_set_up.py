@@ -13,10 +13,10 @@ from tests.support.caller import Caller
 from transceiver import call as call_module
 from transceiver.call import Call, CallRequest
 from transceiver.calls import Calls, Full
-from transceiver.ice import UdpPort
 from transceiver.metrics import Metrics
 from transceiver.timer import SharedTimer
 from transceiver.uplink import Uplink
+from transceiver.webrtc.ice import UdpPort
 
 pytestmark = pytest.mark.interop
 

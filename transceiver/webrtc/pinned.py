@@ -1,0 +1,51 @@
+"""The private names of aiortc and aioice that this room stands on."""
+
+from typing import Any
+
+import aiortc
+from aiortc import RTCConfiguration, RTCPeerConnection
+
+
+def check_aiortc() -> None:
+    """Assert the private names that this adapter stands on.
+
+    Raises:
+        RuntimeError: Another aiortc is installed than the one pinned.
+    """
+    probe = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    transceiver: Any = probe.addTransceiver("audio")
+    transport: Any = transceiver.receiver.transport
+    sctp: Any = aiortc.RTCSctpTransport(transport)
+    wanted = [
+        (
+            sctp,
+            [
+                "_handle_data",
+                "_advertised_rwnd",
+                "_inbound_streams",
+                "_sack_misordered",
+            ],
+        ),
+        (transceiver, ["_codecs", "_headerExtensions"]),
+        (transceiver.sender, ["_ssrc"]),
+        (transport, ["_rx_srtp", "_tx_srtp", "_srtp_profiles"]),
+        (transport.transport, ["_connection"]),
+        (
+            transport.transport._connection,
+            [
+                *("_local_username", "_nominated", "_protocols", "_queue"),
+                *("_remote_candidates", "_check_list"),
+            ],
+        ),
+    ]
+    missing = [
+        f"{type(owner).__name__}.{name}"
+        for owner, names in wanted
+        for name in names
+        if not hasattr(owner, name)
+    ]
+    if missing:
+        raise RuntimeError(
+            f"aiortc {aiortc.__version__} lacks {', '.join(missing)}: install the "
+            "version that the lock file names"
+        )
