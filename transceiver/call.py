@@ -10,6 +10,7 @@ Events: data channel ► session.send_event, and session ► data channel.
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -226,8 +227,10 @@ class Call:
         """Only a relay gets this."""
 
     def closed(self, code: CloseCode, reason: str) -> None:
-        """The relay ended the session, or is lost."""
+        """The relay ended the session, and has said why to the client; or is lost."""
         self._relay_left = True
+        if code is CloseCode.LINK_LOST:
+            self.event_received(_relay_lost())
         self.end(code, reason)
 
     def _send_to_client(self, payload: bytes) -> None:
@@ -242,3 +245,19 @@ class Call:
                 "event larger than the client accepts dropped",
                 extra={"call": self.id, "bytes": len(payload)},
             )
+
+
+def _relay_lost() -> bytes:
+    return orjson.dumps(
+        {
+            "type": "error",
+            "event_id": f"event_{secrets.token_urlsafe(12)}",
+            "error": {
+                "type": "server_error",
+                "code": "relay_lost",
+                "message": "The connection to the relay was lost.",
+                "param": None,
+                "event_id": None,
+            },
+        }
+    )

@@ -105,3 +105,15 @@ async def test_a_client_learns_why_its_upstream_cannot_be_reached() -> None:
         await caller.wait_until(
             lambda: caller.channel.readyState == "closed", "end of the call"
         )
+
+
+@pytest.mark.asyncio
+async def test_a_client_learns_that_its_relay_was_lost() -> None:
+    async with running_stack("echo") as stack, calling(stack.url) as caller:
+        await caller.wait_for("session.created")
+        await stack.relay.kill()
+        error = await caller.wait_for("error")
+        assert error["error"]["code"] == "relay_lost"
+        await caller.wait_until(
+            lambda: caller.channel.readyState == "closed", "end of the call"
+        )
