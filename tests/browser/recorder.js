@@ -1,17 +1,21 @@
 /**
- * Records both sides of the page's call on one clock, mono 24 kHz: the microphone's track
- * as the page got it, and the stream that its <audio> element plays. Added to the page
- * before its own scripts; the page does not know of it.
+ * Records the page's call on one clock: the microphone's track as the page got it and the
+ * stream that its <audio> element plays, both mono 24 kHz, and the events of its data
+ * channel as they come. Added to the page before its own scripts; the page does not know
+ * of it.
  */
 
 window.recorder = (() => {
   const TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
     process(inputs) {
-      this.port.postMessage(inputs.map(([channel]) => channel ?? new Float32Array(128)));
+      const sides = inputs.map(([channel]) => channel ?? new Float32Array(128));
+      this.port.postMessage({ at_s: currentTime, sides });
       return true;
     }
   })`;
   const taken = [[], []];
+  const received = [];
+  let started_s;
   const context = new AudioContext({ sampleRate: 24000 });
   const tap = open();
 
@@ -21,7 +25,10 @@ window.recorder = (() => {
     const node = new AudioWorkletNode(context, "tap", {
       numberOfInputs: 2, numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
     });
-    node.port.onmessage = ({ data }) => data.forEach((block, side) => taken[side].push(block));
+    node.port.onmessage = ({ data: { at_s, sides } }) => {
+      started_s ??= at_s;
+      sides.forEach((block, side) => taken[side].push(block));
+    };
     return node;
   }
 
@@ -40,6 +47,14 @@ window.recorder = (() => {
   };
   addEventListener("loadedmetadata", ({ target }) => record(target.srcObject, 1), true);
 
+  const createDataChannel = RTCPeerConnection.prototype.createDataChannel;
+  RTCPeerConnection.prototype.createDataChannel = function (...wanted) {
+    const channel = createDataChannel.apply(this, wanted);
+    channel.addEventListener("message", ({ data }) =>
+      received.push({ at_s: context.currentTime, event: JSON.parse(data) }));
+    return channel;
+  };
+
   /** Base64 of int16 samples. */
   function packed(blocks) {
     const samples = Int16Array.from(
@@ -51,5 +66,9 @@ window.recorder = (() => {
     return btoa(binary);
   }
 
-  return { take: () => taken.map(packed) };
+  return {
+    take: () => taken.map(packed),
+    /** Each event with its time in the recording. */
+    events: () => received.map(({ at_s, event }) => ({ at_s: at_s - started_s, event })),
+  };
 })();

@@ -13,10 +13,10 @@ import pytest
 
 from proto.frames import SAMPLE_RATE_HZ
 from tests.browser import recording, transcript
+from tests.browser.calling import calling
 from tests.browser.recording import Span
 from tests.browser.transcript import Shown
 from tests.support import chromium
-from tests.support.services import running_stack
 from tests.support.sound import Pcm, write_wav
 
 speech = pytest.importorskip("tests.support.speech", exc_type=ImportError)
@@ -45,8 +45,6 @@ PAUSE_S = 1.2
 SILENCED_S = 0.3
 WORDS_WRONG = 0.34
 """The recogniser is the smallest of its kind; a wrong sentence gives near 1."""
-
-RECORDER = Path(__file__).with_name("recorder.js")
 
 
 @dataclass(frozen=True)
@@ -96,33 +94,16 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Held:
 
 async def hold(wav: Path, spoken: Pcm) -> Held:
     """Hold the call on the page until the caller's script is over."""
-    complaints: list[str] = []
-    async with (
-        running_stack() as stack,
-        chromium.launched(chromium.require(), wav) as browser,
-    ):
-        context = await browser.new_context(bypass_csp=True)  # the recorder is a blob
-        page = await context.new_page()
-        await page.add_init_script(path=RECORDER)
-        page.on(
-            "console",
-            lambda line: complaints.append(line.text) if line.type == "error" else None,
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        await page.goto(stack.page_url)
-        await page.click("#call")
-        await page.wait_for_selector('#state[data-state="live"]', timeout=15_000)
+    async with calling(chromium.require(), wav) as call:
         await asyncio.sleep(len(spoken) / SAMPLE_RATE_HZ)
-        shown = await transcript.read(page)
-        you, agent = map(recording.unpack, await page.evaluate("recorder.take()"))
-        await page.click("#call")
-        await page.wait_for_selector('#state[data-state="ended"]')
+        shown = await transcript.read(call.page)
+        you, agent = await call.recorded()
     recorded = recording.spans(you, PAUSE_S)
     lines = recording.spans(spoken, PAUSE_S)
     assert recorded, "nothing came from the microphone"
     late_s = recorded[0].start - lines[0].start
     lines = [Span(line.start + late_s, line.end + late_s) for line in lines]
-    return Held(agent, lines, recorded, shown, complaints)
+    return Held(agent, lines, recorded, shown, call.complaints)
 
 
 def test_the_microphone_kept_to_the_script(call: Held) -> None:
