@@ -39,16 +39,25 @@ def driver_lacks_its_library() -> bool:
     return False
 
 
+def lacking() -> str | None:
+    """Return what has to be installed before a browser can be driven, or None."""
+    if driver_lacks_its_library():
+        return f"Playwright's driver needs {DRIVER_LIBRARY}: install libatomic1"
+    if find() is None:
+        return f"no Chromium or Chrome found (looked for {', '.join(COMMANDS)})"
+    return None
+
+
 def require() -> Path:
     """Return the browser, or skip the test and say what is missing.
 
     Where TANDEM_REQUIRE_BROWSER=1 is set, tests/conftest.py makes the skip a failure.
     """
-    if driver_lacks_its_library():
-        pytest.skip(f"Playwright's driver needs {DRIVER_LIBRARY}: install libatomic1")
-    if found := find():
-        return found
-    pytest.skip(f"no Chromium or Chrome found (looked for {', '.join(COMMANDS)})")
+    found = find()
+    if reason := lacking():
+        pytest.skip(reason)
+    assert found is not None
+    return found
 
 
 @asynccontextmanager
