@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from proto.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.support.services import Stack, running_stack
-from tests.support.sound import babble
+from tests.support.sound import babble, lag_samples
 from transceiver import rtp
 from transceiver.opus import Decoder, Encoder
 
@@ -111,19 +111,11 @@ def delays_ms(tap: Tap, payloads: list[bytes]) -> NDArray[np.float64]:
     for start, (_, packet) in zip(starts, packets, strict=True):
         pcm = np.frombuffer(heard.decode(packet.payload), np.int16)
         back[start : start + len(pcm)] = pcm[: len(back) - start]
-    lag_samples = _lag(sent, back)
-    at = (np.array(starts) - lag_samples) / FRAME_SAMPLES
+    lag = lag_samples(sent, back)
+    at = (np.array(starts) - lag) / FRAME_SAMPLES
     sent_s = np.interp(at, np.arange(len(tap.sent_s)), tap.sent_s)
     found = (np.array([arrived for arrived, _ in packets]) - sent_s) * 1000
     return np.asarray(found[WARM_UP_FRAMES:])
-
-
-def _lag(sent: NDArray[np.int16], back: NDArray[np.int16]) -> int:
-    """Return by how many samples `back` trails `sent`: the cross-correlation's peak."""
-    size = 1 << (len(sent) + len(back)).bit_length()
-    spectrum = np.fft.rfft(back, size) * np.conj(np.fft.rfft(sent, size))
-    peak = int(np.argmax(np.fft.irfft(spectrum, size)))
-    return peak if peak < size // 2 else peak - size
 
 
 def look_ahead_ms(pcm: NDArray[np.int16], payloads: list[bytes]) -> float:
@@ -132,7 +124,7 @@ def look_ahead_ms(pcm: NDArray[np.int16], payloads: list[bytes]) -> float:
     decoded = [once.decode(payload) for payload in payloads]
     twice = [decoder.decode(encoder.encode(frame)) for frame in decoded]
     one, two = (np.frombuffer(b"".join(part), np.int16) for part in (decoded, twice))
-    return 1000 * _lag(one, two) / SAMPLE_RATE_HZ
+    return 1000 * lag_samples(one, two) / SAMPLE_RATE_HZ
 
 
 def limit_ms(payloads: list[bytes]) -> float:

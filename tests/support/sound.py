@@ -31,6 +31,14 @@ def babble(duration_s: float, seed: int) -> Pcm:
     return np.asarray(6000 * loudness * (voice + noise), np.int16)
 
 
+def lag_samples(sent: Pcm, back: Pcm) -> int:
+    """Return by how many samples `back` trails `sent`: the cross-correlation's peak."""
+    size = 1 << (len(sent) + len(back)).bit_length()
+    spectrum = np.fft.rfft(back, size) * np.conj(np.fft.rfft(sent, size))
+    peak = int(np.argmax(np.fft.irfft(spectrum, size)))
+    return peak if peak < size // 2 else peak - size
+
+
 def at_48_khz(pcm: Pcm) -> NDArray[np.int16]:
     """Return it at 48 kHz, as browsers have it (linear interpolation)."""
     at = np.arange(2 * len(pcm)) / 2
