@@ -14,9 +14,9 @@ clock; an event's time is good to 11 ms, as the page renders sound in bursts of 
     off        truncated less played: below 0, more was heard than is remembered
 
 Audible is a sample above -50 dBFS. Sound is matched by cross-correlation: the lines in
-what the microphone gave, the end of what was heard of the agent in what the engine spoke.
-An interruption that falls into a pause of the agent's is not measured; one that ends in
-one counts with what was heard last.
+what the microphone gave, the end of what the agent was heard to say in what the engine
+spoke. What falls into a pause of the agent's is not measured; what ends in one counts
+with the last sound before it.
 """
 
 import argparse
@@ -44,7 +44,7 @@ LINES = (
     "Please repeat after me the garden behind the house is full of flowers in spring.",
     "Now repeat after me my brother walked along the river all morning with his dogs.",
     "Will you repeat after me the children play football in the park every evening.",
-    "Anna would like you to speak after me somebody left a green umbrella under the kitchen table.",
+    "Anna can repeat after me somebody left a green umbrella in the large kitchen.",
     "Stop and repeat after me a small boat carried apples and bread across the lake.",
     "Okay say this after me open the window to let the warm air out of the room.",
     "Go on and speak after me the mountains are nowhere as high as near the sea.",
@@ -54,8 +54,8 @@ LINES = (
 FIRST_S, TAIL_S = 3.0, 2.0
 """Silence before the first line, and after the last."""
 
-REPLY_S = 0.7
-"""About when a reply begins, after the end of a line."""
+REPLY_S = 0.1
+"""About when a reply begins after a line, which ends in 0.4 s of silence of its own."""
 
 INTO_S = (0.3, 2.4)
 """How far into a reply it is interrupted, drawn evenly; the shortest lasts 3 s."""
