@@ -55,7 +55,7 @@ FIRST_S, TAIL_S = 3.0, 2.0
 """Silence before the first line, and after the last."""
 
 REPLY_S = 0.1
-"""About when a reply begins after a line, which ends in 0.4 s of silence of its own."""
+"""About when a reply begins after a line, which ends in 0.5 s of silence of its own."""
 
 INTO_S = (0.3, 2.4)
 """How far into a reply it is interrupted, drawn evenly; the shortest lasts 3 s."""
