@@ -57,7 +57,7 @@ class Calls:
             answer = await call.answer(request, relay)
         except NotConnected:
             await call.release(Ending(CloseCode.LINK_LOST, "relay lost"))
-            raise Full("the relay has just been lost") from None
+            raise self._refused("the relay has just been lost") from None
         except BaseException:
             await call.release(Ending(CloseCode.PROTOCOL, "unusable offer"))
             raise
@@ -65,7 +65,7 @@ class Calls:
             self._answering -= 1
         if self._draining:  # began meanwhile, and knows nothing of this call
             await call.release(Ending(CloseCode.DRAINING, "the edge is stopping"))
-            raise Full("this edge is stopping")
+            raise self._refused("this edge is stopping")
         self._live[call.id] = call
         self._group.create_task(self._hold(call), name=call.id)
         log.info("call opened", extra={"call": call.id, "tenant": request.tenant})
@@ -91,15 +91,17 @@ class Calls:
 
     def _admit(self) -> Dialer:
         if self._draining:
-            raise Full("this edge is stopping")
+            raise self._refused("this edge is stopping")
         if len(self._live) + self._answering >= self._max_calls:
-            self._metrics.refused.inc()
-            raise Full(f"all {self._max_calls} calls are taken")
+            raise self._refused(f"all {self._max_calls} calls are taken")
         try:
             return self._uplink.choose()
         except NoRelay as error:
-            self._metrics.refused.inc()
-            raise Full(str(error)) from None
+            raise self._refused(str(error)) from None
+
+    def _refused(self, reason: str) -> Full:
+        self._metrics.refused.inc()
+        return Full(reason)
 
     async def _hold(self, call: Call) -> None:
         started = asyncio.get_running_loop().time()
@@ -117,7 +119,7 @@ class Calls:
             extra={
                 "call": call.id,
                 "code": ending.code.name,
-                "reason": repr(ending.reason),
+                "reason": ending.reason,
                 "seconds": round(seconds, 1),
             },
         )

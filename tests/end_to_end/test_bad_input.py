@@ -210,6 +210,7 @@ async def test_the_call_too_many_is_told_when_to_retry(locked_stack: Stack) -> N
         ):
             await assert_refused(response, 503, "server_overloaded")
             assert int(response.headers["Retry-After"]) > 0
+        assert await metric(locked_stack, "tandem_calls_refused_total") == 1
         await second.close()
     async with asyncio.timeout(5):
         while await metric(locked_stack, "tandem_calls"):  # noqa: ASYNC110  # over HTTP
