@@ -2,6 +2,25 @@
 
 import hashlib
 import hmac
+from typing import NamedTuple
+
+from transceiver.client_secrets import ClientSecret
+
+
+class Unauthorized(Exception):  # noqa: N818  # reads as what happened
+    """The key is missing or wrong; the message never says which."""
+
+
+class Caller(NamedTuple):
+    """Who presented a key.
+
+    Attributes:
+        tenant: A short digest of the API key, fit for logs and metrics.
+        secret: Set for a client secret: it may open calls and WebSocket sessions only.
+    """
+
+    tenant: str
+    secret: ClientSecret | None
 
 
 class KeyRing:
@@ -10,17 +29,25 @@ class KeyRing:
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._digests = [_digest(key) for key in keys]
 
-    def tenant(self, authorization: str | None) -> str | None:
-        """Return the tenant that an Authorization header proves, None for nobody.
+    def identify(self, key: str | None) -> Caller:
+        """Return who presented the key.
 
-        A tenant's name is a short digest of its key: fit for logs and metrics.
+        Raises:
+            Unauthorized: Nobody that we know.
         """
         if not self._digests:
-            return "open"
-        scheme, _, key = (authorization or "").partition(" ")
-        presented = _digest(key.strip() if scheme.lower() == "bearer" else "")
+            return Caller("open", None)
+        presented = _digest(key or "")
         matches = [hmac.compare_digest(presented, known) for known in self._digests]
-        return f"key-{presented.hex()[:8]}" if any(matches) else None
+        if not any(matches):
+            raise Unauthorized("the API key is missing or wrong")
+        return Caller(f"key-{presented.hex()[:8]}", None)
+
+
+def bearer(authorization: str | None) -> str | None:
+    """Return the key of an Authorization header (RFC 6750), None if it has none."""
+    scheme, _, key = (authorization or "").partition(" ")
+    return key.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _digest(key: str) -> bytes:

@@ -9,7 +9,8 @@ from aiohttp import web
 from runtime import status
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
-from transceiver.http import application
+from transceiver.http.application import application
+from transceiver.http.calls import call_routes
 from transceiver.metrics import Metrics
 from transceiver.settings import TransceiverSettings, is_loopback
 from transceiver.uplink import Uplink
@@ -49,9 +50,10 @@ async def _serve_on(
     calls = Calls(port, uplink, metrics, max_calls=settings.max_calls)
     metrics.calls.set_function(lambda: len(calls))
     app = application(
-        calls,
-        KeyRing(settings.api_keys),
-        status.routes(metrics.registry, calls.reason_not_ready),
+        [
+            *status.routes(metrics.registry, calls.reason_not_ready),
+            *call_routes(calls, KeyRing(settings.api_keys)),
+        ]
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()

@@ -1,0 +1,104 @@
+"""The web application of the public door: the page, CORS, and the shape of errors.
+
+    OPTIONS /v1/...               CORS preflight    204
+    GET     /, /page/...          the playground
+Every error is `{"error": {"message", "type", "code", "param"}}`, with CORS headers
+under /v1 so that a browser may read it. The other routes are handed in.
+"""
+
+import errno
+import pathlib
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiohttp import web
+
+import transceiver
+from transceiver.auth import Unauthorized
+from transceiver.http.bodies import MAX_BODY_BYTES
+from transceiver.http.errors import ApiError
+
+PAGE = pathlib.Path(transceiver.__file__).parent / "page"
+
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Location",
+}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Max-Age": "600",
+}
+_PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'self'; connect-src 'self'; media-src 'self' blob: mediastream:; "
+        "img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "microphone=(self)",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def application(routes: Iterable[web.RouteDef]) -> web.Application:
+    """Return the web application: the page, and the routes of whoever owns them."""
+
+    async def page(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(PAGE / "index.html")
+
+    app = web.Application(middlewares=[_shape_answers], client_max_size=MAX_BODY_BYTES)
+    app.add_routes(routes)
+    app.add_routes([web.get("/", page), web.static("/page", PAGE)])
+    return app
+
+
+@web.middleware
+async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Answer preflights; give errors the API's shape, and answers their headers."""
+    public = request.path.startswith("/v1/")
+    if public and request.method == "OPTIONS":
+        return _preflight(request)
+    try:
+        response = await handler(request)
+    except ApiError as error:
+        response = error.response()
+    except Unauthorized as error:
+        response = ApiError(401, "invalid_api_key", str(error)).response()
+    except OSError as error:  # of a file in the page's folder
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        response = _of_http(web.HTTPNotFound(), request).response()
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = _of_http(error, request).response()
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+    if not response.prepared:  # a WebSocket's headers are sent already
+        response.headers.update(_CORS if public else _PAGE_HEADERS)
+    return response
+
+
+def _preflight(request: web.Request) -> web.Response:
+    asked = request.headers.get("Access-Control-Request-Headers", "Authorization")
+    allowed = {
+        "Access-Control-Allow-Headers": asked,
+        "Vary": "Access-Control-Request-Headers",
+    }
+    return web.Response(status=204, headers=_CORS | _PREFLIGHT | allowed)
+
+
+def _of_http(error: web.HTTPException, request: web.Request) -> ApiError:
+    if error.status == 404:
+        return ApiError(404, "unknown_url", f"unknown path {request.path}")
+    if error.status == 405:
+        return ApiError(
+            405, "method_not_supported", f"{request.method} is not supported here"
+        )
+    if error.status == 413:
+        return ApiError(
+            413, "request_too_large", f"the body exceeds {MAX_BODY_BYTES} bytes"
+        )
+    return ApiError(error.status, "bad_request", error.reason)

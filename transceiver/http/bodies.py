@@ -1,0 +1,130 @@
+"""Bodies of requests, read within bounds of size and time."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+import orjson
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from transceiver.http.errors import ApiError
+
+MAX_BODY_BYTES = 512 * 1024
+"""Largest body taken; a browser's audio offer is about 2 KB, instructions some KB."""
+
+MAX_OFFER_BYTES = 64 * 1024
+"""Largest SDP offer taken (a browser's, with every codec, is below 16 KB)."""
+
+MAX_SESSION_BYTES = 256 * 1024
+"""Largest session part taken: what the link carries in one request."""
+
+BODY_S = 10.0
+"""Seconds a client may take to send its body."""
+
+_BROKEN_BODY = (
+    ValueError,
+    ConnectionResetError,
+    HttpProcessingError,
+    web.RequestPayloadError,
+)
+"""What aiohttp raises for a body that is not what its headers say, or was cut off."""
+
+
+class OfferBody(NamedTuple):
+    """What opens a call: the SDP offer, and the session object sent with it."""
+
+    offer: str
+    session: dict[str, Any] | None
+
+
+class _Parts(NamedTuple):
+    offer: bytes
+    session: bytes | None
+
+
+async def read_offer(request: web.Request) -> OfferBody:
+    """Read an offer sent as application/sdp, or as multipart with a session part.
+
+    Raises:
+        ApiError: The body is late, broken, too large, or not of that kind.
+    """
+    try:
+        async with asyncio.timeout(BODY_S):
+            parts = await _read_offer_parts(request)
+    except TimeoutError:
+        raise ApiError(408, "timeout", "the body took too long to arrive") from None
+    except _BROKEN_BODY as error:
+        raise ApiError(400, "invalid_body", "the body cannot be read") from error
+    return _parse(parts)
+
+
+async def _read_offer_parts(request: web.Request) -> _Parts:
+    if request.content_type == "application/sdp":
+        return _Parts(await request.read(), None)
+    if request.content_type == "multipart/form-data":
+        return await _read_multipart(request)
+    raise ApiError(
+        415,
+        "unsupported_content_type",
+        "send the offer as application/sdp, or as multipart/form-data with the parts "
+        "sdp and session",
+    )
+
+
+async def _read_multipart(request: web.Request) -> _Parts:
+    limits = {"sdp": MAX_OFFER_BYTES, "session": MAX_SESSION_BYTES}
+    parts: dict[str, bytes] = {}
+    try:
+        reader = await request.multipart()
+        async for part in reader:
+            name = part.name if isinstance(part, BodyPartReader) else None
+            if isinstance(part, BodyPartReader) and name in limits:
+                parts[name] = await _read_part(part, limits[name])
+    except (ValueError, HttpProcessingError) as error:
+        raise ApiError(
+            400, "invalid_multipart", f"the multipart body is broken: {error}"
+        ) from error
+    if "sdp" not in parts:
+        raise ApiError(400, "missing_sdp", "the part sdp is missing", "sdp")
+    return _Parts(parts["sdp"], parts.get("session"))
+
+
+async def _read_part(part: BodyPartReader, limit_bytes: int) -> bytes:
+    data = bytearray()
+    while chunk := await part.read_chunk():
+        data += chunk
+        if len(data) > limit_bytes:
+            raise ApiError(
+                413,
+                "request_too_large",
+                f"the part {part.name} exceeds {limit_bytes} bytes",
+                part.name,
+            )
+    return bytes(data)
+
+
+def _parse(parts: _Parts) -> OfferBody:
+    if not parts.offer.strip():
+        raise ApiError(400, "missing_sdp", "the SDP offer is empty", "sdp")
+    if len(parts.offer) > MAX_OFFER_BYTES:
+        raise ApiError(
+            413,
+            "request_too_large",
+            f"the offer exceeds {MAX_OFFER_BYTES} bytes",
+            "sdp",
+        )
+    try:
+        offer = parts.offer.decode()
+        session = orjson.loads(parts.session) if parts.session else None
+    except ValueError as error:
+        param = "session" if isinstance(error, orjson.JSONDecodeError) else "sdp"
+        raise ApiError(400, "invalid_encoding", f"{param}: {error}", param) from error
+    if session is not None and not isinstance(session, dict):
+        raise ApiError(
+            400, "invalid_type", "the part session is not a JSON object", "session"
+        )
+    if session is not None and not isinstance(session.get("model", ""), str | None):
+        raise ApiError(
+            400, "invalid_type", "session.model is not a string", "session.model"
+        )
+    return OfferBody(offer, session)
