@@ -3,14 +3,17 @@
 import asyncio
 import gc
 import logging
+import time
 
 from aiohttp import web
 
 from runtime import status
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
+from transceiver.client_secrets import ClientSecrets
 from transceiver.http.application import application
 from transceiver.http.calls import call_routes
+from transceiver.http.client_secrets import client_secret_routes
 from transceiver.metrics import Metrics
 from transceiver.settings import TransceiverSettings, is_loopback
 from transceiver.uplink import Uplink
@@ -21,6 +24,9 @@ log = logging.getLogger(__name__)
 
 SHUTDOWN_S = 2.0
 """Seconds that open HTTP requests get to finish at a stop."""
+
+MAX_FIELD_BYTES = 16 * 1024
+"""Longest header field taken: a client secret among a WebSocket's subprotocols."""
 
 
 async def serve(settings: TransceiverSettings, stop: asyncio.Event) -> None:
@@ -49,13 +55,22 @@ async def _serve_on(
     uplink = Uplink(settings.relays, settings.link_key)
     calls = Calls(port, uplink, metrics, max_calls=settings.max_calls)
     metrics.calls.set_function(lambda: len(calls))
+    client_secrets = ClientSecrets(settings.link_key)
+    wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
+    keys = KeyRing(settings.api_keys, client_secrets, wall_s)
     app = application(
         [
             *status.routes(metrics.registry, calls.reason_not_ready),
-            *call_routes(calls, KeyRing(settings.api_keys)),
+            *call_routes(calls, keys),
+            *client_secret_routes(keys, client_secrets, wall_s),
         ]
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        max_field_size=MAX_FIELD_BYTES,
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.http_host, settings.http_port).start()

@@ -1,13 +1,16 @@
 """Bodies of requests, read within bounds of size and time."""
 
 import asyncio
-from typing import Any, NamedTuple
+from collections.abc import Awaitable
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from transceiver.http.errors import ApiError
+
+_T = TypeVar("_T")
 
 MAX_BODY_BYTES = 512 * 1024
 """Largest body taken; a browser's audio offer is about 2 KB, instructions some KB."""
@@ -48,14 +51,33 @@ async def read_offer(request: web.Request) -> OfferBody:
     Raises:
         ApiError: The body is late, broken, too large, or not of that kind.
     """
+    return _parse(await _in_time(_read_offer_parts(request)))
+
+
+async def read_json(request: web.Request) -> dict[str, Any]:
+    """Read a JSON object; no body at all is an empty one.
+
+    Raises:
+        ApiError: The body is late, broken, too large, or not a JSON object.
+    """
+    body = await _in_time(request.read())
+    try:
+        value = orjson.loads(body) if body.strip() else {}
+    except orjson.JSONDecodeError as error:
+        raise ApiError(400, "invalid_json", "the body is not JSON") from error
+    if not isinstance(value, dict):
+        raise ApiError(400, "invalid_type", "the body is not a JSON object")
+    return value
+
+
+async def _in_time(reading: Awaitable[_T]) -> _T:
     try:
         async with asyncio.timeout(BODY_S):
-            parts = await _read_offer_parts(request)
+            return await reading
     except TimeoutError:
         raise ApiError(408, "timeout", "the body took too long to arrive") from None
     except _BROKEN_BODY as error:
         raise ApiError(400, "invalid_body", "the body cannot be read") from error
-    return _parse(parts)
 
 
 async def _read_offer_parts(request: web.Request) -> _Parts:

@@ -7,10 +7,11 @@ import orjson
 from aiohttp import web
 
 from proto.errors import LocalError
-from transceiver.auth import KeyRing, bearer
+from transceiver.auth import KeyRing
 from transceiver.call import CallRequest
 from transceiver.calls import Calls, Full
 from transceiver.http.bodies import read_offer
+from transceiver.http.callers import caller_of
 from transceiver.http.errors import ApiError
 from transceiver.webrtc.offer import OfferError
 
@@ -21,7 +22,7 @@ def call_routes(calls: Calls, keys: KeyRing) -> list[web.RouteDef]:
     """Return the routes of calls."""
 
     async def create(request: web.Request) -> web.Response:
-        caller = keys.identify(bearer(request.headers.get("Authorization")))
+        caller = caller_of(request, keys)
         body = await read_offer(request)
         wanted = CallRequest(body.offer, body.session, caller.tenant)
         try:
