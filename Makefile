@@ -5,8 +5,9 @@ PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3),python
 BIN := .venv/bin
 PACKAGES := proto relay runtime transceiver
 UV := uv==0.13.8
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --custom-compile-command "make lock"
+COMPILE := $(LOCK) pyproject.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench lock clean
@@ -18,7 +19,7 @@ help: ## Show these targets
 run: .venv/speech.installed ## Start Tandem on this machine and print the page's address
 	@$(BIN)/python -m scripts.run
 
-test: .venv/dev.installed ## Run every test (ARGS="-k link" is handed to pytest)
+test: .venv/dev.installed .venv/interop.installed ## Run every test (ARGS="-k link" is handed to pytest)
 	@$(BIN)/python -m scripts.chromium
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -43,6 +44,7 @@ lock: ## Renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest re
 	$(COMPILE) --all-extras --output-file requirements/dev.txt $(ARGS)
 	$(COMPILE) --extra speech --constraints requirements/dev.txt --output-file requirements/speech.txt
 	$(COMPILE) --constraints requirements/dev.txt --output-file requirements/core.txt
+	$(LOCK) --group interop --output-file requirements/interop.txt $(ARGS)
 
 clean: ## Remove the environment and all caches
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -52,3 +54,5 @@ clean: ## Remove the environment and all caches
 .venv/%.installed: requirements/%.txt scripts/environment.py
 	@$(PYTHON) -m scripts.environment $*
 	@touch $@
+
+.venv/interop.installed: | .venv/dev.installed  # it stands inside .venv

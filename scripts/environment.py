@@ -1,9 +1,13 @@
 """Create .venv and install one lock into it: what `make` does before everything else.
 
+The lock of the foreign clients goes into an environment of its own, .venv/interop: what
+they pin has no say in what Tandem runs with, and the tests meet them over the wire.
+
 Runs on the system's Python with the standard library alone. Debian and Ubuntu keep a
 part of that library (ensurepip) in a package of its own: as root it is installed,
 otherwise the command is named. Only files whose hashes stand in the lock are installed,
-and only wheels, so that no compiler is needed.
+and only wheels, so that no compiler is needed. A lock is complete: pip looks for nothing
+beside it, not even for what the lock leaves out on purpose (see pyproject.toml).
 """
 
 import argparse
@@ -18,7 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
+INTEROP_VENV = VENV / "interop"
+
+LOCKS = ("core", "speech", "dev", "interop")
 
 OLDEST, BEYOND = (3, 11), (3, 15)
 """The oldest Python that Tandem runs on; the first without wheels of the models."""
@@ -32,13 +38,14 @@ def main() -> int:
     """Create the environment, then install the lock that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "lock", nargs="?", help="core, speech or dev; none: only create"
+        "lock", nargs="?", choices=LOCKS, help="what to install; none: only create"
     )
     arguments = parser.parse_args()
+    folder = INTEROP_VENV if arguments.lock == "interop" else VENV
     try:
-        create()
+        create(folder)
         if arguments.lock:
-            install(ROOT / "requirements" / f"{arguments.lock}.txt")
+            install(folder, ROOT / "requirements" / f"{arguments.lock}.txt")
     except SetupError as error:
         sys.stderr.write(f"setup: {error}\n")
         return 1
@@ -48,8 +55,13 @@ def main() -> int:
     return 0
 
 
-def create() -> None:
-    """Create .venv, unless a working one is there.
+def python(folder: Path) -> Path:
+    """Return the Python of an environment."""
+    return folder / "bin" / "python"
+
+
+def create(folder: Path) -> None:
+    """Create an environment, unless a working one is there.
 
     Raises:
         SetupError: This Python does not fit, or lacks ensurepip for us to install.
@@ -59,19 +71,20 @@ def create() -> None:
             f"{sys.executable} is Python {platform.python_version()}; 3.11 to 3.14 is "
             "needed; name another one: make PYTHON=/path/to/python3.11 ..."
         )
-    if PYTHON.exists() and _succeeds([str(PYTHON), "-m", "pip", "--version"]):
+    if _succeeds([str(python(folder)), "-m", "pip", "--version"]):
         return
     if importlib.util.find_spec("ensurepip") is None:
         install_system_package(f"python3.{sys.version_info.minor}-venv")
-    say("creating .venv")
-    venv.create(VENV, clear=True, with_pip=True, symlinks=True)
+    say(f"creating {folder.relative_to(ROOT)}")
+    venv.create(folder, clear=True, with_pip=True, symlinks=True)
 
 
-def install(lock: Path) -> None:
+def install(folder: Path, lock: Path) -> None:
     """Install a lock; each download is a line, so that a slow network is seen."""
     say(f"installing {lock.relative_to(ROOT)} (100 to 200 MB when nothing is cached)")
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install"]
-    command += ["--require-hashes", "--only-binary=:all:", f"--requirement={lock}"]
+    command = [str(python(folder)), "-m", "pip", "--disable-pip-version-check"]
+    command += ["install", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+    command += [f"--requirement={lock}"]
     unbuffered = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=unbuffered
@@ -116,7 +129,11 @@ def say(line: str) -> None:
 
 
 def _succeeds(command: list[str]) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

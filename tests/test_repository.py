@@ -17,7 +17,8 @@ from scripts import run, settings_table
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = {
-    name: ROOT / "requirements" / f"{name}.txt" for name in ("core", "speech", "dev")
+    name: ROOT / "requirements" / f"{name}.txt"
+    for name in ("core", "speech", "dev", "interop")
 }
 BINARY = {".wav", ".png", ".ico", ".bin", ".woff2", ".opus", ".pcm"}
 
@@ -176,6 +177,14 @@ def test_a_lock_satisfies_what_pyproject_asks_for(
     for requirement in map(Requirement, asked):
         versions = pins[requirement.name]
         assert all(map(requirement.specifier.contains, versions)), requirement
+
+
+def test_the_lock_of_the_foreign_clients_holds_what_is_asked_for() -> None:
+    pins = locked("interop")
+    for requirement in map(Requirement, PROJECT["dependency-groups"]["interop"]):
+        versions = pins[requirement.name]
+        assert all(map(requirement.specifier.contains, versions)), requirement
+    assert pins["openai"] == locked("dev")["openai"]
 
 
 def test_the_locks_agree_with_each_other() -> None:

@@ -13,23 +13,22 @@ from scripts import environment
 
 @pytest.mark.parametrize("version", [(3, 10, 12), (3, 15, 0)])
 def test_a_python_without_wheels_is_refused(
-    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, version: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr(sys, "version_info", version)
     with pytest.raises(environment.SetupError, match="make PYTHON="):
-        environment.create()
+        environment.create(tmp_path / "none")
 
 
 def test_a_user_is_told_how_to_get_a_missing_ensurepip(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    monkeypatch.setattr(environment, "PYTHON", tmp_path / "none")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     package = f"python3.{sys.version_info.minor}-venv"
     with pytest.raises(environment.SetupError, match=f"apt-get install {package}"):
-        environment.create()
+        environment.create(tmp_path / "none")
 
 
 def test_where_there_is_no_apt_the_package_is_named(
