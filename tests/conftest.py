@@ -1,7 +1,7 @@
 """What holds for every test: nothing is left behind, and CI skips nothing that matters.
 
 A test that leaves an asyncio task, a socket or a thread behind fails, whatever it
-asserted. With TANDEM_REQUIRE_BROWSER=1 (as in CI) a test with a real browser, speech
+asserted. With TANDEM_REQUIRE_ALL=1 (as in CI) a test with a real browser, speech
 model or peer that is skipped fails too: a skip would hide that it never ran.
 """
 
@@ -101,7 +101,7 @@ def pytest_make_collect_report(
 
 
 def _skips_are_failures() -> bool:
-    return os.environ.get("TANDEM_REQUIRE_BROWSER") == "1"
+    return os.environ.get("TANDEM_REQUIRE_ALL") == "1"
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

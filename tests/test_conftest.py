@@ -86,14 +86,14 @@ MISSING = "import pytest; pytest.importorskip('no_such_module')"
 def test_skips_are_skips_on_a_developer_s_machine(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("TANDEM_REQUIRE_BROWSER", raising=False)
+    monkeypatch.delenv("TANDEM_REQUIRE_ALL", raising=False)
     assert "3 skipped" in output(pytester, test_skips=SKIPS, test_missing=MISSING)
 
 
 def test_a_skip_of_a_real_peer_or_of_a_file_fails_in_ci(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TANDEM_REQUIRE_BROWSER", "1")
+    monkeypatch.setenv("TANDEM_REQUIRE_ALL", "1")
     printed = output(pytester, test_skips=SKIPS)
     assert "browser test skipped: Skipped: there is none" in printed
     assert "1 failed, 1 skipped" in printed

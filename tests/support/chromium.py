@@ -51,7 +51,7 @@ def lacking() -> str | None:
 def require() -> Path:
     """Return the browser, or skip the test and say what is missing.
 
-    Where TANDEM_REQUIRE_BROWSER=1 is set, tests/conftest.py makes the skip a failure.
+    Where TANDEM_REQUIRE_ALL=1 is set, tests/conftest.py makes the skip a failure.
     """
     found = find()
     if reason := lacking():
