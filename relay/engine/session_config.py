@@ -68,7 +68,14 @@ _TRANSCRIPTION = record(
         "delay": nullable(name),
     }
 )
-VOICE = either(str, name, record({"id": name}, "id"))
+
+
+def _custom_voice(value: Any, path: str) -> Any:
+    """Accept a voice object; return its id, the one form that every event may hold."""
+    return record({"id": name}, "id")(value, path)["id"]
+
+
+VOICE = either(str, name, _custom_voice)
 _FUNCTION = record(
     {
         "type": name,

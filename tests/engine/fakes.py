@@ -17,7 +17,9 @@ from relay.engine.core import Core
 from relay.engine.ids import Ids
 from relay.engine.ports import HOP_SAMPLES, Call, Pause, Request, Samples, Say
 from relay.engine.stages import Stages
-from tests.engine.events import Event, check_log, validate
+from tests.support.event_rules import check, strict_parse
+
+Event = dict[str, Any]
 
 PATIENCE_S = 20.0
 """How long a test waits for an event that never comes."""
@@ -47,7 +49,7 @@ class FakeSocket:
         if self.is_broken:
             raise ConnectionResetError
         event = orjson.loads(text)
-        validate(event)
+        strict_parse(event)
         self.log.append(event)
         self._arrived.set()
 
@@ -189,7 +191,7 @@ async def session(
             socket.hang_up()
     finally:
         stages.close()
-    check_log(socket.log)
+    check(socket.log)
 
 
 def fake_parts(
