@@ -109,6 +109,13 @@ def port(value: str) -> int:
     return int(value)
 
 
+def whole(value: str) -> int:
+    """Accept a whole number, zero too."""
+    if not value.isdecimal():
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(value)
+
+
 def positive(value: str) -> int:
     """Accept a whole number above zero."""
     if not value.isdecimal() or int(value) == 0:

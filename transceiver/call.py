@@ -14,14 +14,16 @@ import secrets
 from collections import deque
 from typing import Any, NamedTuple
 
-import orjson
-
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import DownFrame, UpFrame
+from proto.realtime import error_event
+from proto.request import SessionRequest
 from proto.udp import Dialer, LinkSession
 from transceiver.media import Media, MediaKeys
+from transceiver.opening import Opening
 from transceiver.timer import SharedTimer
 from transceiver.webrtc.ice import UdpPort
+from transceiver.webrtc.offer import max_event_bytes
 from transceiver.webrtc.peer import Peer, PeerCallbacks, UnreadEvents
 
 log = logging.getLogger(__name__)
@@ -43,13 +45,15 @@ class CallRequest(NamedTuple):
 
     Attributes:
         offer: SDP.
-        session: The GA session object sent with the offer, if any.
         tenant: Whose key was presented.
+        opening: What the session starts with.
+        speaks_beta: The client sent `OpenAI-Beta: realtime=v1`.
     """
 
     offer: str
-    session: dict[str, object] | None
     tenant: str
+    opening: Opening = Opening(None, None)
+    speaks_beta: bool = False
 
 
 class Ending(NamedTuple):
@@ -92,21 +96,21 @@ class Call:
         Raises:
             OfferError: The offer cannot be answered.
             NotConnected: The relay has just been lost.
+            LocalError: The session object is larger than the link carries.
+            orjson.JSONEncodeError: It is nested too deeply.
         """
         answer = await self._peer.answer(request.offer)
         if not self._peer.has_channel:
             self._waiting_events = None
-        self._session = relay.open_session(
-            orjson.dumps(
-                {
-                    "call_id": self.id,
-                    "model": (request.session or {}).get("model"),
-                    "session": request.session,
-                    "tenant": request.tenant,
-                }
-            ),
-            self,
+        wanted = SessionRequest(
+            call_id=self.id,
+            tenant=request.tenant,
+            session=request.opening.session,
+            bound=request.opening.bound,
+            speaks_beta=request.speaks_beta,
+            max_event_bytes=max_event_bytes(request.offer),
         )
+        self._session = relay.open_session(wanted.encode(), self)
         return answer
 
     async def run(self) -> Ending:
@@ -248,16 +252,9 @@ class Call:
 
 
 def _relay_lost() -> bytes:
-    return orjson.dumps(
-        {
-            "type": "error",
-            "event_id": f"event_{secrets.token_urlsafe(12)}",
-            "error": {
-                "type": "server_error",
-                "code": "relay_lost",
-                "message": "The connection to the relay was lost.",
-                "param": None,
-                "event_id": None,
-            },
-        }
+    return error_event(
+        f"event_{secrets.token_urlsafe(12)}",
+        "server_error",
+        "relay_lost",
+        "The connection to the relay was lost.",
     )

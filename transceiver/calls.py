@@ -1,11 +1,13 @@
-"""All calls of this process: admission, lookup, and the end of each."""
+"""All calls of this process: the opening, the holding and the end of each."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 
 from proto.errors import CloseCode, NotConnected
 from proto.udp import Dialer
+from transceiver.admission import Admission, Full, TooMany
 from transceiver.call import Call, CallRequest, Ending
 from transceiver.metrics import Metrics
 from transceiver.timer import SharedTimer
@@ -15,25 +17,19 @@ from transceiver.webrtc.ice import UdpPort
 log = logging.getLogger(__name__)
 
 
-class Full(Exception):  # noqa: N818  # reads as what happened
-    """No more calls are taken now; the message says why."""
-
-
 class Calls:
     """The live calls; each runs as one task of the service's group."""
 
     def __init__(
-        self, port: UdpPort, uplink: Uplink, metrics: Metrics, *, max_calls: int
+        self, port: UdpPort, uplink: Uplink, metrics: Metrics, admission: Admission
     ) -> None:
         self._port = port
         self._uplink = uplink
         self._metrics = metrics
-        self._max_calls = max_calls
+        self._admission = admission
         self._timer = SharedTimer(asyncio.get_running_loop())
         self._live: dict[str, Call] = {}
         self._group = asyncio.TaskGroup()
-        self._draining = False
-        self._answering = 0
 
     def __len__(self) -> int:
         return len(self._live)
@@ -46,42 +42,49 @@ class Calls:
 
         Raises:
             Full: Draining, at the limit, or no relay is connected.
+            TooMany: The caller's key is at its limit.
             OfferError: The offer cannot be answered.
             LocalError: The session object is larger than the link carries.
             orjson.JSONEncodeError: It is nested too deeply.
         """
-        relay = self._admit()
+        try:
+            with contextlib.ExitStack() as slot:
+                slot.enter_context(self._admission.slot(request.tenant))
+                call, answer = await self._answer(request, self._choose())
+                self._live[call.id] = call
+                self._group.create_task(self._hold(call, slot.pop_all()), name=call.id)
+        except (Full, TooMany):
+            self._metrics.refused.inc()
+            raise
+        log.info("call opened", extra={"call": call.id, "tenant": request.tenant})
+        return call.id, answer
+
+    async def _answer(self, request: CallRequest, relay: Dialer) -> tuple[Call, str]:
         call = Call(f"rtc_{secrets.token_urlsafe(18)}", self._port, self._timer)
-        self._answering += 1
         try:
             answer = await call.answer(request, relay)
         except NotConnected:
             await call.release(Ending(CloseCode.LINK_LOST, "relay lost"))
-            raise self._refused("the relay has just been lost") from None
+            raise Full("the relay has just been lost") from None
         except BaseException:
             await call.release(Ending(CloseCode.PROTOCOL, "unusable offer"))
             raise
-        finally:
-            self._answering -= 1
-        if self._draining:  # began meanwhile, and knows nothing of this call
+        if self._admission.is_draining:  # began meanwhile, and knows not of this call
             await call.release(Ending(CloseCode.DRAINING, "the edge is stopping"))
-            raise self._refused("this edge is stopping")
-        self._live[call.id] = call
-        self._group.create_task(self._hold(call), name=call.id)
-        log.info("call opened", extra={"call": call.id, "tenant": request.tenant})
-        return call.id, answer
+            raise Full("this edge is stopping")
+        return call, answer
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hold calls until told to stop, then end those that live."""
         async with self._group:
             await stop.wait()
-            self._draining = True
+            self._admission.drain()
             for call in self._live.values():
                 call.stop()
 
     def reason_not_ready(self) -> str | None:
         """Return why no call would be taken now; None if one would."""
-        if self._draining:
+        if self._admission.is_draining:
             return "draining"
         try:
             self._uplink.choose()
@@ -89,21 +92,13 @@ class Calls:
             return str(error)
         return None
 
-    def _admit(self) -> Dialer:
-        if self._draining:
-            raise self._refused("this edge is stopping")
-        if len(self._live) + self._answering >= self._max_calls:
-            raise self._refused(f"all {self._max_calls} calls are taken")
+    def _choose(self) -> Dialer:
         try:
             return self._uplink.choose()
         except NoRelay as error:
-            raise self._refused(str(error)) from None
+            raise Full(str(error)) from None
 
-    def _refused(self, reason: str) -> Full:
-        self._metrics.refused.inc()
-        return Full(reason)
-
-    async def _hold(self, call: Call) -> None:
+    async def _hold(self, call: Call, slot: contextlib.ExitStack) -> None:
         started = asyncio.get_running_loop().time()
         try:
             ending = await call.run()
@@ -112,6 +107,7 @@ class Calls:
             ending = Ending(CloseCode.INTERNAL, "internal error")
         finally:
             del self._live[call.id]
+            slot.close()
         seconds = asyncio.get_running_loop().time() - started
         self._metrics.call_ended(call, ending)
         log.info(

@@ -28,7 +28,7 @@ class Metrics:
         )
         self.refused = Counter(
             "tandem_calls_refused",
-            "Offers answered with 503.",
+            "Offers refused for want of room: answered with 503 or 429.",
             registry=self.registry,
         )
         self.media = Counter(

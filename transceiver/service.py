@@ -8,6 +8,7 @@ import time
 from aiohttp import web
 
 from runtime import status
+from transceiver.admission import Admission
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
 from transceiver.client_secrets import ClientSecrets
@@ -53,7 +54,10 @@ async def _serve_on(
 ) -> None:
     metrics = Metrics(port.dropped)
     uplink = Uplink(settings.relays, settings.link_key)
-    calls = Calls(port, uplink, metrics, max_calls=settings.max_calls)
+    admission = Admission(
+        max_calls=settings.max_calls, max_calls_per_key=settings.max_calls_per_key
+    )
+    calls = Calls(port, uplink, metrics, admission)
     metrics.calls.set_function(lambda: len(calls))
     client_secrets = ClientSecrets(settings.link_key)
     wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from runtime import settings as env
 from runtime.settings import Address, SettingsError, setting
+from transceiver.client_secrets import is_client_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,16 @@ class TransceiverSettings:
         secret=True,
     )
     max_calls: int = setting(
-        "TANDEM_MAX_CALLS", "100", env.positive, "calls at a time; more get 503"
+        "TANDEM_MAX_CALLS",
+        "100",
+        env.positive,
+        "calls and WebSocket sessions at a time; more get 503",
+    )
+    max_calls_per_key: int = setting(
+        "TANDEM_MAX_CALLS_PER_KEY",
+        "0",
+        env.whole,
+        "of them, those of one key; more get 429; 0: no bound of its own",
     )
     relays: tuple[Address, ...] = setting(
         "TANDEM_RELAYS",
@@ -57,11 +67,16 @@ class TransceiverSettings:
     )
 
     def __post_init__(self) -> None:
-        """Refuse an open door to the world.
+        """Refuse an open door to the world, and keys that cannot work.
 
         Raises:
-            SettingsError: No keys are set and HTTP listens beyond loopback.
+            SettingsError: No keys are set and HTTP listens beyond loopback; or a key
+                would be taken for a client secret.
         """
+        if any(is_client_secret(key) for key in self.api_keys):
+            raise SettingsError(
+                "TANDEM_API_KEYS: a key may not begin as client secrets do (ek_)"
+            )
         if not self.api_keys and not is_loopback(self.http_host):
             raise SettingsError(
                 "TANDEM_API_KEYS: is empty while TANDEM_HTTP_HOST is "

@@ -11,8 +11,9 @@ from proto.errors import CloseCode
 from proto.udp import Dialer
 from tests.support.caller import Caller
 from transceiver import call as call_module
+from transceiver.admission import Admission, Full
 from transceiver.call import Call, CallRequest
-from transceiver.calls import Calls, Full
+from transceiver.calls import Calls
 from transceiver.metrics import Metrics
 from transceiver.timer import SharedTimer
 from transceiver.uplink import Uplink
@@ -51,7 +52,7 @@ async def test_a_call_that_never_connects_is_freed(
     relay = FakeRelay()
     port = UdpPort("127.0.0.1", 0, None, with_loopback=True)
     call = Call("rtc_1", port, SharedTimer(asyncio.get_running_loop()))
-    answer = await call.answer(CallRequest(offer, None, "open"), cast(Dialer, relay))
+    answer = await call.answer(CallRequest(offer, "open"), cast(Dialer, relay))
     ufrag = answer.partition("a=ice-ufrag:")[2].split()[0]
     assert port.has(ufrag)
     ending = await call.run()
@@ -72,7 +73,8 @@ async def port() -> AsyncIterator[UdpPort]:
 
 
 def calls_through(relay: FakeRelay, port: UdpPort) -> Calls:
-    return Calls(port, cast(Uplink, relay), Metrics(port.dropped), max_calls=1)
+    metrics = Metrics(port.dropped)
+    return Calls(port, cast(Uplink, relay), metrics, Admission(max_calls=1))
 
 
 @pytest.mark.asyncio
@@ -81,7 +83,7 @@ async def test_an_edge_that_stops_waits_for_no_channel_to_open(port: UdpPort) ->
     calls = calls_through(relay, port)
     async with asyncio.timeout(10):  # the channel has 30 s
         running = asyncio.create_task(calls.run(stop))
-        await calls.open(CallRequest(await client.offer(), None, "open"))
+        await calls.open(CallRequest(await client.offer(), "open"))
         assert relay.receiver is not None
         relay.receiver.event_received(b'{"type": "error"}')
         relay.receiver.closed(CloseCode.UPSTREAM_LOST, "gone")
@@ -99,9 +101,7 @@ async def test_a_channel_that_opens_too_late_is_waited_for_no_longer_than_any(
     monkeypatch.setattr(call_module, "SETUP_S", 2.0)
     client, relay = Caller(), FakeRelay()
     call = Call("rtc_1", port, SharedTimer(asyncio.get_running_loop()))
-    await call.answer(
-        CallRequest(await client.offer(), None, "open"), cast(Dialer, relay)
-    )
+    await call.answer(CallRequest(await client.offer(), "open"), cast(Dialer, relay))
     running = asyncio.create_task(call.run())
     await asyncio.sleep(1.5)
     call.event_received(b'{"type": "error"}')
@@ -129,7 +129,7 @@ async def test_a_call_answered_while_the_edge_stops_is_refused(
 
     monkeypatch.setattr(Call, "answer", answer_slowly)
     running = asyncio.create_task(calls.run(stop))
-    opening = asyncio.create_task(calls.open(CallRequest(offer, None, "open")))
+    opening = asyncio.create_task(calls.open(CallRequest(offer, "open")))
     await relay.asked.wait()
     stop.set()
     await running

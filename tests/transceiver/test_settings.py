@@ -29,6 +29,7 @@ def test_defaults_serve_one_machine() -> None:
         ("TANDEM_LINK_KEY", "c2hvcnQ="),
         ("TANDEM_LINK_KEY", "not base64!"),
         ("TANDEM_MAX_CALLS", "0"),
+        ("TANDEM_MAX_CALLS_PER_KEY", "-1"),
         ("TANDEM_LOG_LEVEL", "loud"),
     ],
 )
@@ -52,3 +53,8 @@ def test_an_open_door_to_the_world_is_refused(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback_may_be_open(host: str) -> None:
     load(TransceiverSettings, KEY | {"TANDEM_HTTP_HOST": host})
+
+
+def test_an_api_key_that_looks_like_a_client_secret_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^TANDEM_API_KEYS: .*ek_"):
+        load(TransceiverSettings, KEY | {"TANDEM_API_KEYS": "sk-one,ek_two"})

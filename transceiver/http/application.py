@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 
 import transceiver
+from transceiver.admission import Full, TooMany
 from transceiver.auth import Unauthorized
 from transceiver.http.bodies import MAX_BODY_BYTES
 from transceiver.http.errors import ApiError
@@ -39,6 +40,16 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
+_REFUSALS = (ApiError, Unauthorized, TooMany, Full, OSError, web.HTTPException)
+"""What a route raises instead of an answer."""
+
+_ANSWERS: dict[type[Exception], tuple[int, str]] = {
+    Unauthorized: (401, "invalid_api_key"),
+    TooMany: (429, "rate_limit_exceeded"),
+    Full: (503, "server_overloaded"),
+}
+"""Status and code of those that carry none."""
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,23 +73,30 @@ async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamR
         return _preflight(request)
     try:
         response = await handler(request)
-    except ApiError as error:
-        response = error.response()
-    except Unauthorized as error:
-        response = ApiError(401, "invalid_api_key", str(error)).response()
-    except OSError as error:  # of a file in the page's folder
-        if error.errno != errno.ENAMETOOLONG:
+    except _REFUSALS as error:
+        refusal = _api_error(error, request)
+        if refusal is None:
             raise
-        response = _of_http(web.HTTPNotFound(), request).response()
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        response = _of_http(error, request).response()
-        if "Allow" in error.headers:
+        response = refusal.response()
+        if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = error.headers["Allow"]
     if not response.prepared:  # a WebSocket's headers are sent already
         response.headers.update(_CORS if public else _PAGE_HEADERS)
     return response
+
+
+def _api_error(error: Exception, request: web.Request) -> ApiError | None:
+    """Return the answer that an exception stands for; None for a redirect or a bug."""
+    match error:
+        case ApiError():
+            return error
+        case Unauthorized() | TooMany() | Full():
+            return ApiError(*_ANSWERS[type(error)], str(error))
+        case OSError(errno=errno.ENAMETOOLONG):  # of a file in the page's folder
+            return _of_http(web.HTTPNotFound(), request)
+        case web.HTTPException(status=status) if status >= 400:
+            return _of_http(error, request)
+    return None
 
 
 def _preflight(request: web.Request) -> web.Response:

@@ -25,6 +25,12 @@ def key_holder_of(request: web.Request, keys: KeyRing) -> Caller:
     return with_api_key(caller_of(request, keys))
 
 
+def speaks_beta(request: web.Request) -> bool:
+    """Tell whether a client asked for the beta's names (`OpenAI-Beta: realtime=v1`)."""
+    asked = request.headers.get("OpenAI-Beta", "")
+    return "realtime=v1" in (one.strip() for one in asked.split(","))
+
+
 def with_api_key(caller: Caller) -> Caller:
     """Return a caller who holds an API key.
 

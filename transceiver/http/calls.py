@@ -9,10 +9,11 @@ from aiohttp import web
 from proto.errors import LocalError
 from transceiver.auth import KeyRing
 from transceiver.call import CallRequest
-from transceiver.calls import Calls, Full
+from transceiver.calls import Calls
 from transceiver.http.bodies import read_offer
-from transceiver.http.callers import caller_of
+from transceiver.http.callers import caller_of, speaks_beta
 from transceiver.http.errors import ApiError
+from transceiver.opening import opening
 from transceiver.webrtc.offer import OfferError
 
 CALLS_PATH = "/v1/realtime/calls"
@@ -24,13 +25,16 @@ def call_routes(calls: Calls, keys: KeyRing) -> list[web.RouteDef]:
     async def create(request: web.Request) -> web.Response:
         caller = caller_of(request, keys)
         body = await read_offer(request)
-        wanted = CallRequest(body.offer, body.session, caller.tenant)
+        wanted = CallRequest(
+            body.offer,
+            caller.tenant,
+            opening(caller, body.session),
+            speaks_beta=speaks_beta(request),
+        )
         try:
             call_id, answer = await calls.open(wanted)
         except OfferError as error:
             raise ApiError(400, "invalid_offer", str(error), "sdp") from error
-        except Full as error:
-            raise ApiError(503, "server_overloaded", str(error)) from error
         except orjson.JSONEncodeError as error:  # it reads deeper than it writes
             message = "the part session is nested too deeply"
             raise ApiError(400, "invalid_type", message, "session") from error

@@ -1,14 +1,22 @@
 """What is taken of a caller's SDP offer, and what of it is left out."""
 
+import re
 from typing import Any
 
 from aiortc.sdp import SessionDescription
+
+from proto.messages import MAX_MESSAGE_BYTES
 
 MAX_SECTIONS = 16
 """Media sections an offer may have: each takes aiortc 1 ms, and holds all calls up."""
 
 OPUS_PARAMETERS: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1}
 """What we ask the caller's encoder for (RFC 7587 section 6.1); aiortc drops these."""
+
+DEFAULT_EVENT_BYTES = 65_536
+"""Largest message of a client that does not say (RFC 8841 section 6.1)."""
+
+_MAX_MESSAGE_SIZE = re.compile(r"^a=max-message-size:\s*(\d{1,15})\s*$", re.MULTILINE)
 
 
 class OfferError(Exception):
@@ -34,6 +42,16 @@ def usable(offer: str) -> str:
         if section.dtls is None or not section.dtls.fingerprints:
             raise OfferError("the SDP offer lacks a fingerprint or a setup role")
     return usable
+
+
+def max_event_bytes(offer: str) -> int:
+    """Return the largest event that the offer's data channel takes, in bytes.
+
+    It takes any that the link carries if it says 0 (RFC 8841 section 6.1).
+    """
+    said = _MAX_MESSAGE_SIZE.search(offer)
+    limit = int(said[1]) if said else DEFAULT_EVENT_BYTES
+    return min(limit or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES)
 
 
 def opus_only(codecs: list[Any]) -> list[Any]:
