@@ -77,7 +77,12 @@ async def _serve_on(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+        await web.TCPSite(
+            runner,
+            settings.http_host,
+            settings.http_port,
+            ssl_context=settings.tls_context(),
+        ).start()
         _log_start(settings, port)
         gc.freeze()  # what start-up made lives for good: collections need not visit it
         async with asyncio.TaskGroup() as group:
@@ -93,6 +98,7 @@ def _log_start(settings: TransceiverSettings, port: UdpPort) -> None:
     log.info(
         "transceiver listens",
         extra={
+            "tls": bool(settings.tls_certificate),
             "http": f"{settings.http_host}:{settings.http_port}",
             "udp": "{}:{}".format(*port.socket.address),
             "advertised": ",".join(candidate.host for candidate in port.candidates),

@@ -1,11 +1,14 @@
 """Settings of the transceiver: one frozen object, read once at start."""
 
 import ipaddress
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 from runtime import settings as env
 from runtime.settings import Address, SettingsError, setting
 from transceiver.client_secrets import is_client_secret
+from transceiver.tls import server_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,18 @@ class TransceiverSettings:
     )
     http_port: int = setting(
         "TANDEM_HTTP_PORT", "8080", env.port, "port the public HTTP listens on"
+    )
+    tls_certificate: str = setting(
+        "TANDEM_TLS_CERTIFICATE",
+        "",
+        env.text,
+        "PEM file: certificate of the public HTTP, then its chain; empty: no TLS",
+    )
+    tls_key: str = setting(
+        "TANDEM_TLS_KEY",
+        "",
+        env.text,
+        "PEM file: the certificate's private key, not encrypted",
     )
     udp_host: str = setting(
         "TANDEM_UDP_HOST", "0.0.0.0", env.ip_address, "address media listens on"
@@ -70,9 +85,10 @@ class TransceiverSettings:
         """Refuse an open door to the world, and keys that cannot work.
 
         Raises:
-            SettingsError: No keys are set and HTTP listens beyond loopback; or a key
-                would be taken for a client secret.
+            SettingsError: No keys are set and HTTP listens beyond loopback; a key would
+                be taken for a client secret; the certificate or its key is unusable.
         """
+        self.tls_context()
         if any(is_client_secret(key) for key in self.api_keys):
             raise SettingsError(
                 "TANDEM_API_KEYS: a key may not begin as client secrets do (ek_)"
@@ -82,6 +98,20 @@ class TransceiverSettings:
                 "TANDEM_API_KEYS: is empty while TANDEM_HTTP_HOST is "
                 f"{self.http_host}; set keys, or listen on 127.0.0.1"
             )
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return how the public HTTP is encrypted, None if it is not.
+
+        Raises:
+            SettingsError: The certificate or its key is missing or unusable.
+        """
+        if not self.tls_certificate and not self.tls_key:
+            return None
+        if not self.tls_key:
+            raise SettingsError("TANDEM_TLS_KEY: is not set; the certificate needs it")
+        if not self.tls_certificate:
+            raise SettingsError("TANDEM_TLS_CERTIFICATE: is not set; the key needs it")
+        return server_context(Path(self.tls_certificate), Path(self.tls_key))
 
 
 def is_loopback(host: str) -> bool:
