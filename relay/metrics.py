@@ -7,10 +7,14 @@ The hot path counts in plain integers (`Traffic`, one a session); they are added
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+TRANSPORTS = ("webrtc", "websocket")
+"""How a session's client came to the edge."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,22 @@ class Traffic:
             setattr(self, field.name, total)
 
 
+class Ending(NamedTuple):
+    """How a session ended.
+
+    Attributes:
+        transport: One of `TRANSPORTS`.
+        code: Its close code's name.
+        error_code: The upstream's fault, if it was one.
+        seconds: How long it lasted.
+    """
+
+    transport: str
+    code: str
+    error_code: str | None
+    seconds: float
+
+
 class Metrics:
     """The relay's metrics.
 
@@ -48,12 +68,17 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.ended = Traffic()
         self.sessions = Gauge(
-            "tandem_relay_sessions", "Sessions under way.", registry=self.registry
+            "tandem_relay_sessions",
+            "Sessions under way, by how their clients came.",
+            ["transport"],
+            registry=self.registry,
         )
+        for transport in TRANSPORTS:
+            self.sessions.labels(transport)
         self.closed = Counter(
             "tandem_relay_sessions_closed",
-            "Sessions that ended, by close code.",
-            ["code"],
+            "Sessions that ended, by how their clients came and close code.",
+            ["transport", "code"],
             registry=self.registry,
         )
         self.upstream_errors = Counter(
@@ -64,7 +89,8 @@ class Metrics:
         )
         self.session_s = Histogram(
             "tandem_relay_session_seconds",
-            "Length of ended sessions.",
+            "Length of ended sessions, by how their clients came.",
+            ["transport"],
             buckets=(10, 30, 60, 180, 600, 1800, 3600),
             registry=self.registry,
         )
@@ -76,22 +102,13 @@ class Metrics:
         )
         self.registry.register(_TrafficCollector(self.ended, live))
 
-    def session_ended(
-        self, traffic: Traffic, code: str, error_code: str | None, duration_s: float
-    ) -> None:
-        """Count a session that is over.
-
-        Args:
-            traffic: What passed through it.
-            code: Its close code's name.
-            error_code: The upstream's fault, if it was one.
-            duration_s: How long it lasted.
-        """
+    def session_ended(self, traffic: Traffic, ending: Ending) -> None:
+        """Count a session that is over, and what passed through it."""
         self.ended.add(traffic)
-        self.closed.labels(code).inc()
-        self.session_s.observe(duration_s)
-        if error_code:
-            self.upstream_errors.labels(error_code).inc()
+        self.closed.labels(ending.transport, ending.code).inc()
+        self.session_s.labels(ending.transport).observe(ending.seconds)
+        if ending.error_code:
+            self.upstream_errors.labels(ending.error_code).inc()
 
 
 class _TrafficCollector(Collector):

@@ -43,6 +43,11 @@ class Opening:
         self._state = _State.UNOPENED
         self._held: list[bytes] = []
 
+    @property
+    def is_open(self) -> bool:
+        """Nothing is held back any more."""
+        return self._state is _State.OPEN
+
     def take(self, message: bytes) -> Sequence[bytes]:
         """Take a well-formed event for the client; return what may pass on now."""
         if self._state is _State.OPEN:

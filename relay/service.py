@@ -6,17 +6,18 @@ Nothing here knows what a session does; nothing else knows what a relay consists
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator
 
 import aiohttp
 from aiohttp import web
 
-from proto.errors import CloseCode
-from proto.udp import LinkSession, Listener
-from relay.metrics import Metrics, Traffic
+from proto.request import SessionRequest
+from proto.udp import Listener
+from relay.door import Door
 from relay.pacer import Clock
-from relay.request import SessionRequest
-from relay.session import Session
+from relay.reception import Reception
+from relay.sessions import Sessions
 from relay.settings import BUILTIN, ECHO, RelaySettings
 from relay.upstream import protocol
 from relay.upstream.client import RealtimeClient
@@ -27,9 +28,6 @@ from runtime import status
 from runtime.settings import Address
 
 log = logging.getLogger(__name__)
-
-DRAIN_TIMEOUT_S = 3.0
-"""Seconds that closing sessions may take to say goodbye to their upstreams."""
 
 
 async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
@@ -48,18 +46,24 @@ async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
 
 
 class Relay:
-    """All sessions of one process."""
+    """Link, tunnel, sessions and status pages of one process."""
 
     def __init__(self, settings: RelaySettings, http: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._http = http
-        self._sessions: dict[Session, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
-        self._is_linked = False
-        self._is_draining = False
-        self._metrics = Metrics(self._live_traffic)
+        self._is_listening = False
+        self._sessions = Sessions(unix_now=time.time)  # noqa: TID251  # dates calls
+        self._metrics = self._sessions.metrics
         self._clock = Clock(
             asyncio.get_running_loop(), self._metrics.tick_lateness_s.observe
+        )
+        self._reception = Reception(
+            self._sessions,
+            self._tasks,
+            self._upstream,
+            self._clock,
+            settings.max_call_s,
         )
         self._probe: Probe | None = None
         if settings.upstream == BUILTIN:
@@ -82,19 +86,25 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take sessions until `stop` is set, then close them."""
-        address = Address(self._settings.link_host, self._settings.link_port)
-        listener = Listener(address, self._settings.link_key, self._accept)
+        settings, reception = self._settings, self._reception
+        address = Address(settings.link_host, settings.link_port)
+        listener = Listener(address, settings.link_key, reception.accept)
+        door = Door(address, settings.link_key, reception.answer)
         async with self._tasks as tasks:
-            background = [tasks.create_task(listener.run())]
+            background = [
+                tasks.create_task(listener.run()),
+                tasks.create_task(door.run()),
+            ]
             if self._probe:
                 background.append(tasks.create_task(self._probe.run()))
-            self._is_linked = True
+            self._is_listening = True
             log.info(
                 "relay started",
-                extra={"link": str(address), "upstream": self._settings.upstream},
+                extra={"link": str(address), "upstream": settings.upstream},
             )
             await stop.wait()
-            await self._drain()
+            reception.is_draining = True
+            await self._sessions.drain()
             for task in background:
                 task.cancel()
         self._clock.close()
@@ -102,28 +112,13 @@ class Relay:
 
     def reason_not_ready(self) -> str | None:
         """Return why the relay takes no sessions, or None."""
-        if self._is_draining:
+        if self._reception.is_draining:
             return "draining"
-        if not self._is_linked:
+        if not self._is_listening:
             return "the link does not listen yet"
         if self._probe and not self._probe.is_ready:
             return f"the built-in engine is not ready on {self._settings.engine}"
         return None
-
-    def _accept(self, link: LinkSession, request_data: bytes) -> Session | None:
-        if self._is_draining:
-            link.close(CloseCode.DRAINING, "the relay is shutting down")
-            return None
-        try:
-            request = SessionRequest.parse(request_data)
-        except ValueError as error:
-            log.warning("session request refused", extra={"why": str(error)})
-            link.close(CloseCode.PROTOCOL, "the session request cannot be read")
-            return None
-        session = Session(link, request, self._upstream(request), self._clock)
-        self._sessions[session] = self._tasks.create_task(self._hold(session))
-        self._metrics.sessions.set(len(self._sessions))
-        return session
 
     def _upstream(self, request: SessionRequest) -> Upstream:
         settings = self._settings
@@ -131,39 +126,3 @@ class Relay:
             return Echo()
         query = protocol.query(request.session, request.model or settings.model)
         return RealtimeClient(self._http, settings.url, settings.key, query)
-
-    async def _hold(self, session: Session) -> None:
-        started_s = asyncio.get_running_loop().time()
-        try:
-            await session.run()
-        except Exception:
-            # The one place that catches everything: a fault in one session must not
-            # end the others, which share this task group.
-            log.exception("session failed")
-            session.close(CloseCode.INTERNAL, "internal error")
-        finally:
-            del self._sessions[session]
-            duration_s = asyncio.get_running_loop().time() - started_s
-            self._metrics.sessions.set(len(self._sessions))
-            self._metrics.session_ended(
-                session.traffic,
-                session.close_code.name.lower(),
-                session.upstream_error.code if session.upstream_error else None,
-                duration_s,
-            )
-
-    async def _drain(self) -> None:
-        self._is_draining = True
-        closing = list(self._sessions.items())
-        for session, _ in closing:
-            session.close(CloseCode.DRAINING, "the relay is shutting down")
-        if not closing:
-            return
-        log.info("draining", extra={"sessions": len(closing)})
-        tasks = [task for _, task in closing]
-        _, pending = await asyncio.wait(tasks, timeout=DRAIN_TIMEOUT_S)
-        for task in pending:
-            task.cancel()
-
-    def _live_traffic(self) -> Iterator[Traffic]:
-        return (session.traffic for session in self._sessions)

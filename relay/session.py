@@ -1,4 +1,4 @@
-"""One session: its end of the link, its upstream, its turns.
+"""One WebRTC call: its end of the link, its upstream, and the servers attached to it.
 
 The session is accepted as soon as it is asked for, while the upstream still connects:
 events and the caller's first words wait in the upstream's queue, and call set-up does
@@ -6,23 +6,31 @@ not wait for a third party. If the upstream then refuses, the client gets an `er
 event that says why, and the session closes with REFUSED_UPSTREAM; if it is lost later,
 the same with UPSTREAM_LOST.
 
-Everything here is called in the loop, by the link, the upstream or the clock. Decisions
-are taken by `Turn`; this carries them out.
+Everything here is called in the loop, by the link, the upstream or a sideband. What a
+client may do is decided by `Intake`, what audio entails by `Media`.
 """
 
 import asyncio
-import contextlib
+import functools
 import logging
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
-from proto.frames import SAMPLE_BYTES, DownFrame, UpFrame
-from relay import opening
+from proto.frames import DownFrame, UpFrame
+from proto.messages import MAX_MESSAGE_BYTES
+from proto.realtime import ErrorKind, error_event
+from proto.request import SessionRequest
+from relay.audience import Audience
+from relay.bound import Bound
+from relay.inlet import Inlet
+from relay.intake import ClearPlayback, ClientEvent, Forward, Intake, Refused
+from relay.life import Life
+from relay.limits import Limits
+from relay.media import Media, MediaLink, Owner
 from relay.metrics import Traffic
-from relay.pacer import LEAD_S, LIVE_LEAD_S, Clock, Downlink
-from relay.request import SessionRequest
-from relay.timeline import Timeline
-from relay.turn import Command, FlushEdge, ToClient, ToUpstream, Turn
+from relay.outlet import Outlet
+from relay.pacer import Clock
 from relay.upstream import events, protocol
 from relay.upstream.events import EventIds, UpstreamEvent
 from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
@@ -30,7 +38,7 @@ from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
 log = logging.getLogger(__name__)
 
 
-class LinkEnd(Protocol):
+class LinkEnd(MediaLink, Protocol):
     """What a session uses of its end of the link."""
 
     id: int
@@ -41,84 +49,124 @@ class LinkEnd(Protocol):
     def send_event(self, payload: bytes) -> None:
         """Send an event to the client; raises LocalError."""
 
-    def send_down(self, frame: DownFrame) -> None:
-        """Send audio to the caller, or drop it."""
-
-    def flush(self, talkspurt: int) -> None:
-        """Have the edge drop audio."""
-
     def close(self, code: CloseCode = CloseCode.NORMAL, reason: str = "") -> None:
         """End the session."""
 
 
 class Session:
-    """One call, as the relay has it."""
+    """One call, as the relay has it.
+
+    Args:
+        link: Its end of the link.
+        request: What its client wishes; sessions in GA shape.
+        upstream: Its own.
+        clock: Sends the audio of all sessions.
+        max_s: Seconds that it may last.
+    """
+
+    transport = "webrtc"
 
     def __init__(
-        self, link: LinkEnd, request: SessionRequest, upstream: Upstream, clock: Clock
+        self,
+        link: LinkEnd,
+        request: SessionRequest,
+        upstream: Upstream,
+        clock: Clock,
+        max_s: float,
     ) -> None:
-        self.close_code = CloseCode.NORMAL
-        self.close_reason = ""
-        self.upstream_error: UpstreamError | None = None
+        self.request = request
+        self.bound = Bound(request.bound)
+        self.ids = EventIds()
+        fields = {"call": request.call_id, "session": link.id}
+        self.life = Life(max_s, fields)
         self._traffic = Traffic()
         self._link = link
-        self._request = request
         self._upstream = upstream
-        self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._ended = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
-        self._ids = EventIds()
-        self._timeline = Timeline()
-        self._turn = Turn(self._ids)
-        self._downlink = Downlink(
-            self._turn.speech,
-            LIVE_LEAD_S if upstream.is_live else LEAD_S,
-            send=link.send_down,
-            on_sent=self._frames_sent,
-            on_failed=self._downlink_failed,
+        self.audience = Audience(self._tell_client)
+        self._media = Media(
+            link,
+            upstream,
+            clock,
+            self.ids,
+            Owner(tell=self.audience.tell, failed=self._downlink_failed),
         )
-        self._opening = opening.Opening()
-        self._opening_timer: asyncio.TimerHandle | None = None
+        self._intake = Intake(
+            limits=Limits(),
+            bound=self.bound,
+            speaks_beta=request.speaks_beta,
+            has_media=True,
+        )
+        self._outlet = Outlet(
+            speaks_beta=request.speaks_beta,
+            max_event_bytes=min(
+                request.max_event_bytes or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES
+            ),
+        )
+        self._inlet = Inlet(
+            waits=True,
+            traffic=self._traffic,
+            deliver=self.audience.tell,
+            fields=fields,
+        )
         # Before any event of the client's: the first answer is taken for this one's.
         upstream.send(protocol.opening_update(request.session))
 
     @property
     def traffic(self) -> Traffic:
         """What has passed through so far."""
-        self._traffic.frames_down = self._downlink.sent_frames
-        self._traffic.barge_ins = self._turn.interruptions
-        self._traffic.dropped_samples = self._turn.speech.dropped_samples
-        return self._traffic
+        total = Traffic()
+        total.add(self._traffic)
+        total.add(self._media.traffic())
+        return total
+
+    @property
+    def session(self) -> Mapping[str, Any] | None:
+        """The session object that holds now; None: the client does not know it yet."""
+        return self._inlet.session if self._inlet.has_told else None
 
     async def run(self) -> None:
         """Hold the conversation until either side ends it."""
-        opened_s = self._loop.time()
-        fields = {"call": self._request.call_id, "session": self._link.id}
-        log.info("session opened", extra=fields)
-        if not self._ended.is_set():
+        if not self.life.is_over:
             self._link.accept()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                conversing = tasks.create_task(self._upstream.run(self, tasks))
-                await self._ended.wait()
-                conversing.cancel()
-        except* UpstreamError as group:
-            self._upstream_failed(group.exceptions[0])
+            converse = functools.partial(self._upstream.run, self)
+            await self.life.last(converse, expired=self._expire)
+            if self.life.failure:
+                self._upstream_failed(self.life.failure)
         finally:
-            self._release()
-            duration_s = round(self._loop.time() - opened_s, 3)
-            log.info(
-                "session closed",
-                extra={**fields, "seconds": duration_s, **self._summary()},
-            )
+            self._media.close()
+            self._inlet.close()
+            self.audience.dismiss(self.life.reason or "the call has ended")
 
     def close(self, code: CloseCode, reason: str) -> None:
         """End the session from this side."""
-        if not self._ended.is_set():
-            self.close_code, self.close_reason = code, reason
+        if self.life.end(code, reason):
             self._link.close(code, reason)
-            self._ended.set()
+
+    async def room(self, size_bytes: int) -> None:
+        """Wait until the upstream's queue takes an event of that size."""
+        await self._upstream.room(size_bytes)
+
+    def take(self, event: ClientEvent, answer: Callable[[bytes], None]) -> None:
+        """Do what a client or an attached server asks.
+
+        Args:
+            event: As its intake has read it.
+            answer: Gets the error, if it is refused.
+        """
+        self._traffic.events_up += 1
+        match event:
+            case Forward(payload):
+                self._upstream.send(payload)
+            case ClearPlayback():
+                self._media.clear()
+            case Refused(code, message, event_id, param):
+                self._traffic.events_refused += 1
+                kind: ErrorKind = "invalid_request_error"
+                answer(
+                    error_event(self.ids.next(), kind, code, message, event_id, param)
+                )
 
     # From the link.
 
@@ -127,138 +175,63 @@ class Session:
 
     def event_received(self, payload: bytes) -> None:
         """Take a client's event."""
-        self._traffic.events_up += 1
-        match protocol.read_client(payload):
-            case protocol.Forward(forwarded):
-                self._upstream.send(forwarded)
-            case protocol.ClearPlayback():
-                self._carry_out(self._turn.clear_requested(self._loop.time()))
-            case protocol.Refused(code, message, event_id):
-                self._traffic.events_refused += 1
-                kind = "invalid_request_error"
-                self._to_client(
-                    events.error(self._ids.next(), kind, code, message, event_id)
-                )
+        self.take(self._intake.read(payload, self._loop.time()), self._tell_client)
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
-        """Take the caller's audio, and how far the caller has heard."""
+        """Take the caller's audio."""
         assert isinstance(frame, UpFrame)
-        self._traffic.frames_up += 1
-        samples = len(frame.pcm) // SAMPLE_BYTES
-        self._fill(self._timeline.gap_before(frame.position_samples, samples))
-        self._upstream.append(frame.pcm)
-        now = self._loop.time()
-        self._carry_out(
-            self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
-        )
+        self._media.frame_received(frame)
 
     def frames_lost(self, count: int) -> None:
-        """Keep the upstream's time true over frames that will not come."""
-        self._traffic.frames_lost += count
-        self._fill(self._timeline.lost(count))
+        """Take note of audio that will not come."""
+        self._media.frames_lost(count)
 
     def flush_requested(self, talkspurt: int) -> None:
         """Nothing: the edge's business."""
 
     def flush_done(self, talkspurt: int, heard_samples: int) -> None:
         """Take what the caller heard before the edge fell silent."""
-        self._carry_out(self._turn.flush_done(talkspurt, heard_samples))
+        self._media.flush_done(talkspurt, heard_samples)
 
     def closed(self, code: CloseCode, reason: str) -> None:
         """End: the edge closed the session, or the link is lost."""
-        if not self._ended.is_set():
-            self.close_code, self.close_reason = code, reason
-            self._ended.set()
+        self.life.end(code, reason)
 
     # From the upstream.
 
     def upstream_connected(self) -> None:
         """The upstream has taken the session."""
-        fields = {"call": self._request.call_id, "session": self._link.id}
-        log.info("upstream connected", extra=fields)
-        self._opening_timer = self._loop.call_later(
-            opening.TIMEOUT_S, self._give_up_opening
-        )
+        self._inlet.connected()
 
     def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
-        """Pass an event on and act on it; audio goes by the clock.
+        """Pass an event on and act on it; audio goes by the clock."""
+        if isinstance(event, events.AudioDelta):
+            self._media.play(event)
+            return
+        self._inlet.take(event, message)
+        self._media.follow(event)
 
-        All but the first few pass as the bytes they came in: see `opening`.
-        """
-        match event:
-            case events.AudioDelta():
-                self._carry_out(self._turn.audio(event, self._loop.time()))
-                self._clock.wake(self._downlink)
-            case events.OwnError(code):
-                self._traffic.own_errors += 1
-                log.debug(
-                    "upstream refused an event of the relay's",
-                    extra={"call": self._request.call_id, "code": code},
-                )
-            case events.Malformed():
-                self._traffic.events_malformed += 1
-            case _:
-                for passing in self._opening.take(message):
-                    self._to_client(passing)
-                self._act_on(event)
-
-    def _give_up_opening(self) -> None:
-        for held in self._opening.give_up():
-            self._to_client(held)
-
-    def _act_on(self, event: UpstreamEvent) -> None:
-        now = self._loop.time()
-        match event:
-            case events.SessionConfigured():
-                self._carry_out(self._turn.configured(event))
-            case events.ResponseCreated():
-                self._carry_out(self._turn.response_created(event, now))
-            case events.SpeechStarted():
-                self._carry_out(self._turn.speech_started(now))
-            case events.AudioDone():
-                self._carry_out(self._turn.audio_done(event))
-                self._clock.wake(self._downlink)
-            case events.ResponseDone():
-                self._carry_out(self._turn.response_done(event, now))
-                self._clock.wake(self._downlink)
-            case _:
-                pass
-
-    # From the clock.
-
-    def _frames_sent(self, now: float) -> None:
-        self._carry_out(self._turn.frames_sent(self._downlink.end_s, now))
+    def _expire(self) -> None:
+        self.audience.tell(self.life.expiry_event(self.ids.next()))
+        self.close(CloseCode.TIMEOUT, self.life.expiry_reason)
 
     def _downlink_failed(self) -> None:
         self.close(CloseCode.INTERNAL, "internal error")
 
-    def _time_out(self) -> None:
-        self._timer = None
-        self._carry_out(self._turn.handle_timeout(self._loop.time()))
+    def _upstream_failed(self, error: UpstreamError) -> None:
+        self._inlet.give_up()
+        self.audience.tell(
+            error_event(self.ids.next(), "server_error", error.code, error.message)
+        )
+        refused = isinstance(error, UpstreamRefused)
+        code = CloseCode.REFUSED_UPSTREAM if refused else CloseCode.UPSTREAM_LOST
+        self.close(code, error.message)
 
-    def _carry_out(self, commands: list[Command]) -> None:
-        for command in commands:
-            match command:
-                case FlushEdge(talkspurt):
-                    with contextlib.suppress(NotConnected):  # the edge is silent then
-                        self._link.flush(talkspurt)
-                case ToUpstream(payload):
-                    self._upstream.send(payload)
-                case ToClient(payload):
-                    self._to_client(payload)
-        due_s = self._turn.next_timeout()
-        if self._timer and self._timer.when() != due_s:
-            self._timer.cancel()
-            self._timer = None
-        if due_s is not None and self._timer is None and not self._ended.is_set():
-            self._timer = self._loop.call_at(due_s, self._time_out)
+    def _tell_client(self, message: bytes) -> None:
+        for payload in self._outlet.shape(message):
+            self._send(payload)
 
-    def _fill(self, samples: int) -> None:
-        if samples:
-            self._traffic.filled_samples += samples
-            self._upstream.append_silence(samples)
-
-    def _to_client(self, payload: bytes) -> None:
+    def _send(self, payload: bytes) -> None:
         try:
             self._link.send_event(payload)
         except Backlogged:
@@ -269,46 +242,7 @@ class Session:
             self._traffic.events_undelivered += 1
             log.warning(
                 "event cannot cross the link",
-                extra={"call": self._request.call_id, "bytes": len(payload)},
+                extra={"call": self.request.call_id, "bytes": len(payload)},
             )
         else:
             self._traffic.events_down += 1
-
-    def _upstream_failed(self, error: Exception) -> None:
-        assert isinstance(error, UpstreamError)
-        self.upstream_error = error
-        log.warning(
-            "upstream failed",
-            extra={
-                "call": self._request.call_id,
-                "code": error.code,
-                "what": error.message,
-            },
-        )
-        self._give_up_opening()
-        self._to_client(
-            events.error(self._ids.next(), "server_error", error.code, error.message)
-        )
-        refused = isinstance(error, UpstreamRefused)
-        code = CloseCode.REFUSED_UPSTREAM if refused else CloseCode.UPSTREAM_LOST
-        self.close(code, error.message)
-
-    def _release(self) -> None:
-        self._clock.remove(self._downlink)
-        for timer in (self._timer, self._opening_timer):
-            if timer:
-                timer.cancel()
-        self._ended.set()
-
-    def _summary(self) -> dict[str, object]:
-        traffic = self.traffic
-        return {
-            "code": self.close_code.name.lower(),
-            "reason": self.close_reason,
-            "frames_up": traffic.frames_up,
-            "frames_down": traffic.frames_down,
-            "frames_lost": traffic.frames_lost,
-            "events_up": traffic.events_up,
-            "events_down": traffic.events_down,
-            "barge_ins": traffic.barge_ins,
-        }

@@ -28,10 +28,13 @@ class RelaySettings:
     """What the relay reads once, at start."""
 
     link_host: str = setting(
-        "TANDEM_LINK_HOST", "127.0.0.1", env.host, "where the link listens (UDP)"
+        "TANDEM_LINK_HOST", "127.0.0.1", env.host, "where link and tunnel listen"
     )
     link_port: int = setting(
-        "TANDEM_LINK_PORT", "7000", env.port, "port of the link (UDP)"
+        "TANDEM_LINK_PORT",
+        "7000",
+        env.port,
+        "port of the link (UDP) and of the tunnel (TCP)",
     )
     link_key: bytes = setting(
         "TANDEM_LINK_KEY",
@@ -80,6 +83,12 @@ class RelaySettings:
         "gpt-realtime",
         env.text,
         "model asked for when the client names none",
+    )
+    max_call_s: int = setting(
+        "TANDEM_MAX_CALL_S",
+        "3600",
+        env.positive,
+        "seconds that a call or a WebSocket session may last",
     )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"

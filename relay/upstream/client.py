@@ -50,6 +50,15 @@ _REFUSALS = {
     429: ("upstream_rate_limited", "The Realtime API takes no more sessions now"),
 }
 
+_BUSY = frozenset({429, 503})
+"""HTTP statuses of a service that takes no more sessions now."""
+
+_TRY_AGAIN_LATER = 1013
+"""Close code (IANA registry) for a client whose upstream takes no more sessions now."""
+
+_OWN_CLOSES = range(3000, 5000)
+"""Close codes that mean what the service says they mean (RFC 6455 section 7.4.2)."""
+
 _REFUSED_BY_CLOSING = 3000
 _WRONG_KEY = "invalid_request_error.invalid_api_key"
 """How OpenAI closes a session whose key it finds wrong after the handshake."""
@@ -59,8 +68,9 @@ class RealtimeClient:
     """One session on a Realtime WebSocket.
 
     What is sent before the connection is up, or faster than the peer reads, waits in a
-    queue of 1,024 messages and 16 MiB. When it is full nothing is dropped, since the
-    upstream would mishear: the connection counts as lost.
+    queue of 1,024 messages and 16 MiB, or one larger message. When it is full nothing
+    is dropped, since the upstream would mishear: the connection counts as lost. Who can
+    wait asks for `room` first, and never fills it.
 
     Args:
         http: Owned by the service.
@@ -82,6 +92,7 @@ class RealtimeClient:
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._overrun = asyncio.Event()
+        self._taken = asyncio.Event()
 
     async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
         """Connect, then converse until cancelled; see `Upstream.run`."""
@@ -98,15 +109,18 @@ class RealtimeClient:
 
     def send(self, payload: bytes) -> None:
         """Queue an event."""
-        self._queued_bytes += len(payload)
-        if (
-            len(self._queue) >= MAX_QUEUED_MESSAGES
-            or self._queued_bytes > MAX_QUEUED_BYTES
-        ):
-            self._overrun.set()
-        else:
+        if self._has_room(len(payload)):
             self._queue.append(payload)
+            self._queued_bytes += len(payload)
             self._wake.set()
+        else:
+            self._overrun.set()
+
+    async def room(self, size_bytes: int) -> None:
+        """Wait until the queue takes an event of that size."""
+        while not self._has_room(size_bytes):
+            self._taken.clear()
+            await self._taken.wait()
 
     def append(self, pcm: bytes) -> None:
         """Queue the caller's audio: one message a frame, the least delay."""
@@ -115,6 +129,13 @@ class RealtimeClient:
     def append_silence(self, samples: int) -> None:
         """Queue silence."""
         self.send(protocol.append(bytes(samples * SAMPLE_BYTES)))
+
+    def _has_room(self, size_bytes: int) -> bool:
+        """Return whether the queue is within its bounds, or empty, with one more."""
+        return not self._queue or (
+            len(self._queue) < MAX_QUEUED_MESSAGES
+            and self._queued_bytes + size_bytes <= MAX_QUEUED_BYTES
+        )
 
     async def _connect(self) -> _WebSocket:
         try:
@@ -147,6 +168,7 @@ class RealtimeClient:
             while queue:
                 payload = queue.popleft()
                 self._queued_bytes -= len(payload)
+                self._taken.set()
                 try:
                     await websocket.send_frame(payload, WSMsgType.TEXT)
                 except ConnectionError:
@@ -179,7 +201,10 @@ def _refused(error: aiohttp.WSServerHandshakeError) -> UpstreamRefused:
     text += f" (HTTP {error.status})."
     if error.headers and (after_s := error.headers.get("Retry-After")):
         text += f" Retry after {after_s[:16]} s."
-    return UpstreamRefused(code, text)
+    refused = UpstreamRefused(code, text)
+    if error.status in _BUSY:
+        refused.close_code = _TRY_AGAIN_LATER
+    return refused
 
 
 def _failed(cause: object) -> UpstreamLost:
@@ -200,7 +225,10 @@ def _closed(websocket: _WebSocket, close_reason: str | None) -> UpstreamError:
         code, text = _REFUSALS[401]
         return UpstreamRefused(code, f"{text} (close code {_REFUSED_BY_CLOSING}).")
     reason = f": {close_reason}" if close_reason else ""
-    return UpstreamLost(
+    lost = UpstreamLost(
         "upstream_lost",
         f"The Realtime API closed the session ({websocket.close_code}{reason}).",
     )
+    if websocket.close_code in _OWN_CLOSES:
+        lost.close_code, lost.close_reason = websocket.close_code, close_reason
+    return lost

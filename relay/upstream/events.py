@@ -5,7 +5,8 @@ events carry an `event_id` that begins with `OWN_PREFIX`, so that an error cause
 of them is known and kept from a client that never sent it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -53,9 +54,15 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SessionConfigured:
-    """`session.created` or `session.updated`: may the caller's speech interrupt?"""
+    """`session.created` or `session.updated`: what holds from now on.
+
+    Attributes:
+        interrupts: The caller's speech interrupts the model.
+        session: All of it.
+    """
 
     interrupts: bool
+    session: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,13 @@ class OwnError:
     """`error` caused by one of the relay's own events, or by its key."""
 
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`error` for a client; `caused_by` is its event's id, where it gave one."""
+
+    caused_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,7 @@ UpstreamEvent = (
     | SpeechStarted
     | SessionConfigured
     | OwnError
+    | Failure
     | Passing
     | Malformed
 )
@@ -138,28 +153,6 @@ def playback_stopped(event_id: str, response_id: str) -> bytes:
 def playback_cleared(event_id: str, response_id: str) -> bytes:
     """Tell a WebRTC client that the rest of a response will not be played."""
     return _event("output_audio_buffer.cleared", event_id, response_id=response_id)
-
-
-def error(
-    event_id: str, kind: str, code: str, message: str, caused_by: str | None = None
-) -> bytes:
-    """Make an error event of the API's shape.
-
-    Args:
-        event_id: Of this event.
-        kind: `invalid_request_error` or `server_error`.
-        code: For programs.
-        message: For people.
-        caused_by: `event_id` of the client's event, if it gave one.
-    """
-    body = {
-        "type": kind,
-        "code": code,
-        "message": message,
-        "param": None,
-        "event_id": caused_by,
-    }
-    return _event("error", event_id, error=body)
 
 
 def _event(type_: str, event_id: str, **fields: Any) -> bytes:

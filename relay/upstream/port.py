@@ -17,7 +17,12 @@ class UpstreamError(Exception):
     Attributes:
         code: For programs; the `code` of the error event that the client gets.
         message: For people; says what happened and names no key.
+        close_code: With which a WebSocket client's connection closes; None: 1011.
+        close_reason: The same; None: the message.
     """
+
+    close_code: int | None = None
+    close_reason: str | None = None
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -62,6 +67,9 @@ class Upstream(Protocol):
 
     def send(self, payload: bytes) -> None:
         """Send an event, in order, as soon as there is a connection."""
+
+    async def room(self, size_bytes: int) -> None:
+        """Wait until `send` has room for an event: for who can be made to wait."""
 
     def append(self, pcm: bytes) -> None:
         """Send the caller's audio (s16le mono 24 kHz)."""

@@ -28,7 +28,7 @@ beta names of the two audio events are read too; beta session shapes are not.
 import binascii
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -53,27 +53,6 @@ _APPEND_HEAD = (
     + b'append","audio":"'
 )
 _APPEND_TAIL = b'"}'
-
-
-class Forward(NamedTuple):
-    """A client event for the upstream, as it came or with its formats forced."""
-
-    payload: bytes
-
-
-class ClearPlayback(NamedTuple):
-    """`output_audio_buffer.clear`: the relay silences the model."""
-
-
-class Refused(NamedTuple):
-    """A client event that goes nowhere; `error` is the event that says why."""
-
-    code: str
-    message: str
-    event_id: str | None
-
-
-ClientEvent = Forward | ClearPlayback | Refused
 
 
 def append(pcm: bytes) -> bytes:
@@ -105,36 +84,15 @@ def opening_update(session: Mapping[str, Any] | None) -> bytes:
     )
 
 
-def read_client(payload: bytes) -> ClientEvent:
-    """Decide what becomes of a client's event.
+def wishes_update(session: Mapping[str, Any] | None) -> bytes | None:
+    """Make the first `session.update` of a client that has its own formats and turns.
 
-    The relay owns three things: playback is cleared here; the audio formats of a
-    session or of one response are forced to those of the relay; appended audio is
-    refused, because a WebRTC client's audio comes by media, and two sources in one
-    buffer would garble both. All else travels as it is, unknown events too.
+    None where it wishes nothing that the connection's URL does not say already.
     """
-    try:
-        event = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        event = None
-    if not isinstance(event, dict):
-        return Refused("invalid_json", "The event is not a JSON object.", None)
-    match event.get("type"):
-        case "output_audio_buffer.clear":
-            return ClearPlayback()
-        case "input_audio_buffer.append":
-            return Refused(
-                "unsupported_event",
-                "input_audio_buffer.append is not taken here: "
-                "a WebRTC call's audio comes by its media track.",
-                _text_or_none(event.get("event_id")),
-            )
-        case "session.update" if _force_formats(event.get("session")):
-            return _forward(event)
-        case "response.create" if _force_formats(event.get("response")):
-            return _forward(event)
-        case _:
-            return Forward(payload)
+    if not session or session.keys() <= {"type", "model"}:
+        return None
+    wished = {"type": "realtime", **session}
+    return orjson.dumps({"type": "session.update", "session": wished})
 
 
 def read_upstream(message: bytes) -> events.UpstreamEvent:
@@ -179,17 +137,19 @@ def _speech_started(_: Mapping[str, Any]) -> events.SpeechStarted:
 
 
 def _session_configured(event: Mapping[str, Any]) -> events.SessionConfigured:
-    listening = _mapping(_mapping(event["session"].get("audio")).get("input"))
+    session = event["session"]
+    listening = _mapping(_mapping(session.get("audio")).get("input"))
     detection = _mapping(listening.get("turn_detection"))
-    return events.SessionConfigured(detection.get("interrupt_response") is not False)
+    interrupts = detection.get("interrupt_response") is not False
+    return events.SessionConfigured(interrupts, session)
 
 
-def _error(event: Mapping[str, Any]) -> events.OwnError | events.Passing:
+def _error(event: Mapping[str, Any]) -> events.OwnError | events.Failure:
     error = _mapping(event.get("error"))
-    is_own = str(error.get("event_id") or "").startswith(events.OWN_PREFIX)
-    if is_own or error.get("code") == _WRONG_KEY:
+    caused_by = str(error.get("event_id") or "")
+    if caused_by.startswith(events.OWN_PREFIX) or error.get("code") == _WRONG_KEY:
         return events.OwnError(str(error.get("code")))
-    return _PASSING
+    return events.Failure(caused_by or None)
 
 
 _PASSING = events.Passing()
@@ -208,26 +168,6 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], events.UpstreamEvent]] = {
 }
 
 
-def _forward(event: Mapping[str, Any]) -> Forward | Refused:
-    try:
-        return Forward(orjson.dumps(event))
-    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-        event_id = _text_or_none(event.get("event_id"))
-        return Refused("invalid_json", "The event is nested too deeply.", event_id)
-
-
-def _force_formats(config: Any) -> bool:
-    """Set the formats a session or response names to the relay's; True if it had to."""
-    changed = False
-    audio = _mapping(_mapping(config).get("audio"))
-    for direction in ("input", "output"):
-        part = audio.get(direction)
-        if isinstance(part, dict) and part.get("format", PCM_24K) != PCM_24K:
-            part["format"] = PCM_24K
-            changed = True
-    return changed
-
-
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -236,7 +176,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not text")
     return value
-
-
-def _text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

@@ -24,7 +24,7 @@ async def ended(stack: Stack) -> None:
     async with asyncio.timeout(10), aiohttp.ClientSession() as http:
         for url, gauge in (
             (stack.url, "tandem_calls 0.0"),
-            (stack.relay.status_url, "tandem_relay_sessions 0.0"),
+            (stack.relay.status_url, 'tandem_relay_sessions{transport="webrtc"} 0.0'),
         ):
             while gauge not in await (await http.get(f"{url}/metrics")).text():  # noqa: ASYNC110  # over HTTP
                 await asyncio.sleep(0.05)

@@ -425,7 +425,10 @@ async def test_the_builtin_upstream_is_ready_only_when_its_engine_is() -> None:
             assert status == 503
             assert f"127.0.0.1:{engine_port}" in body["reason"]
             async with http.get(f"http://127.0.0.1:{http_port}/metrics") as answer:
-                assert "tandem_relay_sessions 0.0" in await answer.text()
+                assert (
+                    'tandem_relay_sessions{transport="webrtc"} 0.0'
+                    in await answer.text()
+                )
         finally:
             stop.set()
 

@@ -60,6 +60,8 @@ class FakeUpstream:
         self.heard = bytearray()
         self.failure: UpstreamError | None = None
         self.was_cancelled = False
+        self.is_full = False
+        self.made_room = asyncio.Event()
         self._receiver: Receiver | None = None
         self._failed = asyncio.Event()
 
@@ -76,6 +78,11 @@ class FakeUpstream:
 
     def send(self, payload: bytes) -> None:
         self.sent.append(payload)
+
+    async def room(self, size_bytes: int) -> None:
+        while self.is_full:
+            self.made_room.clear()
+            await self.made_room.wait()
 
     def append(self, pcm: bytes) -> None:
         self.heard += pcm

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from relay.upstream import events, protocol
-from relay.upstream.protocol import PCM_24K, ClearPlayback, Forward, Refused
+from relay.upstream.protocol import PCM_24K
 
 
 def read(**event: object) -> events.UpstreamEvent:
@@ -62,7 +62,7 @@ def test_a_session_says_whether_speech_interrupts(
 ) -> None:
     session = {"audio": {"input": {"turn_detection": turn_detection}}}
     event = read(type="session.updated", session=session)
-    assert event == events.SessionConfigured(interrupts)
+    assert event == events.SessionConfigured(interrupts, session)
 
 
 def test_unknown_events_pass() -> None:
@@ -94,7 +94,6 @@ def test_what_lacks_its_fields_is_malformed(message: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_no_message_raises(message: bytes) -> None:
     protocol.read_upstream(message)
-    protocol.read_client(message)
 
 
 def test_the_opening_asks_for_the_relays_formats_and_for_turns() -> None:
@@ -147,63 +146,21 @@ def test_the_opening_of_a_transcription_names_no_output() -> None:
     assert set(event["session"]["audio"]) == {"input"}
 
 
-def test_an_update_that_names_no_format_travels_byte_for_byte() -> None:
-    payload = (
-        b'{"type":"session.update", "session":{"audio":{"output":{"speed":1.10}}}}'
-    )
-    assert protocol.read_client(payload) == Forward(payload)
+@pytest.mark.parametrize("session", [None, {}, {"type": "realtime", "model": "m"}])
+def test_a_client_without_wishes_needs_no_update(
+    session: dict[str, Any] | None,
+) -> None:
+    assert protocol.wishes_update(session) is None
 
 
-def test_an_update_cannot_change_the_formats() -> None:
-    audio = {"output": {"format": {"type": "audio/pcma"}, "voice": "v"}}
-    event = {"type": "session.update", "event_id": "e", "session": {"audio": audio}}
-    result = protocol.read_client(orjson.dumps(event))
-    assert isinstance(result, Forward)
-    audio["output"]["format"] = PCM_24K
-    assert orjson.loads(result.payload) == event
-
-
-def test_a_response_cannot_have_a_format_of_its_own() -> None:
-    audio = {"output": {"format": {"type": "audio/pcmu"}, "voice": "v"}}
-    event = {"type": "response.create", "event_id": "e", "response": {"audio": audio}}
-    result = protocol.read_client(orjson.dumps(event))
-    assert isinstance(result, Forward)
-    audio["output"]["format"] = PCM_24K
-    assert orjson.loads(result.payload) == event
-
-
-def test_a_response_that_names_no_format_travels_byte_for_byte() -> None:
-    payload = b'{"type":"response.create", "response":{"metadata":{"x":"1"}}}'
-    assert protocol.read_client(payload) == Forward(payload)
-
-
-def test_an_update_too_deep_to_be_written_again_is_refused() -> None:
-    deep = b"[" * 300 + b"]" * 300
-    audio = b'{"output":{"format":null,"voice":%s}}' % deep
-    payload = b'{"type":"session.update","event_id":"e","session":{"audio":%s}}' % audio
-    result = protocol.read_client(payload)
-    assert isinstance(result, Refused)
-    assert result.event_id == "e"
-
-
-@pytest.mark.parametrize(
-    "session", [None, [], {"audio": None}, {"audio": {"input": 1}}]
-)
-def test_a_strange_update_is_left_to_the_upstream(session: object) -> None:
-    payload = orjson.dumps({"type": "session.update", "session": session})
-    assert protocol.read_client(payload) == Forward(payload)
-
-
-def test_clear_is_kept_here() -> None:
-    payload = b'{"type":"output_audio_buffer.clear"}'
-    assert protocol.read_client(payload) == ClearPlayback()
-
-
-@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"7", b'"x"'])
-def test_what_is_no_json_object_is_refused(payload: bytes) -> None:
-    result = protocol.read_client(payload)
-    assert isinstance(result, Refused)
-    assert result.code == "invalid_json"
+def test_a_websocket_clients_wishes_keep_their_formats() -> None:
+    wished = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+    update = protocol.wishes_update(wished)
+    assert update is not None
+    assert orjson.loads(update) == {
+        "type": "session.update",
+        "session": {"type": "realtime", **wished},
+    }
 
 
 def test_own_errors_are_known_by_their_event_id() -> None:
@@ -211,8 +168,12 @@ def test_own_errors_are_known_by_their_event_id() -> None:
     assert read(type="error", error={"event_id": own, "code": "c"}) == events.OwnError(
         "c"
     )
-    assert read(type="error", error={"event_id": "x"}) == events.Passing()
-    assert read(type="error", error=None) == events.Passing()
+
+
+def test_other_errors_name_the_event_that_caused_them() -> None:
+    assert read(type="error", error={"event_id": "x"}) == events.Failure("x")
+    assert read(type="error", error={"event_id": None}) == events.Failure(None)
+    assert read(type="error", error=None) == events.Failure(None)
 
 
 def test_an_error_about_the_relays_key_is_its_own() -> None:

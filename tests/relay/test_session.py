@@ -10,13 +10,14 @@ import pytest
 
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import UpFrame
+from proto.request import SessionRequest
 from relay.pacer import Clock
-from relay.request import SessionRequest
 from relay.session import Session
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.relay.fakes import FakeLink, FakeUpstream
 from tests.support import clock as virtual
 
+MAX_S = 3600.0
 TEN_SECONDS = base64.b64encode(bytes(480_000)).decode()
 
 
@@ -34,8 +35,10 @@ def play(scene: Callable[[Stage], Awaitable[None]]) -> Stage:
     async def main() -> Stage:
         clock = Clock(asyncio.get_running_loop(), lambda late_s: None)
         link, upstream = FakeLink(), FakeUpstream()
-        request = SessionRequest("rtc_1", None, {"instructions": "x"}, "t")
-        session = Session(link, request, upstream, clock)
+        request = SessionRequest(
+            call_id="rtc_1", tenant="t", session={"instructions": "x"}
+        )
+        session = Session(link, request, upstream, clock, MAX_S)
         stage = Stage(link, upstream, session, clock)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(session.run())
@@ -119,8 +122,8 @@ def test_no_event_of_the_clients_overtakes_the_opening() -> None:
     async def main() -> list[str]:
         clock = Clock(asyncio.get_running_loop(), lambda late_s: None)
         upstream = FakeUpstream()
-        request = SessionRequest("rtc_1", None, None, "t")
-        session = Session(FakeLink(), request, upstream, clock)
+        request = SessionRequest(call_id="rtc_1", tenant="t")
+        session = Session(FakeLink(), request, upstream, clock, MAX_S)
         session.event_received(b'{"type":"response.create"}')
         return upstream.sent_types
 
@@ -266,7 +269,7 @@ def test_a_failed_upstream_is_told_and_ends_the_session(
         assert stage.link.closes == [(code, "No.")]
 
     stage = play(scene)
-    assert stage.session.upstream_error is failure
+    assert stage.session.life.failure is failure
 
 
 def test_a_client_that_takes_no_events_is_left() -> None:

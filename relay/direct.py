@@ -1,0 +1,162 @@
+"""The session of a WebSocket client: its events pass both ways, as they come.
+
+The client plays the model's audio and truncates it by itself, so there is no clock and
+no turn here. Its audio has the format that it asks for. What it sends before the
+upstream is open, or faster than the upstream takes it, waits in the upstream's queue;
+when that is full the client's connection is read no further until there is room, so
+nothing is lost and a client that is merely quick is not failed.
+
+When the relay ends the session, the client gets an `error` event that says why where
+there is one to tell, then a close code (RFC 6455 section 7.4.1):
+
+    1001   its time is up, or the relay is shutting down: connect again
+    1011   the upstream refused it, or was lost
+    1013   the upstream takes no more sessions now
+    3000 to 4999   the upstream itself closed with that code
+"""
+
+import asyncio
+import functools
+from collections.abc import Mapping
+from typing import Final
+
+from proto.errors import CloseCode
+from proto.realtime import ErrorKind, error_event
+from proto.request import SessionRequest
+from relay.bound import Bound
+from relay.door import ClientEnd
+from relay.inlet import Inlet
+from relay.intake import ClearPlayback, Forward, Intake, Refused
+from relay.life import Life
+from relay.limits import Limits
+from relay.metrics import Traffic
+from relay.outlet import Outlet
+from relay.upstream import protocol
+from relay.upstream.events import EventIds, UpstreamEvent
+from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
+
+NORMAL_CLOSURE: Final = 1000
+GOING_AWAY: Final = 1001
+INTERNAL_ERROR: Final = 1011
+TRY_AGAIN_LATER: Final = 1013
+
+_CLOSES: Final[Mapping[CloseCode, int]] = {
+    CloseCode.NORMAL: NORMAL_CLOSURE,
+    CloseCode.DRAINING: GOING_AWAY,
+    CloseCode.TIMEOUT: GOING_AWAY,
+}
+"""As which a session's end appears to its client; any other is an internal error."""
+
+
+class DirectSession:
+    """One WebSocket client, as the relay has it; a `Conversation` for the door.
+
+    Args:
+        request: What it wishes; sessions in GA shape.
+        upstream: Its own.
+        max_s: Seconds that it may last.
+    """
+
+    transport = "websocket"
+
+    def __init__(
+        self, request: SessionRequest, upstream: Upstream, max_s: float
+    ) -> None:
+        self.request = request
+        self.traffic = Traffic()
+        fields = {"call": request.call_id}
+        self.life = Life(max_s, fields)
+        self._upstream = upstream
+        self._client: ClientEnd | None = None
+        self._ids = EventIds()
+        self._intake = Intake(
+            limits=Limits(),
+            bound=Bound(request.bound),
+            speaks_beta=request.speaks_beta,
+            has_media=False,
+        )
+        self._outlet = Outlet(speaks_beta=request.speaks_beta, max_event_bytes=None)
+        update = protocol.wishes_update(request.session)
+        self._inlet = Inlet(
+            waits=update is not None,
+            traffic=self.traffic,
+            deliver=self._deliver,
+            fields=fields,
+        )
+        if update is not None:
+            upstream.send(update)
+
+    async def run(self, client: ClientEnd) -> None:
+        """Hold the conversation until either side ends it."""
+        self._client = client
+        converse = functools.partial(self._upstream.run, self)
+        try:
+            await self.life.last(converse, self._listen, expired=self._expire)
+            if self.life.failure:
+                self._upstream_failed(self.life.failure)
+        finally:
+            self._inlet.close()
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """End the session from this side."""
+        self._end(code, reason, _CLOSES.get(code, INTERNAL_ERROR))
+
+    # From the upstream.
+
+    def upstream_connected(self) -> None:
+        """The upstream has taken the session."""
+        self._inlet.connected()
+
+    def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
+        """Pass an event on."""
+        self._inlet.take(event, message)
+
+    async def _listen(self, tasks: asyncio.TaskGroup) -> None:
+        del tasks  # none needed
+        assert self._client is not None
+        loop = asyncio.get_running_loop()
+        while (payload := await self._client.receive()) is not None:
+            self.traffic.events_up += 1
+            match self._intake.read(payload, loop.time()):
+                case Forward(forwarded):
+                    await self._upstream.room(len(forwarded))
+                    self._upstream.send(forwarded)
+                case Refused() as refused:
+                    self._refuse(refused)
+                case ClearPlayback():
+                    raise AssertionError("a client without media has none to clear")
+        self.life.end(CloseCode.NORMAL, "the client left")
+
+    def _refuse(self, refused: Refused) -> None:
+        self.traffic.events_refused += 1
+        kind: ErrorKind = "invalid_request_error"
+        code, message, event_id, param = refused
+        self._tell(error_event(self._ids.next(), kind, code, message, event_id, param))
+
+    def _upstream_failed(self, error: UpstreamError) -> None:
+        self._inlet.give_up()
+        self._tell(
+            error_event(self._ids.next(), "server_error", error.code, error.message)
+        )
+        refused = isinstance(error, UpstreamRefused)
+        code = CloseCode.REFUSED_UPSTREAM if refused else CloseCode.UPSTREAM_LOST
+        reason = error.close_reason or error.message
+        self._end(code, reason, error.close_code or INTERNAL_ERROR)
+
+    def _expire(self) -> None:
+        self._tell(self.life.expiry_event(self._ids.next()))
+        self.close(CloseCode.TIMEOUT, self.life.expiry_reason)
+
+    def _end(self, code: CloseCode, reason: str, close_code: int) -> None:
+        if self.life.end(code, reason) and self._client is not None:
+            self._client.close(close_code, reason)
+
+    def _deliver(self, message: bytes, caused_by: str | None) -> None:
+        del caused_by  # there is but one client
+        self._tell(message)
+
+    def _tell(self, message: bytes) -> None:
+        assert self._client is not None
+        for payload in self._outlet.shape(message):
+            self._client.send(payload)
+            self.traffic.events_down += 1

@@ -1,0 +1,94 @@
+"""How long a session lasts, and why it ended: what sessions of both kinds share.
+
+It is over when either side ends it, its upstream fails, or its time is up.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from proto.errors import CloseCode
+from proto.realtime import error_event
+from relay.upstream.port import UpstreamError
+
+log = logging.getLogger(__name__)
+
+Part = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
+"""What a session does all its life; may start tasks of its own in the group."""
+
+
+class Life:
+    """From a session's first moment to its last.
+
+    Args:
+        max_s: Seconds after which its time is up.
+        fields: Name the session in the log.
+    """
+
+    def __init__(self, max_s: float, fields: Mapping[str, object]) -> None:
+        self.code = CloseCode.NORMAL
+        self.reason = ""
+        self.failure: UpstreamError | None = None
+        """Of the upstream, if that ended it."""
+        self.fields = fields
+        self._max_s = max_s
+        self._over = asyncio.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended; nothing changes that."""
+        return self._over.is_set()
+
+    def end(self, code: CloseCode, reason: str) -> bool:
+        """End it; only the first call counts, and returns True."""
+        if self.is_over:
+            return False
+        self.code, self.reason = code, reason
+        self._over.set()
+        return True
+
+    async def last(self, *parts: Part, expired: Callable[[], None]) -> None:
+        """Run the parts until it is over; `failure` says whether the upstream failed.
+
+        Args:
+            parts: Run side by side, and cancelled at the end.
+            expired: Called when the time is up; ends it.
+        """
+        log.info("session opened", extra=self.fields)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._max_s, expired)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(part(tasks)) for part in parts]
+                await self._over.wait()
+                for task in running:
+                    task.cancel()
+        except* UpstreamError as group:
+            self._failed(group)
+        finally:
+            timer.cancel()
+
+    def expiry_event(self, event_id: str) -> bytes:
+        """Make the error event that says that the time is up, in OpenAI's words."""
+        return error_event(
+            event_id, "invalid_request_error", "session_expired", self.expiry_reason
+        )
+
+    @property
+    def expiry_reason(self) -> str:
+        """Why a session ends whose time is up."""
+        minutes, seconds = divmod(round(self._max_s), 60)
+        length = f"{seconds} seconds" if seconds else f"{minutes} minutes"
+        if seconds and minutes:
+            length = f"{minutes} minutes {length}"
+        return f"Your session hit the maximum duration of {length}."
+
+    def _failed(self, group: BaseExceptionGroup[UpstreamError]) -> None:
+        failure = group.exceptions[0]
+        assert isinstance(failure, UpstreamError)
+        self.failure = failure
+        log.warning(
+            "upstream failed",
+            extra={**self.fields, "code": failure.code, "what": failure.message},
+        )

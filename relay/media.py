@@ -1,0 +1,166 @@
+"""The two voices of one call: the caller's to the upstream, the model's to the edge.
+
+Everything here is called in the loop, by the link, the upstream or the clock. What a
+voice entails is decided by `Turn`; this carries it out.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from proto.errors import NotConnected
+from proto.frames import SAMPLE_BYTES, DownFrame, UpFrame
+from relay.metrics import Traffic
+from relay.pacer import LEAD_S, LIVE_LEAD_S, Clock, Downlink
+from relay.timeline import Timeline
+from relay.turn import Command, FlushEdge, ToClient, ToUpstream, Turn
+from relay.upstream import events
+from relay.upstream.events import EventIds, UpstreamEvent
+from relay.upstream.port import Upstream
+
+
+class MediaLink(Protocol):
+    """What the voices use of a session's end of the link."""
+
+    def send_down(self, frame: DownFrame) -> None:
+        """Send audio to the caller, or drop it."""
+
+    def flush(self, talkspurt: int) -> None:
+        """Have the edge drop audio."""
+
+
+class Owner(NamedTuple):
+    """What the session does for its media."""
+
+    tell: Callable[[bytes], None]
+    """Gives the client an event."""
+    failed: Callable[[], None]
+    """The downlink is broken: end."""
+
+
+class Media:
+    """Audio both ways, and the turns between."""
+
+    def __init__(
+        self,
+        link: MediaLink,
+        upstream: Upstream,
+        clock: Clock,
+        ids: EventIds,
+        owner: Owner,
+    ) -> None:
+        self._link = link
+        self._upstream = upstream
+        self._clock = clock
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._timeline = Timeline()
+        self._traffic = Traffic()
+        self._turn = Turn(ids)
+        self._downlink = Downlink(
+            self._turn.speech,
+            LIVE_LEAD_S if upstream.is_live else LEAD_S,
+            send=link.send_down,
+            on_sent=self._frames_sent,
+            on_failed=owner.failed,
+        )
+
+    def traffic(self) -> Traffic:
+        """Return what has passed through so far."""
+        self._traffic.frames_down = self._downlink.sent_frames
+        self._traffic.barge_ins = self._turn.interruptions
+        self._traffic.dropped_samples = self._turn.speech.dropped_samples
+        return self._traffic
+
+    # From the link.
+
+    def frame_received(self, frame: UpFrame) -> None:
+        """Take the caller's audio, and how far the caller has heard."""
+        self._traffic.frames_up += 1
+        samples = len(frame.pcm) // SAMPLE_BYTES
+        self._fill(self._timeline.gap_before(frame.position_samples, samples))
+        self._upstream.append(frame.pcm)
+        now = self._loop.time()
+        self._carry_out(
+            self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
+        )
+
+    def frames_lost(self, count: int) -> None:
+        """Keep the upstream's time true over frames that will not come."""
+        self._traffic.frames_lost += count
+        self._fill(self._timeline.lost(count))
+
+    def flush_done(self, talkspurt: int, heard_samples: int) -> None:
+        """Take what the caller heard before the edge fell silent."""
+        self._carry_out(self._turn.flush_done(talkspurt, heard_samples))
+
+    def clear(self) -> None:
+        """Silence the model because a client asks for it."""
+        self._carry_out(self._turn.clear_requested(self._loop.time()))
+
+    # From the upstream.
+
+    def play(self, delta: events.AudioDelta) -> None:
+        """Say it, by the clock."""
+        self._carry_out(self._turn.audio(delta, self._loop.time()))
+        self._clock.wake(self._downlink)
+
+    def follow(self, event: UpstreamEvent) -> None:
+        """Act on an event that the client has been given."""
+        now = self._loop.time()
+        match event:
+            case events.SessionConfigured():
+                self._carry_out(self._turn.configured(event))
+            case events.ResponseCreated():
+                self._carry_out(self._turn.response_created(event, now))
+            case events.SpeechStarted():
+                self._carry_out(self._turn.speech_started(now))
+            case events.AudioDone():
+                self._carry_out(self._turn.audio_done(event))
+                self._clock.wake(self._downlink)
+            case events.ResponseDone():
+                self._carry_out(self._turn.response_done(event, now))
+                self._clock.wake(self._downlink)
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Fall silent for good."""
+        self._is_closed = True
+        self._clock.remove(self._downlink)
+        if self._timer:
+            self._timer.cancel()
+
+    # From the clock.
+
+    def _frames_sent(self, now: float) -> None:
+        self._carry_out(self._turn.frames_sent(self._downlink.end_s, now))
+
+    def _time_out(self) -> None:
+        self._timer = None
+        self._carry_out(self._turn.handle_timeout(self._loop.time()))
+
+    def _carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case FlushEdge(talkspurt):
+                    with contextlib.suppress(NotConnected):  # the edge is silent then
+                        self._link.flush(talkspurt)
+                case ToUpstream(payload):
+                    self._upstream.send(payload)
+                case ToClient(payload):
+                    self._owner.tell(payload)
+        due_s = self._turn.next_timeout()
+        if self._timer and self._timer.when() != due_s:
+            self._timer.cancel()
+            self._timer = None
+        if due_s is not None and self._timer is None and not self._is_closed:
+            self._timer = self._loop.call_at(due_s, self._time_out)
+
+    def _fill(self, samples: int) -> None:
+        if samples:
+            self._traffic.filled_samples += samples
+            self._upstream.append_silence(samples)
