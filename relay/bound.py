@@ -20,6 +20,11 @@ class Bound:
     def __init__(self, config: Mapping[str, Any] | None) -> None:
         self._config = config
 
+    @property
+    def is_locked(self) -> bool:
+        """Something is bound, or may come to be."""
+        return self._config is not None
+
     def applied_to_session(self, update: Json) -> Json:
         """Return the session of a `session.update` as it may travel.
 

@@ -5,7 +5,8 @@ Checked in this order, each failure answered by an `error` event that echoes the
 `type`, rate, and that the event has a meaning for this kind of client. Then a beta
 client's event gets its GA shape, bound fields are held, and a media call keeps the
 formats of the relay. What needs no change travels as the bytes it came in, unknown
-events and fields too.
+events and fields too; where anything is bound it is written again, so that the upstream
+cannot read it otherwise than it was read here.
 
 An append is the hot path of a WebSocket client, 50 to 100 a second: one scan for its
 JSON, two for brackets, no base64. That costs about a tenth of what it costs to take it
@@ -100,12 +101,12 @@ class Intake:
             return Refused("invalid_json", "The event is not a JSON object.")
         if refused := self._refusal(payload, event, now):
             return refused
-        if event["type"] == "input_audio_buffer.append":
-            return Forward(payload)
         if event["type"] == "output_audio_buffer.clear":
             return ClearPlayback()
         shaped = self._shaped(event)
-        return Forward(payload if shaped is event else orjson.dumps(shaped))
+        # A name that stands twice in an object may mean something else to the upstream.
+        is_safe = self._binds or not self._bound.is_locked
+        return Forward(payload if shaped is event and is_safe else orjson.dumps(shaped))
 
     def _refusal(self, payload: bytes, event: Json, now: float) -> Refused | None:
         event_id = event.get("event_id")

@@ -190,6 +190,23 @@ def test_a_client_cannot_change_what_is_bound() -> None:
     assert event["response"] == {}
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"type":"session.update","session":{"instructions":"x"},"type":"y"}',
+        b'{"type":"session.update","session":{"instructions":"x"},"session":{}}',
+        b'{"type":"session.update","session":{"instructions":"x"},'
+        b'"type":"input_audio_buffer.append"}',
+    ],
+)
+def test_a_name_given_twice_cannot_smuggle_past_what_is_bound(payload: bytes) -> None:
+    result = intake(bound=Bound({"instructions": "Sell tea."})).read(payload, NOW)
+    assert isinstance(result, Forward)
+    assert orjson.loads(result.payload) == orjson.loads(payload)
+    for name in (b'"type"', b'"session"'):
+        assert result.payload.count(name) == 1
+
+
 def test_what_the_server_sets_at_a_sideband_binds_its_client() -> None:
     bound = Bound({"instructions": "Sell tea."})
     client = intake(bound=bound, has_media=True)
