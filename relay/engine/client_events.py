@@ -20,7 +20,7 @@ from relay.engine.schema import (
     unsupported,
     variant,
 )  # fmt: skip
-from relay.engine.session_config import (
+from relay.engine.session_schema import (
     FORMAT,
     MAX_OUTPUT_TOKENS,
     MODALITIES,

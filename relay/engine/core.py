@@ -41,13 +41,18 @@ from relay.engine.utterance import Listening
 class Core:
     """The state of one session."""
 
-    def __init__(self, ids: Ids, model: str) -> None:
+    def __init__(self, ids: Ids, model: str, *, only_transcribes: bool = False) -> None:
         self.outbox = Outbox(ids)
         self._emit = self.outbox.emit
-        self._session = session_config.default(ids.new("sess"), model)
+        self._only_transcribes = only_transcribes
+        new = (
+            session_config.transcription if only_transcribes else session_config.default
+        )
+        self._session = new(ids.new("sess"), model)
         self._conversation = Conversation()
         self.replies = Replies(self.outbox, self._conversation, ids.new("conv"))
         self.transcripts = Transcripts(self.outbox, self._release)
+        self.transcripts.are_shown = only_transcribes
         self._decoder = Decoder("audio/pcm")
         self._intake = Intake(ids.new)
         self._unvoiced: list[Samples] = []
@@ -110,11 +115,8 @@ class Core:
 
     def _update_session(self, update: Any) -> None:
         merged = session_config.merged(self._session, update)
-        voice = merged["audio"]["output"]["voice"]
-        if (
-            self.replies.has_spoken
-            and voice != self._session["audio"]["output"]["voice"]
-        ):
+        is_new_voice = _voice(merged) != _voice(self._session)
+        if self.replies.has_spoken and is_new_voice:
             raise ClientError(
                 "cannot_update_voice",
                 "Cannot update a conversation's voice if assistant audio is present.",
@@ -227,6 +229,13 @@ class Core:
     # Responses --------------------------------------------------------------------
 
     def _create_response(self, overrides: Json, *, is_idle: bool = False) -> None:
+        if self._only_transcribes:
+            raise ClientError(
+                "invalid_session_type",
+                "A transcription session creates no responses; open a realtime "
+                "session for them.",
+                "type",
+            )
         options = options_of(self._session, overrides, is_idle=is_idle)
         found = self._context(overrides.get("input"))
         context = None if found is None else tuple(item for item, _ in found)
@@ -285,3 +294,8 @@ class Core:
 
     def _rules(self) -> TurnRules | None:
         return session_config.turn_rules(self._session)
+
+
+def _voice(session: Json) -> Any:
+    """Return the voice of a session, None when it does not speak."""
+    return session["audio"].get("output", {}).get("voice")

@@ -79,7 +79,11 @@ class Engine:
             compress=False,
         )
         await socket.prepare(request)
-        core = Core(self._ids, request.query.get("model") or DEFAULT_MODEL)
+        core = Core(
+            self._ids,
+            request.query.get("model") or DEFAULT_MODEL,
+            only_transcribes=request.query.get("intent") == "transcription",
+        )
         self._sockets.add(socket)
         log.info("session opened", extra={"sessions": len(self._sockets)})
         try:

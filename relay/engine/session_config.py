@@ -2,10 +2,13 @@
 
 A session is plain JSON, as it is echoed in `session.created` and `session.updated`.
 Updates are partial. Null clears what may be null and returns the rest to its default;
-`turn_detection` starts from the defaults of its type when the type changes.
+`turn_detection` starts from the defaults of its type when the type changes. A session
+is of type realtime or transcription from its creation to its end.
 
-Accepted and echoed but without effect here: model, voice, noise_reduction, the
-transcription model, prompt, reasoning, tracing, truncation, include, MCP tools.
+Accepted and echoed but without effect here: model (every client library sends one),
+voice, noise_reduction, the transcription model, prompt, reasoning, tracing, truncation,
+include (the speech to text in the wheel knows no probabilities: `logprobs` stay null).
+MCP servers are not asked for their tools: mcp.py says so to the client.
 """
 
 from collections.abc import Mapping
@@ -13,158 +16,9 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from relay.engine.audio import samples_of
-from relay.engine.schema import (
-    Json,
-    anything,
-    array,
-    either,
-    flag,
-    integer,
-    name,
-    nullable,
-    number,
-    one_of,
-    record,
-    text,
-    variant,
-)  # fmt: skip
-
-MAX_TOOLS = 128
-"""Functions in one session, as in OpenAI's API."""
-
-FORMAT = variant(
-    "type",
-    {
-        "audio/pcm": record({"type": name, "rate": integer(24_000, 24_000)}),
-        "audio/pcmu": record({"type": name}),
-        "audio/pcma": record({"type": name}),
-    },
-)
-_TURN_SWITCHES = {"type": name, "create_response": flag, "interrupt_response": flag}
-_TURN_DETECTION = variant(
-    "type",
-    {
-        "server_vad": record(
-            {
-                **_TURN_SWITCHES,
-                "threshold": number(0.0, 1.0),
-                "prefix_padding_ms": integer(0, 5_000),
-                "silence_duration_ms": integer(0, 10_000),
-                "idle_timeout_ms": nullable(integer(5_000, 30_000)),
-            }
-        ),
-        "semantic_vad": record(
-            {**_TURN_SWITCHES, "eagerness": one_of("low", "medium", "high", "auto")}
-        ),
-    },
-)
-_TRANSCRIPTION = record(
-    {
-        "model": nullable(name),
-        "language": nullable(text),
-        "languages": nullable(array(name, 64)),
-        "prompt": nullable(text),
-        "keywords": nullable(array(text, 1_000)),
-        "delay": nullable(name),
-    }
-)
-
-
-def _custom_voice(value: Any, path: str) -> Any:
-    """Accept a voice object; return its id, the one form that every event may hold."""
-    return record({"id": name}, "id")(value, path)["id"]
-
-
-VOICE = either(str, name, _custom_voice)
-_FUNCTION = record(
-    {
-        "type": name,
-        "name": name,
-        "description": nullable(text),
-        "parameters": nullable(record({}, is_open=True)),
-        "strict": nullable(flag),
-    },
-    "name",
-)
-
-
-def _whole_object(value: Any, path: str) -> Any:
-    """Accept any object, keeping all of it."""
-    record({}, is_open=True)(value, path)
-    return value
-
-
-def _tool(value: Any, path: str) -> Any:
-    checked = variant("type", {"function": _FUNCTION, "mcp": _whole_object})(
-        value, path
-    )
-    return {
-        **checked,
-        **({"parameters": value["parameters"]} if "parameters" in value else {}),
-    }
-
-
-TOOLS = array(_tool, MAX_TOOLS)
-TOOL_CHOICE = either(
-    str,
-    one_of("auto", "none", "required"),
-    variant(
-        "type",
-        {
-            "function": record({"type": name, "name": name}, "name"),
-            "mcp": _whole_object,
-        },
-    ),
-)
-MODALITIES = array(one_of("audio", "text"), 1)
-MAX_OUTPUT_TOKENS = either(str, one_of("inf"), integer(1, 1_000_000))
-
-_SESSION = record(
-    {
-        "type": one_of("realtime"),
-        "object": anything,
-        "id": anything,
-        "expires_at": anything,
-        "model": name,
-        "output_modalities": nullable(MODALITIES),
-        "instructions": nullable(text),
-        "audio": nullable(
-            record(
-                {
-                    "input": nullable(
-                        record(
-                            {
-                                "format": nullable(FORMAT),
-                                "noise_reduction": nullable(_whole_object),
-                                "transcription": nullable(_TRANSCRIPTION),
-                                "turn_detection": nullable(_TURN_DETECTION),
-                            }
-                        )
-                    ),
-                    "output": nullable(
-                        record(
-                            {
-                                "format": nullable(FORMAT),
-                                "voice": nullable(VOICE),
-                                "speed": nullable(number(0.25, 1.5)),
-                            }
-                        )
-                    ),
-                }
-            )
-        ),
-        "tools": nullable(TOOLS),
-        "tool_choice": nullable(TOOL_CHOICE),
-        "max_output_tokens": nullable(MAX_OUTPUT_TOKENS),
-        "parallel_tool_calls": nullable(flag),
-        "reasoning": nullable(_whole_object),
-        "prompt": nullable(_whole_object),
-        "tracing": nullable(either(str, one_of("auto"), _whole_object)),
-        "truncation": nullable(either(str, one_of("auto", "disabled"), _whole_object)),
-        "include": nullable(array(name, 16)),
-    },
-    "type",
-)
+from relay.engine.errors import ClientError
+from relay.engine.schema import Json
+from relay.engine.session_schema import READ_ONLY, REALTIME, SESSION, TRANSCRIPTION
 
 _TURN_DEFAULTS: Mapping[str, Json] = {
     "server_vad": {
@@ -201,9 +55,9 @@ _NULLABLE = frozenset(
 
 
 def default(session_id: str, model: str) -> Json:
-    """Return a new session as the API describes its defaults."""
+    """Return a new realtime session as the API describes its defaults."""
     return {
-        "type": "realtime",
+        "type": REALTIME,
         "object": "realtime.session",
         "id": session_id,
         "model": model,
@@ -228,17 +82,64 @@ def default(session_id: str, model: str) -> Json:
     }
 
 
+def transcription(session_id: str, model: str | None) -> Json:
+    """Return a new transcription session: it only listens, and always tells the text.
+
+    Its turns have no rules about responses, as there are none.
+    """
+    detection = _without_responses(_TURN_DEFAULTS["server_vad"])
+    return {
+        "type": TRANSCRIPTION,
+        "object": "realtime.transcription_session",
+        "id": session_id,
+        "include": None,
+        "audio": {
+            "input": {
+                "format": dict(_PCM),
+                "transcription": {"model": model},
+                "noise_reduction": None,
+                "turn_detection": detection,
+            }
+        },
+    }
+
+
+def _without_responses(detection: Json) -> Json:
+    rules = {"create_response", "interrupt_response", "idle_timeout_ms"}
+    return {key: value for key, value in detection.items() if key not in rules}
+
+
 def merged(session: Json, update: Any) -> Json:
     """Return the session after a `session.update`.
 
     Raises:
-        ClientError: The update holds something unusable; `session` is as before.
+        ClientError: The update holds something unusable, or is for a session of the
+            other type; `session` is as before.
     """
-    changes = _SESSION(update, "session")
-    for read_only in ("id", "object", "expires_at"):
+    changes = SESSION(update, "session")
+    if changes["type"] != session["type"]:
+        raise ClientError(
+            "invalid_parameter",
+            f"Passing a {changes['type']} session update event to a {session['type']} "
+            "session is not allowed.",
+            "session.type",
+        )
+    for read_only in READ_ONLY:
         changes.pop(read_only, None)
-    defaults = default(session["id"], session["model"])
-    return _merge(session, changes, defaults)
+    if session["type"] == REALTIME:
+        return _merge(session, changes, default(session["id"], session["model"]))
+    model = session["audio"]["input"]["transcription"].get("model")
+    defaults = transcription(session["id"], model)
+    return _still_transcribing(_merge(session, changes, defaults), model)
+
+
+def _still_transcribing(session: Json, model: str | None) -> Json:
+    """Return a transcription session whose model stays until another is named."""
+    heard = session["audio"]["input"]
+    heard["transcription"] = {"model": model, **(heard["transcription"] or {})}
+    if heard["turn_detection"] is not None:
+        heard["turn_detection"] = _without_responses(heard["turn_detection"])
+    return session
 
 
 def _merge(current: Json, changes: Json, defaults: Json) -> Json:
@@ -288,12 +189,12 @@ def turn_rules(session: Json) -> TurnRules | None:
         if semantic
         else wire["silence_duration_ms"]
     )
-    idle_ms = base["idle_timeout_ms"]
+    idle_ms = base.get("idle_timeout_ms")
     return TurnRules(
         threshold=base["threshold"],
         prefix_padding_samples=samples_of(base["prefix_padding_ms"]),
         silence_samples=samples_of(silence_ms),
         idle_timeout_s=None if idle_ms is None else idle_ms / 1000,
-        creates_response=wire["create_response"],
-        interrupts_response=wire["interrupt_response"],
+        creates_response=wire.get("create_response", False),
+        interrupts_response=wire.get("interrupt_response", False),
     )

@@ -103,6 +103,7 @@ class Transcripts:
             content_index=0,
             transcript=turn.text,
             usage={"type": "duration", "seconds": round(turn.duration_s, 3)},
+            logprobs=None,  # not known here, asked for or not
         )
 
     def _delta(self, item_id: str, delta: str) -> None:

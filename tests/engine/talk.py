@@ -32,8 +32,10 @@ def tone(duration_ms: int) -> Samples:
 class Talk:
     """Runs a core; every event is validated, `log` keeps them all."""
 
-    def __init__(self, **session: Any) -> None:
-        self.core = Core(Ids(Random(1)), "test-model")
+    def __init__(self, *, only_transcribes: bool = False, **session: Any) -> None:
+        self.core = Core(
+            Ids(Random(1)), "test-model", only_transcribes=only_transcribes
+        )
         self.now = 100.0
         self.log: list[Event] = []
         self._rules = Rules()
@@ -65,7 +67,8 @@ class Talk:
 
     def update(self, **session: Any) -> list[Event]:
         """Update the session."""
-        return self.send("session.update", session={"type": "realtime", **session})
+        kind = self.log[0]["session"]["type"]
+        return self.send("session.update", session={"type": kind, **session})
 
     def append(self, pcm: Samples) -> list[Event]:
         """Append audio without voice activity."""
