@@ -4,6 +4,11 @@
 come out, and each frame that leaves is written down in `Playback`, which answers the
 question a barge-in asks: of what the model said, what did the caller hear?
 
+Heard is what has been played. A barge-in adds what the edge had sent before it fell
+silent: that is on its way, or in the caller's jitter buffer, and nothing can stop it.
+What waits here or at the edge is not heard, nor what the link lost; so it is never more
+than was sent. What the caller's own path loses counts as heard: its ear makes it up.
+
 A frame never mixes two parts of the conversation. Between deltas the samples that do
 not fill a frame wait for the next delta; at the end of a part they are padded with
 silence, which belongs to the talkspurt but to no item.

@@ -13,11 +13,11 @@
     (each pair not listed: no change)
 
 An interruption has two halves. At once: drop the queue, flush the edge, ignore what
-still comes for the responses that were under way. Once the edge has said what was
-heard, or 250 ms later with the last position it told: cancel what the upstream has not
-cancelled by itself, truncate each item at what was heard of it (delete it when that is
-nothing), and tell the client that the output was cleared. In between, the next response
-may already play: the edge tells them apart by talkspurt.
+still comes for the responses that were under way. Once the edge has said what will
+have been heard, or 250 ms later with the last position it told: cancel what the
+upstream has not cancelled by itself, truncate each item at what was heard of it (delete
+it when that is nothing), and tell the client that the output was cleared. In between,
+the next response may already play: the edge tells them apart by talkspurt.
 
 `Turn` takes inputs with `now` and returns commands for the session to carry out. It
 knows no socket and no clock.
@@ -221,10 +221,14 @@ class Turn:
         return self._take_commands()
 
     def flush_done(self, talkspurt: int, samples: int) -> list[Command]:
-        """Take the edge's answer to the newest flush; too late it changes nothing."""
+        """Take the edge's answer to the newest flush; too late it changes nothing.
+
+        When the edge was already sending a later talkspurt, the flush came after the
+        end of those it names.
+        """
         pending = self._interruption
         if pending and pending.is_flushing:
-            pending.heard(talkspurt, samples)
+            pending.playback.heard(talkspurt, samples)
             self._settle(pending)
         return self._take_commands()
 

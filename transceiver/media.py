@@ -156,9 +156,8 @@ class Media:
         """Silence talkspurts up to this one for good.
 
         Returns:
-            The talkspurt last played (0: none) and how many of its samples were heard:
-            those sent, less what half a round trip says is still under way. The
-            caller's own jitter buffer is not known here.
+            The talkspurt last sent (0: none) and how many samples of it the caller
+            hears before silence: all that were sent.
         """
         heard = self._playout.flush(talkspurt, now)
         self._await_due()

@@ -16,6 +16,10 @@ from the sound it has just played, better than could be done here.
 That is also what it does when packets just stop: Chromium goes on with a voice that was
 cut off for up to 0.2 s (measured). So what was flushed while it sounded ends in a hush:
 a few frames of silence, which no caller counts as heard and any new talkspurt replaces.
+
+What was sent cannot be called back: it is under way, or waits in the caller's jitter
+buffer, and is played to its end before the hush. So a flush answers with all that was
+sent. Elsewhere what is heard is told as it goes on, in real time.
 """
 
 import math
@@ -158,14 +162,15 @@ class Playout:
         """Drop all frames of talkspurts up to this one, those yet to come included.
 
         Returns:
-            As `heard`.
+            The talkspurt last sent (0: none) and how many samples of it will have been
+            heard when silence comes: all that were sent.
         """
         self._flushed = max(self._flushed, talkspurt)
         self._keep_unflushed()
         playing_flushed = 0 < self._playing.number <= self._flushed
         if playing_flushed and not self._queue and now - self._end_s < SOUNDING_S:
             self._hush()
-        return self.heard(now)
+        return self._playhead.talkspurt, self._playhead.sent_samples
 
     def heard(self, now: float) -> tuple[int, int]:
         """Return the talkspurt last played and how many samples of it were heard."""

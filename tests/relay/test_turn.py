@@ -312,6 +312,36 @@ def test_the_next_response_may_play_before_the_edge_has_answered() -> None:
     assert scene.turn.state is State.SPEAKING
 
 
+def test_a_flush_that_came_after_the_end_of_what_it_names_cut_nothing_off() -> None:
+    scene = speaking_scene()
+    scene.done()
+    scene.speak()
+    scene.create("resp_2")
+    scene.say(response="resp_2", item="item_2")
+    scene.send()
+    scene.told()
+    scene.commands += scene.turn.flush_done(2, 480)
+    assert scene.told() == [("client", "output_audio_buffer.cleared", "resp_1")]
+
+
+def test_what_the_edge_sent_before_it_fell_silent_is_heard_of_each_item() -> None:
+    scene = Scene()
+    scene.create()
+    scene.say(item="item_1")
+    scene.say(item="item_2")
+    scene.say(item="item_3")
+    scene.send()
+    scene.told()
+    scene.speak()
+    scene.done()
+    scene.commands += scene.turn.flush_done(1, 24_000 + 480)
+    assert scene.told()[1:] == [
+        ("upstream", "conversation.item.truncate", "item_2", "20"),
+        ("upstream", "conversation.item.delete", "item_3"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+    ]
+
+
 def test_a_second_barge_in_settles_the_first_with_what_is_known() -> None:
     scene = speaking_scene()
     scene.hear(1, 2400)

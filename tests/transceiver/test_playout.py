@@ -159,6 +159,34 @@ def test_a_hush_is_not_counted_as_heard() -> None:
     assert ear.playout.heard(2.0) == (1, 3 * FRAME_SAMPLES)
 
 
+def test_a_flush_answers_with_all_that_was_sent_though_it_is_under_way() -> None:
+    ear = Ear()
+    ear.playout.under_way_s = 0.2
+    ear.push(0.0, *ahead(1, *range(10), due_ms=0))
+    ear.run(0.05)
+    assert len(ear.sent) == 3
+    assert ear.playout.heard(0.05) == (1, 0)
+    assert ear.playout.flush(1, 0.05) == (1, 3 * FRAME_SAMPLES)
+    assert ear.playout.flush(1, 0.5) == (1, 3 * FRAME_SAMPLES)
+    assert ear.playout.heard(1.0) == (1, 3 * FRAME_SAMPLES)
+
+
+def test_what_the_link_lost_before_a_flush_counts_up_to_the_last_frame_sent() -> None:
+    ear = Ear()
+    ear.push(0.0, *ahead(1, 0, 1, 3, 6, due_ms=0))
+    ear.run(0.07)
+    assert ear.playout.flush(1, 0.11) == (1, 4 * FRAME_SAMPLES)
+
+
+def test_of_a_talkspurt_flushed_before_its_first_frame_nothing_is_heard() -> None:
+    ear = Ear()
+    ear.push(0.0, *ahead(1, 0, 1, due_ms=0))
+    ear.push(0.5, *ahead(2, 0, 1, due_ms=50))
+    assert ear.playout.flush(2, 0.52) == (1, 2 * FRAME_SAMPLES)
+    ear.run(1)
+    assert {number for _, number, _ in ear.sent} == {1}
+
+
 def test_what_is_said_next_takes_the_place_of_a_hush() -> None:
     ear = Ear()
     ear.push(0.0, *ahead(1, *range(10)))
