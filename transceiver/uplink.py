@@ -1,6 +1,7 @@
 """Which relay takes the next call: a link to each, the least loaded one wins."""
 
 import asyncio
+from collections import Counter
 
 from proto.errors import LinkError
 from proto.udp import Dialer
@@ -12,10 +13,15 @@ class NoRelay(LinkError):  # noqa: N818  # reads as what happened
 
 
 class Uplink:
-    """The links to all configured relays."""
+    """The links to all configured relays.
+
+    Attributes:
+        tunnels: How many tunnels of ours each relay holds; kept by who opens them.
+    """
 
     def __init__(self, addresses: tuple[Address, ...], key: bytes) -> None:
         self.dialers = [Dialer(address, key) for address in addresses]
+        self.tunnels: Counter[Dialer] = Counter()
 
     async def run(self) -> None:
         """Keep a link to every relay; cancelled to stop."""
@@ -23,8 +29,8 @@ class Uplink:
             for dialer in self.dialers:
                 group.create_task(dialer.run())
 
-    def choose(self) -> Dialer:
-        """Return the relay with the fewest sessions of ours.
+    def ranked(self) -> list[Dialer]:
+        """Return the relays that are connected, the one with the least of ours first.
 
         Raises:
             NoRelay: None is connected.
@@ -32,4 +38,14 @@ class Uplink:
         connected = [dialer for dialer in self.dialers if dialer.is_up]
         if not connected:
             raise NoRelay("no relay is connected")
-        return min(connected, key=lambda dialer: dialer.session_count)
+        return sorted(
+            connected, key=lambda dialer: dialer.session_count + self.tunnels[dialer]
+        )
+
+    def choose(self) -> Dialer:
+        """Return the relay with the fewest sessions of ours.
+
+        Raises:
+            NoRelay: None is connected.
+        """
+        return self.ranked()[0]
