@@ -1,0 +1,80 @@
+"""One edge and one browser for all the pages of this folder."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import aiohttp
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.interop.javascript import client, site
+from tests.interop.javascript.client import Client
+from tests.support import chromium
+from tests.support.services import Stack, running_stack
+
+API_KEY = "sk-of-the-application"
+
+GLANCES, GLANCE_S = 20, 0.1
+"""How often, and every how many seconds, is looked for the end of a call."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the clients run, and what they call.
+
+    Attributes:
+        stack: The edge, which knows one API key.
+        browser: The browser.
+        address: Where the page is given out: another origin than the edge's.
+    """
+
+    stack: Stack
+    browser: Browser
+    address: str
+
+    def page(self) -> AbstractAsyncContextManager[Client]:
+        """Open a page for one client."""
+        return client.opened(self.browser, self.address)
+
+    async def calls_held(self, *, expected: int) -> int:
+        """Return how many calls the edge holds; wait a little for what is expected."""
+        held = -1
+        async with aiohttp.ClientSession() as http:
+            for _ in range(GLANCES):
+                async with http.get(f"{self.stack.url}/metrics") as response:
+                    metrics = await response.text()
+                [line] = re.findall(r"^tandem_calls (\S+)$", metrics, re.MULTILINE)
+                held = int(float(line))
+                if held == expected:
+                    break
+                await asyncio.sleep(GLANCE_S)
+        return held
+
+    async def client_secret(self) -> str:
+        """Mint a key for a page, as the application's server does."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(
+                f"{self.stack.url}/v1/realtime/client_secrets",
+                json={"session": {"type": "realtime", "model": "gpt-realtime"}},
+                headers={"Authorization": f"Bearer {API_KEY}"},
+                raise_for_status=True,
+            ) as response,
+        ):
+            secret: str = (await response.json())["value"]
+            return secret
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def place() -> AsyncIterator[Place]:
+    """Run the edge, the browser and the page's own server."""
+    site.require_packages()
+    async with (
+        running_stack(TANDEM_API_KEYS=API_KEY) as stack,
+        site.serving() as address,
+        chromium.launched(chromium.require()) as browser,
+    ):
+        yield Place(stack, browser, address)
