@@ -78,10 +78,10 @@ class Life:
     @property
     def expiry_reason(self) -> str:
         """Why a session ends whose time is up."""
-        minutes, seconds = divmod(round(self._max_s), 60)
-        length = f"{seconds} seconds" if seconds else f"{minutes} minutes"
-        if seconds and minutes:
-            length = f"{minutes} minutes {length}"
+        count, unit = round(self._max_s), "second"
+        if count % 60 == 0:
+            count, unit = count // 60, "minute"
+        length = f"{count} {unit}{'' if count == 1 else 's'}"
         return f"Your session hit the maximum duration of {length}."
 
     def _failed(self, group: BaseExceptionGroup[UpstreamError]) -> None:

@@ -60,6 +60,7 @@ class FakeUpstream:
         self.heard = bytearray()
         self.failure: UpstreamError | None = None
         self.was_cancelled = False
+        self.lingers = False
         self.is_full = False
         self.made_room = asyncio.Event()
         self._receiver: Receiver | None = None
@@ -72,6 +73,8 @@ class FakeUpstream:
             await self._failed.wait()
         except asyncio.CancelledError:
             self.was_cancelled = True
+            if self.lingers:
+                await asyncio.Event().wait()
             raise
         if self.failure:
             raise self.failure
@@ -107,3 +110,43 @@ class FakeUpstream:
     @property
     def sent_types(self) -> list[str]:
         return [orjson.loads(payload)["type"] for payload in self.sent]
+
+
+class FakeClient:
+    """A WebSocket client, or a server at a sideband, as the door shows it."""
+
+    def __init__(self) -> None:
+        self.raw_events: list[bytes] = []
+        self.closes: list[tuple[int, str]] = []
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def send(self, payload: bytes) -> None:
+        if not self.closes:
+            self.raw_events.append(payload)
+
+    async def receive(self) -> bytes | None:
+        return None if self.closes else await self._queue.get()
+
+    def close(self, code: int, reason: str) -> None:
+        self.closes.append((code, reason))
+        self._queue.put_nowait(None)
+
+    def says(self, type_: str, **fields: Any) -> None:
+        """Have the client send an event."""
+        self.says_raw(orjson.dumps({"type": type_, **fields}))
+
+    def says_raw(self, message: bytes) -> None:
+        """Have the client send any text."""
+        self._queue.put_nowait(message)
+
+    def leaves(self) -> None:
+        """Have the client go."""
+        self._queue.put_nowait(None)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [orjson.loads(payload) for payload in self.raw_events]
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events]

@@ -135,3 +135,29 @@ def test_the_model_is_asked_for_in_the_url_unless_it_names_one(
         return http.urls
 
     assert virtual.run(main()) == [asked]
+
+
+def test_who_asks_for_room_first_never_fills_the_queue() -> None:
+    sent = [b"x" * 2**20] * 40 + [b"y" * 2**24] + [b"z"] * 3000
+
+    async def main() -> list[bytes]:
+        socket = StuckSocket()
+        upstream = client_of(StuckHttp(socket))
+
+        async def feed() -> None:
+            for message in sent:
+                await upstream.room(len(message))
+                upstream.send(message)
+
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            feeding = tasks.create_task(feed())
+            await asyncio.sleep(1)
+            assert not feeding.done()
+            socket.free.set()
+            await feeding
+            await asyncio.sleep(1)
+            running.cancel()
+        return socket.taken
+
+    assert virtual.run(main()) == sent

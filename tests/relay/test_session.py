@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import pytest
@@ -29,14 +30,15 @@ class Stage:
     clock: Clock
 
 
-def play(scene: Callable[[Stage], Awaitable[None]]) -> Stage:
+def play(scene: Callable[[Stage], Awaitable[None]], **wishes: Any) -> Stage:
     """Run a session in virtual time while the scene plays; then end it."""
 
     async def main() -> Stage:
         clock = Clock(asyncio.get_running_loop(), lambda late_s: None)
         link, upstream = FakeLink(), FakeUpstream()
+        session_part = {"instructions": "x"}
         request = SessionRequest(
-            call_id="rtc_1", tenant="t", session={"instructions": "x"}
+            call_id="rtc_1", tenant="t", session=session_part, **wishes
         )
         session = Session(link, request, upstream, clock, MAX_S)
         stage = Stage(link, upstream, session, clock)
@@ -324,3 +326,50 @@ def test_a_fault_in_the_clocks_tick_ends_the_session() -> None:
         assert stage.upstream.was_cancelled
 
     play(scene)
+
+
+def test_events_and_fields_unknown_here_pass_up_byte_for_byte() -> None:
+    message = b'{ "type":"some.future_event", "x":{"y":[1.50, null]}}'
+
+    async def scene(stage: Stage) -> None:
+        stage.session.event_received(message)
+        assert stage.upstream.sent[1:] == [message]
+
+    play(scene)
+
+
+def test_a_call_whose_time_is_up_says_so_as_openai_does() -> None:
+    async def scene(stage: Stage) -> None:
+        await asyncio.sleep(MAX_S + 1)
+        error = stage.link.events[0]["error"]
+        assert (error["type"], error["code"]) == (
+            "invalid_request_error",
+            "session_expired",
+        )
+        words = "Your session hit the maximum duration of 60 minutes."
+        assert error["message"] == words
+        assert stage.link.closes == [(CloseCode.TIMEOUT, words)]
+
+    play(scene)
+
+
+def test_what_is_locked_the_client_cannot_change() -> None:
+    async def scene(stage: Stage) -> None:
+        event = {"type": "session.update", "session": {"instructions": "mine"}}
+        stage.session.event_received(orjson.dumps(event))
+        sent = orjson.loads(stage.upstream.sent[-1])
+        assert sent["session"] == {"instructions": "x"}
+
+    play(scene, bound={"instructions": "x"})
+
+
+def test_an_event_larger_than_the_clients_channel_takes_loses_its_audio() -> None:
+    part = {"type": "output_audio", "audio": "A" * 20_000, "transcript": "t"}
+
+    async def scene(stage: Stage) -> None:
+        item = {"id": "i", "type": "message", "content": [part]}
+        stage.upstream.say("conversation.item.retrieved", event_id="e", item=item)
+        assert "t" in stage.link.events[0]["item"]["content"][0].values()
+        assert len(stage.link.raw_events[0]) < 16_384
+
+    play(scene, max_event_bytes=16_384)
