@@ -1,7 +1,8 @@
 """The items of a conversation in order, and what may be done to them.
 
 Bounded in number and size: when full, the oldest item is dropped, as the API's
-truncation "auto" forgets the oldest.
+truncation "auto" forgets the oldest. Audio has a bound of its own: when full, that of
+the oldest items is forgotten, and their words stay.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ MAX_ITEMS = 1_000
 
 MAX_CONTENT_BYTES = 32 * 1024 * 1024
 """Texts and images kept in one conversation."""
+
+MAX_AUDIO_BYTES = 8 * 1024 * 1024
+"""Audio kept for `conversation.item.retrieve`: 174 s. In base64 all of it fits into one
+event of the 16 MiB that the relay takes; an item longer than that keeps none."""
 
 ROOT = "root"
 """`previous_item_id` of an item to be put first."""
@@ -60,7 +65,23 @@ class Conversation:
         self._sizes_bytes[item.id] = len(orjson.dumps(item.body))
         before = self._items[place - 1].id if place else None
         self._drop_oldest()
+        self._forget_oldest_audio()
         return before
+
+    def record(self, item: Item, pcm: bytes | bytearray) -> None:
+        """Keep more audio (s16le) of an item that is here."""
+        if item.id in self._sizes_bytes:
+            item.record(pcm)
+            self._forget_oldest_audio()
+
+    def _forget_oldest_audio(self) -> None:
+        excess = sum(item.audio_bytes for item in self._items) - MAX_AUDIO_BYTES
+        for item in self._items:
+            if excess <= 0:
+                return
+            if item.audio:
+                excess -= item.audio_bytes
+                item.forget_audio()
 
     def _place_after(self, previous_item_id: str | None) -> int:
         if previous_item_id is None:
@@ -113,7 +134,10 @@ class Conversation:
         del self._sizes_bytes[item_id]
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
-        """Forget what comes after a point; a sentence begun before it is kept.
+        """Forget the audio after a point, and the words that lie there.
+
+        OpenAI deletes the whole transcript; keeping the words that were heard serves
+        the same end, and the next reply knows how far the last one came.
 
         Raises:
             ClientError: No such item or part, not the assistant's audio, or too short.
@@ -128,11 +152,7 @@ class Conversation:
                 f"{audio_end_ms}ms",
                 "audio_end_ms",
             )
-        item.audio_samples = min(item.audio_samples, samples_of(audio_end_ms))
-        item.spoken = [
-            said for said in item.spoken if said.start_samples < item.audio_samples
-        ]
-        part["transcript"] = "".join(said.text for said in item.spoken)
+        item.cut(part, samples_of(audio_end_ms))
 
 
 def _audio_part(item: Item, content_index: int) -> dict[str, Any]:

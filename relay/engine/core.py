@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from relay.engine import client_events, items, session_config
+from relay.engine import client_events, item_audio, items, session_config
 from relay.engine.audio import Decoder, milliseconds
 from relay.engine.conversation import Conversation
 from relay.engine.errors import ClientError
@@ -102,7 +102,8 @@ class Core:
                 self._create_item(event["item"], event.get("previous_item_id"))
             case "conversation.item.retrieve":
                 item = self._conversation.get(event["item_id"])
-                self._emit("conversation.item.retrieved", item=item.wire())
+                found = item_audio.whole(item, self._session)
+                self._emit("conversation.item.retrieved", item=found)
             case "conversation.item.delete":
                 self._conversation.delete(event["item_id"])
                 self._emit("conversation.item.deleted", item_id=event["item_id"])
@@ -159,14 +160,7 @@ class Core:
     def _item(self, wire: Json) -> tuple[Item, Listening | None]:
         """Return an item of the client's, and a complete turn of the audio in it."""
         item, audio = items.from_client(wire, self.outbox.new_id)
-        if not audio:
-            return item, None
-        decoder = Decoder(self._session["audio"]["input"]["format"]["type"])
-        turn = Listening(item.id, 0)
-        for piece in audio:
-            turn.extend(decoder.decode(piece, "item.content.audio").tobytes())
-        turn.end()
-        return item, turn
+        return item, item_audio.keep(item, audio, self._session)
 
     # Turns ------------------------------------------------------------------------
 
@@ -215,6 +209,7 @@ class Core:
             item_id=item.id,
         )
         self._add(item)
+        self._conversation.record(item, turn.recording)
         self.transcripts.expect(turn, item)
         if creates_response:
             self._answer_turn(is_idle=is_idle)

@@ -1,23 +1,13 @@
-"""Conversation items: their wire form, and what a reply reads in them.
-
-The audio of an item is never kept: `conversation.item.retrieve` returns texts.
-"""
+"""Conversation items: their wire form, their audio, and what a reply reads in them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from relay.engine.ports import Called, Returned, Said, Turn
+from relay.engine.ports import SAMPLE_BYTES, Called, Returned, Said, Turn
 from relay.engine.schema import Json
+from relay.engine.spoken import Spoken, heard
 
 OUTPUT_AUDIO = "output_audio"
-
-
-class Spoken(NamedTuple):
-    """A sentence in an item's audio; it begins at this sample of the item."""
-
-    start_samples: int
-    text: str
 
 
 @dataclass(slots=True, eq=False)
@@ -28,12 +18,43 @@ class Item:
     heard: str = ""
     """Text of the caller's audio, kept whether or not the client asked for it."""
     audio_samples: int = 0
+    """Length of the assistant's audio, whether or not it is still kept."""
     spoken: list[Spoken] = field(default_factory=list)
+    audio: dict[int, bytearray] = field(default_factory=dict)
+    """By content index: s16le, mono 24 kHz."""
+    is_cut: bool = False
+    """Truncated: nothing is added any more."""
+    is_forgotten: bool = False
+    """Its audio was dropped, and is not kept again."""
 
     @property
     def id(self) -> str:
         """The item's id."""
         return str(self.body["id"])
+
+    @property
+    def audio_bytes(self) -> int:
+        """Size of the audio kept."""
+        return sum(map(len, self.audio.values()))
+
+    def record(self, pcm: bytes | bytearray) -> None:
+        """Keep more audio of the first part (s16le)."""
+        if pcm and not self.is_forgotten:
+            self.audio.setdefault(0, bytearray()).extend(pcm)
+
+    def forget_audio(self) -> None:
+        """Keep the audio no longer."""
+        self.audio.clear()
+        self.is_forgotten = True
+
+    def cut(self, part: Json, end_samples: int) -> None:
+        """Forget the audio and the words of a part of the assistant after a sample."""
+        self.is_cut = True
+        self.audio_samples = min(self.audio_samples, end_samples)
+        self.spoken = heard(self.spoken, self.audio_samples)
+        part["transcript"] = "".join(piece.text for piece in self.spoken)
+        for pcm in self.audio.values():
+            del pcm[self.audio_samples * SAMPLE_BYTES :]
 
     def wire(self) -> Json:
         """Return a copy for an event; later changes do not reach it."""
@@ -72,8 +93,10 @@ def function_call(item_id: str, call_id: str, name: str, arguments: str) -> Item
     )
 
 
-def from_client(wire: Json, new_id: Callable[[str], str]) -> tuple[Item, list[str]]:
-    """Return an item from `conversation.item.create`, and its audio (base64) to hear.
+def from_client(
+    wire: Json, new_id: Callable[[str], str]
+) -> tuple[Item, dict[int, str]]:
+    """Return an item from `conversation.item.create`, and its audio by content index.
 
     Args:
         wire: A checked item.
@@ -87,19 +110,22 @@ def from_client(wire: Json, new_id: Callable[[str], str]) -> tuple[Item, list[st
     }
     if wire["type"] == "function_call":
         body["call_id"] = wire.get("call_id") or new_id("call")
-    unheard: list[str] = []
+    audio: dict[int, str] = {}
     if wire["type"] == "message":
-        body["content"] = [_without_audio(part, unheard) for part in wire["content"]]
-    return Item(body), unheard if wire.get("role") == "user" else []
+        body["content"] = [
+            _without_audio(part, index, audio)
+            for index, part in enumerate(wire["content"])
+        ]
+    return Item(body), audio
 
 
-def _without_audio(part: Json, unheard: list[str]) -> Json:
+def _without_audio(part: Json, index: int, found: dict[int, str]) -> Json:
     kept = dict(part)
     audio = kept.pop("audio", None)
     if part["type"] in {"input_audio", OUTPUT_AUDIO}:
         kept.setdefault("transcript", None)
-        if audio and not kept["transcript"]:
-            unheard.append(audio)
+        if audio:
+            found[index] = audio
     return kept
 
 

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 from relay.engine import items, usage
 from relay.engine.audio import Encoder, samples_of
 from relay.engine.conversation import Conversation
-from relay.engine.items import Item, Spoken
+from relay.engine.items import Item
 from relay.engine.ports import Samples
 from relay.engine.schema import Json
+from relay.engine.spoken import spoken
 
 DELTA_SAMPLES = samples_of(200)
 """Audio in one delta; short enough to start playing, long enough to be cheap."""
@@ -72,6 +73,7 @@ class Response:
         self._details: Json | None = None
         self._output: list[Item] = []
         self._open: Item | None = None
+        self._said = ""
         self._text_tokens = 0
         self._audio_samples = 0
         emit("response.created", response=self.wire())
@@ -109,11 +111,12 @@ class Response:
     def say(self, text: str, pcm: Samples | None) -> None:
         """Add text, spoken as `pcm` when the response speaks."""
         item = self._message()
-        part = item.body["content"][0]
-        key = "text" if pcm is None else "transcript"
         self._text_tokens += usage.text_tokens(text)
-        part[key] += text
-        item.spoken.append(Spoken(item.audio_samples, text))
+        self._said += text
+        if not item.is_cut:
+            key = "text" if pcm is None else "transcript"
+            item.body["content"][0][key] = self._said
+            item.spoken.append(spoken(text, pcm, item.audio_samples))
         kind = "output_text" if pcm is None else "output_audio_transcript"
         self._part_event(f"response.{kind}.delta", item, delta=text)
         if pcm is not None:
@@ -175,7 +178,8 @@ class Response:
                 if speaks
                 else {"type": "output_text", "text": ""}
             )
-            self._part_event("response.content_part.added", item, part=self._part(item))
+            self._said = ""
+            self._part_event("response.content_part.added", item, part=self._part())
             return item
         return self._open
 
@@ -204,25 +208,26 @@ class Response:
         self._output_event("response.output_item.done", item)
 
     def _close_part(self, item: Item) -> None:
-        part = item.body["content"][0]
+        """End the part with all that was written, also what a truncation has cut."""
         if self.options.speaks:
-            said = part["transcript"]
             self._part_event("response.output_audio.done", item)
             self._part_event(
-                "response.output_audio_transcript.done", item, transcript=said
+                "response.output_audio_transcript.done", item, transcript=self._said
             )
         else:
-            self._part_event("response.output_text.done", item, text=part["text"])
-        self._part_event("response.content_part.done", item, part=self._part(item))
+            self._part_event("response.output_text.done", item, text=self._said)
+        self._part_event("response.content_part.done", item, part=self._part())
 
-    def _part(self, item: Item) -> Json:
-        content = item.body["content"][0]
+    def _part(self) -> Json:
         if self.options.speaks:
-            return {"type": "audio", "transcript": content["transcript"]}
-        return {"type": "text", "text": content["text"]}
+            return {"type": "audio", "transcript": self._said}
+        return {"type": "text", "text": self._said}
 
     def _speak(self, item: Item, pcm: Samples) -> None:
-        item.audio_samples += len(pcm)
+        if not item.is_cut:
+            item.audio_samples += len(pcm)
+            if self._conversation is not None:
+                self._conversation.record(item, pcm.tobytes())
         self._audio_samples += len(pcm)
         for start in range(0, len(pcm), DELTA_SAMPLES):
             delta = self._encoder.encode(pcm[start : start + DELTA_SAMPLES])

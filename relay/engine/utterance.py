@@ -20,7 +20,7 @@ SETTLED_SAMPLES = samples_of(120)
 
 
 class Listening:
-    """The audio of one turn not yet heard, and its text so far."""
+    """The audio of one turn, what of it is not yet heard, and its text so far."""
 
     def __init__(self, item_id: str, start_samples: int) -> None:
         self.item_id = item_id
@@ -29,6 +29,7 @@ class Listening:
         self.text = ""
         self.is_ended = False
         self.is_final = False
+        self.recording = bytearray()
         self._pending = bytearray()
         self._covered_samples = start_samples
         self._voiced_until_samples = start_samples
@@ -42,6 +43,7 @@ class Listening:
 
     def extend(self, pcm: bytes, voiced_until_samples: int | None = None) -> None:
         """Add audio (s16le), voiced up to a position; by default all of it."""
+        self.recording += pcm
         self._pending += pcm
         self.end_samples += len(pcm) // SAMPLE_BYTES
         voiced = voiced_until_samples

@@ -3,12 +3,13 @@
 import base64
 from typing import Any
 
+import numpy as np
 import pytest
 
-from relay.engine.conversation import MAX_ITEMS, Conversation
+from relay.engine.conversation import MAX_AUDIO_BYTES, MAX_ITEMS, Conversation
 from relay.engine.items import message
-from relay.engine.ports import Said
-from tests.engine.talk import Talk, error_of, kinds, only, tone
+from relay.engine.ports import HOP_SAMPLES, Said, Samples
+from tests.engine.talk import HOPS_TO_END, Talk, error_of, kinds, only, tone
 
 
 def text_item(text: str, **fields: Any) -> dict[str, Any]:
@@ -144,6 +145,21 @@ def spoken(talk: Talk) -> str:
     return item_id
 
 
+def retrieved_part(talk: Talk, item_id: str) -> dict[str, Any]:
+    """Return the first part of an item as it is now."""
+    event = only(
+        talk.send("conversation.item.retrieve", item_id=item_id),
+        "conversation.item.retrieved",
+    )
+    part: dict[str, Any] = event["item"]["content"][0]
+    return part
+
+
+def pcm_of(part: dict[str, Any]) -> Samples:
+    """Return the audio of a part, in PCM."""
+    return np.frombuffer(base64.b64decode(part.get("audio", "")), np.int16)
+
+
 def truncate(talk: Talk, item_id: str, audio_end_ms: int, index: int = 0) -> Any:
     """Truncate an item."""
     return talk.send(
@@ -158,21 +174,66 @@ def truncate(talk: Talk, item_id: str, audio_end_ms: int, index: int = 0) -> Any
     ("audio_end_ms", "kept"),
     [
         (0, ""),
-        (1, "One. "),
+        (1, ""),
         (1000, "One. "),
-        (1500, "One. Two. "),
+        (1500, "One. "),
         (3000, "One. Two. Three. "),
     ],
 )
-def test_a_truncated_item_keeps_the_sentences_that_were_begun(
-    audio_end_ms: int, kept: str
-) -> None:
+def test_a_truncated_item_keeps_what_was_heard(audio_end_ms: int, kept: str) -> None:
     talk = Talk()
     item_id = spoken(talk)
     event = only(truncate(talk, item_id, audio_end_ms), "conversation.item.truncated")
     assert event["audio_end_ms"] == audio_end_ms
-    item = talk.send("conversation.item.retrieve", item_id=item_id)[0]["item"]
-    assert item["content"][0]["transcript"] == kept
+    part = retrieved_part(talk, item_id)
+    assert part["transcript"] == kept
+    heard = pcm_of(part)
+    assert len(heard) == audio_end_ms * 24
+
+
+def test_the_next_reply_reads_what_was_heard() -> None:
+    talk = Talk()
+    truncate(talk, spoken(talk), 2100)
+    assert ids_in_order(talk) == ["One. Two. "]
+
+
+def test_inside_a_sentence_whole_words_are_kept_as_far_as_they_came() -> None:
+    talk = Talk()
+    talk.send("response.create")
+    events = talk.say("The sky is blue.", 1600)
+    talk.complete()
+    item_id = only(events, "conversation.item.added")["item"]["id"]
+    truncate(talk, item_id, 1050)
+    assert retrieved_part(talk, item_id)["transcript"] == "The sky is "
+
+
+def test_the_silence_after_a_sentence_is_not_needed_to_have_heard_it() -> None:
+    breath = np.zeros(400 * 24, np.int16)
+    talk = Talk()
+    talk.send("response.create")
+    response_id = talk.respond_command().response_id
+    pcm = np.concatenate([breath, tone(600), breath])
+    talk.core.replies.say(response_id, "Yes.", pcm, talk.now)
+    item_id = only(talk.drain(), "conversation.item.added")["item"]["id"]
+    talk.complete()
+    truncate(talk, item_id, 1010)
+    assert retrieved_part(talk, item_id)["transcript"] == "Yes."
+    truncate(talk, item_id, 990)
+    assert retrieved_part(talk, item_id)["transcript"] == ""
+
+
+def test_what_is_written_after_its_truncation_is_not_kept() -> None:
+    talk = Talk()
+    talk.send("response.create")
+    item_id = only(talk.say("One. "), "conversation.item.added")["item"]["id"]
+    truncate(talk, item_id, 1000)
+    talk.say("Two. ")
+    ended = talk.complete()
+    said = only(ended, "response.output_audio_transcript.done")["transcript"]
+    assert said == "One. Two. "
+    assert retrieved_part(talk, item_id)["transcript"] == "One. "
+    assert len(pcm_of(retrieved_part(talk, item_id))) == 24_000
+    assert "1000ms" in error_of(truncate(talk, item_id, 1001))["message"]
 
 
 def test_audio_cannot_be_truncated_beyond_its_end() -> None:
@@ -208,7 +269,90 @@ def test_truncation_ends_the_wait_for_what_would_have_been_played() -> None:
     assert deadline == pytest.approx(talk.now + 5.0)
 
 
+# Audio
+
+
+def test_a_retrieved_turn_of_the_caller_has_its_audio() -> None:
+    talk = Talk(audio={"input": {"turn_detection": None}})
+    talk.append(tone(700))
+    committed = talk.send("input_audio_buffer.commit")
+    item_id = only(committed, "input_audio_buffer.committed")["item_id"]
+    assert np.array_equal(pcm_of(retrieved_part(talk, item_id)), tone(700))
+
+
+def test_a_turn_that_was_found_has_the_audio_before_its_first_word() -> None:
+    talk = Talk()
+    item_id = only(talk.turn("Hi.", hops=20), "conversation.item.added")["item"]["id"]
+    hops = len(pcm_of(retrieved_part(talk, item_id))) / HOP_SAMPLES
+    assert hops >= 20 + HOPS_TO_END
+
+
+def test_a_retrieved_answer_has_its_audio() -> None:
+    talk = Talk()
+    assert len(pcm_of(retrieved_part(talk, spoken(talk)))) == 3 * 24_000
+
+
+@pytest.mark.parametrize("format_type", ["audio/pcmu", "audio/pcma"])
+def test_audio_is_given_in_the_formats_of_the_session(format_type: str) -> None:
+    side = {"format": {"type": format_type}}
+    talk = Talk(audio={"input": side, "output": side})
+    narrow = base64.b64encode(bytes(range(256)) * 8).decode()
+    item = text_item("", id="mine")
+    item["content"] = [{"type": "input_audio", "audio": narrow}]
+    talk.send("conversation.item.create", item=item)
+    talk.hear("mine", "Hello.")
+    for item_id, length_ms in (("mine", 256), (spoken(talk), 3000)):
+        audio = base64.b64decode(retrieved_part(talk, item_id)["audio"])
+        assert len(audio) == pytest.approx(length_ms * 8, abs=40)
+
+
+def test_audio_that_the_client_gave_comes_back() -> None:
+    talk = Talk()
+    pcm = tone(500)
+    audio = base64.b64encode(pcm.tobytes()).decode()
+    part = {"type": "output_audio", "audio": audio, "transcript": "Yes. No."}
+    item = {"type": "message", "role": "assistant", "content": [part], "id": "mine"}
+    talk.send("conversation.item.create", item=item)
+    assert np.array_equal(pcm_of(retrieved_part(talk, "mine")), pcm)
+    truncate(talk, "mine", 260)
+    assert retrieved_part(talk, "mine")["transcript"] == "Yes. "
+
+
 # Bounds
+
+
+def test_the_oldest_audio_is_forgotten_first_and_words_stay() -> None:
+    conversation = Conversation()
+    third = bytes(MAX_AUDIO_BYTES // 3)
+    for number in range(4):
+        part = {"type": "input_audio", "transcript": "Hello."}
+        item = message(f"item_{number}", "user", [part], "completed")
+        conversation.add(item)
+        conversation.record(item, third)
+    kept = [bool(item.audio) for item in conversation]
+    assert kept == [False, True, True, True]
+    first = next(iter(conversation))
+    conversation.record(first, b"more")
+    assert not first.audio
+    assert first.body["content"][0]["transcript"] == "Hello."
+
+
+def test_audio_longer_than_all_that_is_kept_is_not_kept_in_part() -> None:
+    conversation = Conversation()
+    item = message("item", "assistant", [], "in_progress")
+    conversation.add(item)
+    for _ in range(3):
+        conversation.record(item, bytes(MAX_AUDIO_BYTES // 2))
+    assert not item.audio
+
+
+def test_what_was_deleted_keeps_no_audio() -> None:
+    conversation = Conversation()
+    item = message("item", "assistant", [], "in_progress")
+    conversation.add(item)
+    conversation.delete("item")
+    conversation.record(item, b"more")
+    assert not item.audio
 
 
 def test_a_full_conversation_forgets_its_oldest_item() -> None:
