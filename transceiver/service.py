@@ -1,10 +1,13 @@
 """The transceiver's composition root: what is started, in which order, and stopped."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import time
+from collections.abc import AsyncIterator
 
+import aiohttp
 from aiohttp import web
 
 from runtime import status
@@ -17,6 +20,7 @@ from transceiver.http.calls import call_routes
 from transceiver.http.client_secrets import client_secret_routes
 from transceiver.metrics import Metrics
 from transceiver.settings import TransceiverSettings, is_loopback
+from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.pinned import check_aiortc
@@ -62,15 +66,30 @@ async def _serve_on(
     client_secrets = ClientSecrets(settings.link_key)
     wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
     keys = KeyRing(settings.api_keys, client_secrets, wall_s)
-    app = application(
-        [
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        tunnels = Tunnels(http, uplink, settings.link_key)
+        routes = [
             *status.routes(metrics.registry, calls.reason_not_ready),
-            *call_routes(calls, keys),
+            *call_routes(calls, keys, tunnels),
             *client_secret_routes(keys, client_secrets, wall_s),
         ]
-    )
+        async with _listening(routes, settings):
+            _log_start(settings, port)
+            gc.freeze()  # what start-up made lives on: collections need not visit it
+            async with asyncio.TaskGroup() as group:
+                links = group.create_task(uplink.run())
+                await calls.run(stop)
+                links.cancel()
+    log.info("transceiver stopped")
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    routes: list[web.RouteDef], settings: TransceiverSettings
+) -> AsyncIterator[None]:
+    """Serve the public HTTP for the length of a block."""
     runner = web.AppRunner(
-        app,
+        application(routes),
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         max_field_size=MAX_FIELD_BYTES,
@@ -83,15 +102,9 @@ async def _serve_on(
             settings.http_port,
             ssl_context=settings.tls_context(),
         ).start()
-        _log_start(settings, port)
-        gc.freeze()  # what start-up made lives for good: collections need not visit it
-        async with asyncio.TaskGroup() as group:
-            links = group.create_task(uplink.run())
-            await calls.run(stop)
-            links.cancel()
+        yield
     finally:
         await runner.cleanup()
-    log.info("transceiver stopped")
 
 
 def _log_start(settings: TransceiverSettings, port: UdpPort) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
@@ -15,17 +15,36 @@ from proto.udp import SessionReceiver
 from transceiver.admission import Admission
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
-from transceiver.client_secrets import ClientSecrets
+from transceiver.client_secrets import ClientSecret, ClientSecrets
 from transceiver.http.application import application
 from transceiver.http.calls import call_routes
 from transceiver.http.client_secrets import client_secret_routes
 from transceiver.metrics import Metrics
 from transceiver.service import MAX_FIELD_BYTES
+from transceiver.tunnel import Refusal
 from transceiver.uplink import Uplink
 from transceiver.webrtc.ice import UdpPort
 
 KEY = "sk-of-the-front-door"
 LINK_KEY = bytes(range(32))
+
+
+class NotingControl:
+    """Has one call of one tenant, and notes who reached for which."""
+
+    def __init__(self) -> None:
+        self.has: tuple[str, str] | None = None
+        self.asked: list[tuple[str, str]] = []
+
+    async def hang_up(self, call_id: str, tenant: str) -> None:
+        await self.describe(call_id, tenant)
+        self.has = None
+
+    async def describe(self, call_id: str, tenant: str) -> Mapping[str, Any]:
+        self.asked.append((call_id, tenant))
+        if self.has != (call_id, tenant):
+            raise Refusal(404, "call_not_found", "no such call")
+        return {"id": call_id, "object": "realtime.call", "status": "in_progress"}
 
 
 class NotingRelay:
@@ -51,9 +70,16 @@ class FrontDoor:
 
     url: str
     relay: NotingRelay
+    control: NotingControl
     admission: Admission
     http: aiohttp.ClientSession
+    keys: KeyRing
     client_secrets: ClientSecrets
+
+    def minted(self, expires_at_s: int = 2_000_000) -> str:
+        """Return a client secret of KEY, made without asking the door."""
+        tenant = self.keys.identify(KEY).tenant
+        return self.client_secrets.mint(ClientSecret(tenant, expires_at_s, {}, False))
 
 
 @contextlib.asynccontextmanager
@@ -64,14 +90,14 @@ async def front_door(
     wall_s: Callable[[], float] = lambda: 1_000_000.5,
 ) -> AsyncIterator[FrontDoor]:
     """Open the door for the length of a block."""
-    relay, stop = NotingRelay(), asyncio.Event()
+    relay, control, stop = NotingRelay(), NotingControl(), asyncio.Event()
     admission = Admission(max_calls=max_calls, max_calls_per_key=max_calls_per_key)
     port = UdpPort("127.0.0.1", 0, None, with_loopback=True)
     calls = Calls(port, cast(Uplink, relay), Metrics(port.dropped), admission)
     client_secrets = ClientSecrets(LINK_KEY)
     ring = KeyRing(keys, client_secrets, wall_s)
     routes = [
-        *call_routes(calls, ring),
+        *call_routes(calls, ring, control),
         *client_secret_routes(ring, client_secrets, wall_s),
     ]
     runner = web.AppRunner(application(routes), max_field_size=MAX_FIELD_BYTES)
@@ -81,7 +107,7 @@ async def front_door(
         url = "http://{}:{}".format(*runner.addresses[0])
         async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
             group.create_task(calls.run(stop))
-            yield FrontDoor(url, relay, admission, http, client_secrets)
+            yield FrontDoor(url, relay, control, admission, http, ring, client_secrets)
             stop.set()
     finally:
         await runner.cleanup()

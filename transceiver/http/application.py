@@ -17,6 +17,7 @@ from transceiver.admission import Full, TooMany
 from transceiver.auth import Unauthorized
 from transceiver.http.bodies import MAX_BODY_BYTES
 from transceiver.http.errors import ApiError
+from transceiver.tunnel import Refusal
 
 PAGE = pathlib.Path(transceiver.__file__).parent / "page"
 
@@ -40,7 +41,10 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
-_REFUSALS = (ApiError, Unauthorized, TooMany, Full, OSError, web.HTTPException)
+_REFUSALS = (
+    *(ApiError, Unauthorized, TooMany, Full, Refusal),
+    *(OSError, web.HTTPException),
+)
 """What a route raises instead of an answer."""
 
 _ANSWERS: dict[type[Exception], tuple[int, str]] = {
@@ -92,6 +96,8 @@ def _api_error(error: Exception, request: web.Request) -> ApiError | None:
             return error
         case Unauthorized() | TooMany() | Full():
             return ApiError(*_ANSWERS[type(error)], str(error))
+        case Refusal():
+            return ApiError(error.status, error.code, str(error))
         case OSError(errno=errno.ENAMETOOLONG):  # of a file in the page's folder
             return _of_http(web.HTTPNotFound(), request)
         case web.HTTPException(status=status) if status >= 400:

@@ -1,7 +1,13 @@
-"""Calls over HTTP: a WebRTC offer in, an answer out.
+"""Calls over HTTP: a WebRTC offer in, an answer out; then control by the call's id.
 
-POST /v1/realtime/calls    an SDP offer, raw or multipart    201, SDP answer
+    POST /v1/realtime/calls               an SDP offer, raw or multipart   201, answer
+    GET  /v1/realtime/calls/{id}                                           200, JSON
+    POST /v1/realtime/calls/{id}/hangup                                    200
+Control takes an API key, and any edge of the cluster can do it: the relays are asked.
 """
+
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -11,7 +17,7 @@ from transceiver.auth import KeyRing
 from transceiver.call import CallRequest
 from transceiver.calls import Calls
 from transceiver.http.bodies import read_offer
-from transceiver.http.callers import caller_of, speaks_beta
+from transceiver.http.callers import caller_of, key_holder_of, speaks_beta
 from transceiver.http.errors import ApiError
 from transceiver.opening import opening
 from transceiver.webrtc.offer import OfferError
@@ -19,7 +25,22 @@ from transceiver.webrtc.offer import OfferError
 CALLS_PATH = "/v1/realtime/calls"
 
 
-def call_routes(calls: Calls, keys: KeyRing) -> list[web.RouteDef]:
+class CallControl(Protocol):
+    """What reaches a live call wherever it is held.
+
+    Both raise `transceiver.tunnel.Refusal`: 404 where the tenant has no such call.
+    """
+
+    async def hang_up(self, call_id: str, tenant: str) -> None:
+        """End a call of a tenant."""
+
+    async def describe(self, call_id: str, tenant: str) -> Mapping[str, Any]:
+        """Return how a call of a tenant stands."""
+
+
+def call_routes(
+    calls: Calls, keys: KeyRing, control: CallControl
+) -> list[web.RouteDef]:
     """Return the routes of calls."""
 
     async def create(request: web.Request) -> web.Response:
@@ -31,16 +52,7 @@ def call_routes(calls: Calls, keys: KeyRing) -> list[web.RouteDef]:
             opening(caller, body.session),
             speaks_beta=speaks_beta(request),
         )
-        try:
-            call_id, answer = await calls.open(wanted)
-        except OfferError as error:
-            raise ApiError(400, "invalid_offer", str(error), "sdp") from error
-        except orjson.JSONEncodeError as error:  # it reads deeper than it writes
-            message = "the part session is nested too deeply"
-            raise ApiError(400, "invalid_type", message, "session") from error
-        except LocalError as error:
-            message = "the part session is larger than a relay takes"
-            raise ApiError(413, "request_too_large", message, "session") from error
+        call_id, answer = await _opened(calls, wanted)
         return web.Response(
             status=201,
             text=answer,
@@ -48,4 +60,31 @@ def call_routes(calls: Calls, keys: KeyRing) -> list[web.RouteDef]:
             headers={"Location": f"{CALLS_PATH}/{call_id}"},
         )
 
-    return [web.post(CALLS_PATH, create)]
+    async def describe(request: web.Request) -> web.Response:
+        tenant = key_holder_of(request, keys).tenant
+        facts = await control.describe(request.match_info["call_id"], tenant)
+        return web.json_response(dict(facts), headers={"Cache-Control": "no-store"})
+
+    async def hang_up(request: web.Request) -> web.Response:
+        tenant = key_holder_of(request, keys).tenant
+        await control.hang_up(request.match_info["call_id"], tenant)
+        return web.Response()
+
+    return [
+        web.post(CALLS_PATH, create),
+        web.get(f"{CALLS_PATH}/{{call_id}}", describe, allow_head=False),
+        web.post(f"{CALLS_PATH}/{{call_id}}/hangup", hang_up),
+    ]
+
+
+async def _opened(calls: Calls, wanted: CallRequest) -> tuple[str, str]:
+    try:
+        return await calls.open(wanted)
+    except OfferError as error:
+        raise ApiError(400, "invalid_offer", str(error), "sdp") from error
+    except orjson.JSONEncodeError as error:  # it reads deeper than it writes
+        message = "the part session is nested too deeply"
+        raise ApiError(400, "invalid_type", message, "session") from error
+    except LocalError as error:
+        message = "the part session is larger than a relay takes"
+        raise ApiError(413, "request_too_large", message, "session") from error
