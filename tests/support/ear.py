@@ -1,0 +1,180 @@
+"""What a client plays of the packets that reach it, worked out afterwards. Pure.
+
+The jitter buffer is one such as browsers have. The first packet of a talkspurt is
+played `buffer_s` after it came, each other one at its RTP time after that. When the
+next one is not there, the ear runs dry and all that follows is played later; one that
+comes after its successor was played is dropped. What is missing is decoded from the
+next packet's repeat (in-band FEC) or made up, as is what follows when packets end.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from tests.support.sound import Pcm
+from transceiver.opus import GRAIN_SAMPLES, Decoder, carries_fec
+from transceiver.rtp import CLOCK_HZ, TICKS_PER_SAMPLE
+
+BUFFER_S = 0.04
+"""Seconds; Chromium's goes from 20 to 40 ms once there is loss (measured)."""
+
+MADE_UP_SAMPLES = SAMPLE_RATE_HZ * 120 // 1000
+"""Longest sound made up when packets end, and longest gap that is no pause: 120 ms."""
+
+AUDIBLE = 104
+"""Of int16: -50 dBFS."""
+
+MATCH_SAMPLES = SAMPLE_RATE_HZ // 5
+"""How much of the last sound is looked for in what was spoken: 200 ms."""
+
+ASIDE_SAMPLES = SAMPLE_RATE_HZ // 4
+"""How far from its place it may be, should the first packets have been lost: 250 ms."""
+
+RING_SAMPLES = SAMPLE_RATE_HZ * 30 // 1000
+"""The codec lets a sound that is cut off ring out for up to 25 ms (measured)."""
+
+LIKE = 0.5
+"""Share of the energy of 2.5 ms by which they may differ from what was spoken there:
+the codec's noise is 0.1 to 0.4 of it where it is loud, what rings out differs by more
+than 0.7 (measured)."""
+
+NOISE_ENERGY = 1e5
+"""Sum of squares: far below that of speech, so that silence is like nothing."""
+
+
+class Packet(NamedTuple):
+    """An RTP packet as it came: seconds, ticks of 48 kHz, one frame of Opus."""
+
+    arrived_s: float
+    timestamp: int
+    payload: bytes
+
+
+class Sound(NamedTuple):
+    """A piece of what was played: int16, (samples,), mono 24 kHz."""
+
+    start_s: float
+    pcm: Pcm
+
+
+def play(packets: Iterable[Packet], buffer_s: float = BUFFER_S) -> list[Sound]:
+    """Return what is played of packets, in order of time."""
+    first: dict[int, Packet] = {}
+    for packet in packets:
+        first.setdefault(packet.timestamp, packet)
+    if not first:
+        return []
+    origin = next(iter(first))
+    ordered = sorted(first.values(), key=lambda packet: _since(origin, packet))
+    speaker = _Speaker(origin, buffer_s)
+    for packet, following in zip(ordered, [*ordered[1:], None], strict=True):
+        speaker.take(packet, following)
+    speaker.fade()
+    return speaker.played
+
+
+def silent_s(played: list[Sound]) -> float | None:
+    """Return when the last audible sample was over; None: there was none."""
+    for start_s, pcm in reversed(played):
+        audible = np.flatnonzero(np.abs(pcm.astype(np.int32)) > AUDIBLE)
+        if len(audible):
+            return start_s + (int(audible[-1]) + 1) / SAMPLE_RATE_HZ
+    return None
+
+
+def end_samples(played: list[Sound], spoken: Pcm) -> int:
+    """Return how far into `spoken` the sound goes that was played last.
+
+    That is as far as it is alike: neither what the codec lets ring out nor what is made
+    up was spoken. 0: nothing was audible.
+    """
+    pcm = np.concatenate([np.zeros(0, np.int16), *(sound.pcm for sound in played)])
+    audible = np.flatnonzero(np.abs(pcm.astype(np.int32)) > AUDIBLE)
+    if not len(audible):
+        return 0
+    end = int(audible[-1]) + 1
+    match_end = max(end - RING_SAMPLES, end // 2)
+    match_start = max(match_end - MATCH_SAMPLES, 0)
+    aside = max(match_start - ASIDE_SAMPLES, 0)
+    place = aside + find(
+        pcm[match_start:match_end], spoken[aside : match_end + ASIDE_SAMPLES]
+    )
+    return place + _alike_samples(pcm[match_start:end], spoken[place:])
+
+
+def find(piece: Pcm, whole: Pcm) -> int:
+    """Return at which sample of `whole` a piece is most alike (normalised)."""
+    size = 1 << (len(piece) + len(whole)).bit_length()
+    spectra = np.fft.rfft(whole, size) * np.conj(np.fft.rfft(piece, size))
+    energy = np.cumsum([0.0, *np.square(whole, dtype=np.float64)])
+    energy = energy[len(piece) :] - energy[: -len(piece)]
+    alike = np.fft.irfft(spectra, size)[: len(energy)] / np.sqrt(energy + NOISE_ENERGY)
+    return int(np.argmax(alike))
+
+
+def _alike_samples(heard: Pcm, said: Pcm) -> int:
+    """Return up to which sample one is the other, give or take the codec's noise."""
+    count = min(len(heard), len(said)) // GRAIN_SAMPLES * GRAIN_SAMPLES
+    grains = said[:count].reshape(-1, GRAIN_SAMPLES).astype(np.float64)
+    differing = np.square(heard[:count].reshape(-1, GRAIN_SAMPLES) - grains).sum(axis=1)
+    alike = np.flatnonzero(differing < LIKE * np.square(grains).sum(axis=1))
+    return (int(alike[-1]) + 1) * GRAIN_SAMPLES if len(alike) else 0
+
+
+class _Speaker:
+    """Decodes packets in order, each to its time."""
+
+    def __init__(self, origin: int, buffer_s: float) -> None:
+        self.played: list[Sound] = []
+        self._origin = origin
+        self._buffer_s = buffer_s
+        self._decoder = Decoder()
+        self._base_s: float | None = None
+        self._end_ticks = 0
+
+    def take(self, packet: Packet, following: Packet | None) -> None:
+        """Play a packet, or drop it."""
+        ticks = _since(self._origin, packet)
+        missing = (ticks - self._end_ticks) // TICKS_PER_SAMPLE
+        if self._base_s is None or missing > MADE_UP_SAMPLES:
+            if self._base_s is not None:
+                self.fade()
+            self._base_s = packet.arrived_s + self._buffer_s - ticks / CLOCK_HZ
+            self._end_ticks = ticks
+            missing = 0
+        due_s = self._base_s + ticks / CLOCK_HZ
+        if packet.arrived_s > due_s:
+            if following and following.arrived_s < packet.arrived_s:
+                return
+            self._base_s += packet.arrived_s - due_s
+        self._fill(missing // GRAIN_SAMPLES * GRAIN_SAMPLES, packet.payload)
+        self._end_ticks = ticks
+        self._emit(self._decoder.decode(packet.payload))
+
+    def fade(self) -> None:
+        """Go on with the voice that has ended."""
+        end_ticks = self._end_ticks
+        self._emit(self._decoder.conceal(MADE_UP_SAMPLES))
+        self._end_ticks = end_ticks
+
+    def _fill(self, missing: int, payload: bytes) -> None:
+        is_repeated = missing >= FRAME_SAMPLES and carries_fec(payload)
+        made_up = missing - FRAME_SAMPLES * is_repeated
+        if made_up > 0:
+            self._emit(self._decoder.conceal(made_up))
+        if is_repeated:
+            self._emit(self._decoder.decode_fec(payload, FRAME_SAMPLES))
+
+    def _emit(self, pcm: bytes) -> None:
+        assert self._base_s is not None
+        samples = np.frombuffer(pcm, "<i2")
+        start_s = self._base_s + self._end_ticks / CLOCK_HZ
+        self.played.append(Sound(start_s, samples))
+        self._end_ticks += len(samples) * TICKS_PER_SAMPLE
+
+
+def _since(origin: int, packet: Packet) -> int:
+    """Return the packet's time after `origin`, in ticks, over the wrap of 32 bits."""
+    return (packet.timestamp - origin + (1 << 31)) % (1 << 32) - (1 << 31)
