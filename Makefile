@@ -19,7 +19,7 @@ help: ## Show these targets
 run: .venv/speech.installed ## Start Tandem on this machine and print the page's address
 	@$(BIN)/python -m scripts.run
 
-test: .venv/dev.installed .venv/interop.installed ## Run every test (ARGS="-k link" is handed to pytest)
+test: .venv/dev.installed .venv/interop.installed .venv/npm.installed ## Run every test (ARGS="-k link" is handed to pytest)
 	@$(BIN)/python -m scripts.chromium
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -48,6 +48,7 @@ lock: ## Renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest re
 
 clean: ## Remove the environment and all caches
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf tests/interop/javascript/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A lock newer than its stamp is installed again; an interrupted install leaves no stamp.
@@ -56,3 +57,7 @@ clean: ## Remove the environment and all caches
 	@touch $@
 
 .venv/interop.installed: | .venv/dev.installed  # it stands inside .venv
+
+.venv/npm.installed: tests/interop/javascript/package-lock.json scripts/npm.py | .venv/interop.installed
+	@$(BIN)/python -m scripts.npm
+	@touch $@
