@@ -21,9 +21,8 @@ OPTIONS = ("--ignore-scripts", "--loglevel=error", "--no-audit", "--no-fund")
 
 def main() -> int:
     """Install what the lock says, in place of what is there."""
-    say(
-        f"installing {FOLDER.relative_to(ROOT)}/package-lock.json (30 MB when not cached)"
-    )
+    lock = FOLDER.relative_to(ROOT) / "package-lock.json"
+    say(f"installing {lock} (30 MB when nothing is cached)")
     command = [str(python(INTEROP_VENV)), "-c", NPM, "ci", *OPTIONS]
     return subprocess.run(command, cwd=FOLDER, check=False).returncode
 
