@@ -6,8 +6,8 @@ they pin has no say in what Tandem runs with, and the tests meet them over the w
 Runs on the system's Python with the standard library alone. Debian and Ubuntu keep a
 part of that library (ensurepip) in a package of its own: as root it is installed,
 otherwise the command is named. Only files whose hashes stand in the lock are installed,
-and only wheels, so that no compiler is needed. A lock is complete: pip looks for nothing
-beside it, not even for what the lock leaves out on purpose (see pyproject.toml).
+and only wheels, so that no compiler is needed. A lock is complete: pip looks for
+nothing beside it, not even for what it leaves out on purpose (see pyproject.toml).
 """
 
 import argparse
