@@ -53,9 +53,6 @@ LAST_WORDS_S: Final = 1.0
 BACKLOG: Final = 512
 """Connections that the kernel holds until they are taken."""
 
-_MAX_REASON_BYTES: Final = 123
-"""Of a close frame (RFC 6455 section 5.5)."""
-
 _WebSocket = web.WebSocketResponse[Literal[True]]
 
 
@@ -320,12 +317,17 @@ class _Client:
             async with asyncio.timeout(LAST_WORDS_S):
                 await writing
         code, reason = self._ending
-        message = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * LAST_WORDS_S):
-                await self._websocket.close(code=code, message=message)
-        if self._request.transport is not None:
-            self._request.transport.abort()
+                await self._websocket.close(
+                    code=code, message=tunnel.close_reason(reason)
+                )
+        transport = self._request.transport
+        if (
+            transport is not None
+            and self._websocket.close_code == WSCloseCode.ABNORMAL_CLOSURE
+        ):
+            transport.abort()
 
 
 def _listening(address: Address) -> socket.socket:

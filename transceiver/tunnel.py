@@ -63,9 +63,6 @@ LOST: Final = 1006
 _NO_CODE: Final = 1005
 """What a close frame without a code reads as (as above)."""
 
-_MAX_REASON_BYTES: Final = 123
-"""Of a close frame (RFC 6455 section 5.5)."""
-
 _WebSocket = aiohttp.ClientWebSocketResponse[Literal[True]]
 
 
@@ -135,8 +132,7 @@ class Tunnel:
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
-        message = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
-        await self._websocket.close(code=code, message=message)
+        await self._websocket.close(code=code, message=tunnel.close_reason(reason))
 
 
 class Tunnels:

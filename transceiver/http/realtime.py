@@ -1,0 +1,236 @@
+"""Realtime over WebSocket: sessions, and servers that take part in a call.
+
+    GET /v1/realtime?model=             a session of this client's own
+    GET /v1/realtime?intent=transcription
+    GET /v1/realtime?call_id=rtc_...    a live WebRTC call, for its tenant's servers
+The key comes in the Authorization header or, from browsers, as the subprotocol
+`openai-insecure-api-key.<key>`. Everything is refused before the upgrade, as JSON.
+
+Events pass as they are, through a tunnel that is open before the upgrade: so what the
+client says first is on its way at once, in order. Nothing is queued here; who does not
+read holds back who writes. The edge itself closes with
+
+    1001 it stops    1003 a binary message    1009 a message over 16 MiB
+    1011 the relay was lost, which an `error` event has told before
+and passes on the relay's closes.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from typing import Final, Literal
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from multidict import CIMultiDict
+
+from proto.channel import MAX_MESSAGE_BYTES
+from proto.realtime import error_event
+from proto.request import SessionRequest
+from proto.tunnel import close_reason
+from transceiver.admission import Admission
+from transceiver.auth import Caller, KeyRing, bearer
+from transceiver.http.callers import speaks_beta, with_api_key
+from transceiver.http.errors import ApiError
+from transceiver.opening import opening
+from transceiver.tunnel import LOST, Closed, Tunnel, Tunnels
+
+log = logging.getLogger(__name__)
+
+REALTIME_PATH: Final = "/v1/realtime"
+
+HEARTBEAT_S: Final = 20.0
+"""Seconds of silence after which a ping is sent; half as long for the answer."""
+
+CLOSE_S: Final = 1.0
+"""Seconds that a client gets to take our close."""
+
+MAX_NAME_CHARACTERS: Final = 256
+"""Of a model's name, or a call's id."""
+
+_SUBPROTOCOL: Final = "realtime"
+_KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
+_BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"
+
+_OFFERED: Final = "Sec-WebSocket-Protocol"
+
+_WebSocket = web.WebSocketResponse[Literal[False]]
+
+
+def realtime_routes(
+    keys: KeyRing, admission: Admission, tunnels: Tunnels, stop: asyncio.Event
+) -> list[web.RouteDef]:
+    """Return the WebSocket's route.
+
+    Args:
+        keys: Tells who calls.
+        admission: Holds a slot for each session; one who attaches needs none.
+        tunnels: Lead to the relays.
+        stop: Once set, every client is let go with 1001.
+    """
+
+    async def realtime(request: web.Request) -> web.StreamResponse:
+        offered = _subprotocols(request)
+        caller = keys.identify(_key(request, offered))
+        upgrade = _upgrade(request, offered)
+        is_beta = speaks_beta(request) or _BETA_SUBPROTOCOL in offered
+        if "call_id" in request.query:
+            call_id = _query(request, "call_id") or ""
+            with_api_key(caller)
+            tunnel = await tunnels.attach(call_id, caller.tenant, is_beta)
+            return await _hold(upgrade, tunnel, call_id, stop)
+        wanted = _session(request, caller, is_beta)
+        with admission.slot(caller.tenant):
+            tunnel = await tunnels.converse(wanted)
+            return await _hold(upgrade, tunnel, wanted.call_id, stop)
+
+    return [web.get(REALTIME_PATH, realtime)]
+
+
+def _subprotocols(request: web.Request) -> list[str]:
+    lines = request.headers.getall(_OFFERED, ())
+    return [word.strip() for line in lines for word in line.split(",")]
+
+
+def _key(request: web.Request, offered: list[str]) -> str | None:
+    in_header = bearer(request.headers.get("Authorization"))
+    among_offered = (
+        word.removeprefix(_KEY_SUBPROTOCOL)
+        for word in offered
+        if word.startswith(_KEY_SUBPROTOCOL)
+    )
+    return in_header or next(among_offered, None)
+
+
+def _query(request: web.Request, name: str) -> str | None:
+    value = request.query.get(name)
+    if value is not None and len(value) > MAX_NAME_CHARACTERS:
+        message = f"{name} is longer than {MAX_NAME_CHARACTERS} characters"
+        raise ApiError(400, "invalid_value", message, name)
+    return value
+
+
+def _session(request: web.Request, caller: Caller, is_beta: bool) -> SessionRequest:  # noqa: FBT001  # as the request has it
+    transcribes = request.query.get("intent") == "transcription"
+    start = opening(caller, {"type": "transcription"} if transcribes else None)
+    return SessionRequest(
+        call_id=f"sess_{secrets.token_urlsafe(18)}",
+        tenant=caller.tenant,
+        model=_query(request, "model"),
+        session=start.session,
+        bound=start.bound,
+        speaks_beta=is_beta,
+    )
+
+
+def _upgrade(request: web.Request, offered: list[str]) -> web.Request:
+    """Return the request as the WebSocket library may see it: with no key in it.
+
+    Where it finds no subprotocol that it knows, it logs all that were offered.
+
+    Raises:
+        ApiError: 400, it is no upgrade.
+    """
+    headers = CIMultiDict(request.headers)
+    headers.popall(_OFFERED, None)
+    if _SUBPROTOCOL in offered:
+        headers[_OFFERED] = _SUBPROTOCOL
+    upgrade = request.clone(headers=headers)
+    if not web.WebSocketResponse(protocols=(_SUBPROTOCOL,)).can_prepare(upgrade).ok:
+        raise ApiError(400, "websocket_required", "expected a WebSocket upgrade")
+    return upgrade
+
+
+async def _hold(
+    upgrade: web.Request, tunnel: Tunnel, session_id: str, stop: asyncio.Event
+) -> web.StreamResponse:
+    """Upgrade, and let events pass until either side or the edge ends it."""
+    websocket: _WebSocket = web.WebSocketResponse(
+        protocols=(_SUBPROTOCOL,),
+        heartbeat=HEARTBEAT_S,
+        max_msg_size=MAX_MESSAGE_BYTES + 1,  # the first size refused
+        timeout=CLOSE_S,
+        compress=False,
+        decode_text=False,
+    )
+    began_s = asyncio.get_running_loop().time()
+    try:
+        await websocket.prepare(upgrade)
+        log.info("websocket opened", extra={"session": session_id})
+        ending = await _pass_events(websocket, tunnel, stop)
+        await _close(websocket, upgrade, ending)
+        lasted_s = asyncio.get_running_loop().time() - began_s
+        log.info(
+            "websocket closed",
+            extra={
+                "session": session_id,
+                "code": ending.code,
+                "seconds": round(lasted_s, 1),
+            },
+        )
+    finally:
+        await tunnel.close(WSCloseCode.OK, "")
+    return websocket
+
+
+async def _pass_events(
+    websocket: _WebSocket, tunnel: Tunnel, stop: asyncio.Event
+) -> Closed:
+    """Pass events both ways; return how to close towards the client."""
+    async with asyncio.TaskGroup() as tasks:
+        passing = [
+            tasks.create_task(_pass_down(websocket, tunnel)),
+            tasks.create_task(_pass_up(websocket, tunnel)),
+            tasks.create_task(_stopped(stop)),
+        ]
+        done, pending = await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+    return next(task.result() for task in passing if task in done)
+
+
+async def _pass_up(websocket: _WebSocket, tunnel: Tunnel) -> Closed:
+    while True:
+        message = await websocket.receive()
+        match message.type:
+            case WSMsgType.TEXT:
+                await tunnel.send(message.data)
+            case WSMsgType.BINARY:
+                return Closed(WSCloseCode.UNSUPPORTED_DATA, "events are JSON text")
+            case _:
+                return Closed(websocket.close_code or LOST, "")
+
+
+async def _pass_down(websocket: _WebSocket, tunnel: Tunnel) -> Closed:
+    try:
+        while isinstance(received := await tunnel.receive(), bytes):
+            await websocket.send_frame(received, WSMsgType.TEXT)
+        if received.code != LOST:
+            return received
+        await websocket.send_frame(_relay_lost(), WSMsgType.TEXT)
+    except ConnectionError:
+        return Closed(LOST, "the client is gone")
+    return Closed(WSCloseCode.INTERNAL_ERROR, "the relay was lost")
+
+
+async def _stopped(stop: asyncio.Event) -> Closed:
+    await stop.wait()
+    return Closed(WSCloseCode.GOING_AWAY, "the edge is stopping")
+
+
+async def _close(websocket: _WebSocket, upgrade: web.Request, ending: Closed) -> None:
+    """Close, unless the client has; cut off one who does not take it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2 * CLOSE_S):
+            await websocket.close(code=ending.code, message=close_reason(ending.reason))
+    if upgrade.transport is not None and websocket.close_code == LOST:
+        upgrade.transport.abort()
+
+
+def _relay_lost() -> bytes:
+    return error_event(
+        f"event_{secrets.token_urlsafe(12)}",
+        "server_error",
+        "relay_lost",
+        "The connection to the relay was lost.",
+    )
