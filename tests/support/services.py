@@ -59,7 +59,8 @@ class Process:
             for _ in range(int(READY_S / 0.05)):
                 assert self._process.returncode is None, self.log
                 with contextlib.suppress(aiohttp.ClientError):
-                    async with http.get(f"{self.status_url}/readyz") as response:
+                    url = f"{self.status_url}/readyz"
+                    async with http.get(url, ssl=False) as response:
                         if response.status == 200:
                             return
                 await asyncio.sleep(0.05)
@@ -166,9 +167,10 @@ async def running_stack(
         **settings,
     }
     environ.pop("OPENAI_API_KEY", None)
+    scheme = "https" if "TANDEM_TLS_CERTIFICATE" in settings else "http"
     stack = Stack(
         environ,
-        transceiver=Process("transceiver", f"http://127.0.0.1:{http}"),
+        transceiver=Process("transceiver", f"{scheme}://127.0.0.1:{http}"),
         relay=Process("relay", f"http://127.0.0.1:{status}"),
         engine=(
             Process("relay.engine", f"http://127.0.0.1:{engine}")
