@@ -48,7 +48,11 @@ _USER_PART = variant(
             is_open=True,
         ),
         "input_image": record(
-            {"type": name, "image_url": media, "detail": nullable(name)},
+            {
+                "type": name,
+                "image_url": media,
+                "detail": nullable(one_of("auto", "low", "high")),
+            },
             "image_url",
             is_open=True,
         ),

@@ -12,7 +12,7 @@ import orjson
 
 from relay.engine.audio import milliseconds, samples_of
 from relay.engine.errors import ClientError
-from relay.engine.items import OUTPUT_AUDIO, Item, turn_of
+from relay.engine.items import OUTPUT_AUDIO, Item, turns_of
 from relay.engine.ports import Turn
 
 MAX_ITEMS = 1_000
@@ -46,7 +46,7 @@ class Conversation:
 
     def turns(self) -> tuple[Turn, ...]:
         """Return the conversation as a reply reads it."""
-        return tuple(turn_of(item) for item in self._items)
+        return turns_of(self._items)
 
     def add(self, item: Item, previous_item_id: str | None = None) -> str | None:
         """Insert an item (at the end by default); return the id of the one before it.

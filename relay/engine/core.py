@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from relay.engine import client_events, item_audio, items, session_config
+from relay.engine import client_events, item_audio, items, mcp, session_config
 from relay.engine.audio import Decoder, milliseconds
 from relay.engine.conversation import Conversation
 from relay.engine.errors import ClientError
@@ -123,6 +123,7 @@ class Core:
                 "Cannot update a conversation's voice if assistant audio is present.",
                 "session.audio.output.voice",
             )
+        asked = mcp.new_servers(_tools(self._session), _tools(merged))
         self._session = merged
         self.transcripts.are_shown = (
             merged["audio"]["input"]["transcription"] is not None
@@ -130,6 +131,7 @@ class Core:
         if self._rules() is None and self._intake.turn is not None:
             self._drop_turn()
         self._emit("session.updated", session=merged)
+        mcp.decline(asked, self._conversation, self.outbox)
 
     def _append(self, audio: str) -> None:
         format_type = self._session["audio"]["input"]["format"]["type"]
@@ -236,6 +238,8 @@ class Core:
         context = None if found is None else tuple(item for item, _ in found)
         is_aside = overrides.get("conversation") == "none"
         self.replies.create(options, context, is_aside=is_aside)
+        asked = mcp.new_servers(_tools(self._session), overrides.get("tools") or ())
+        mcp.decline(asked, self._conversation, self.outbox)
         for item, turn in found or ():
             if turn is not None:
                 self.transcripts.expect(turn, item)
@@ -294,3 +298,8 @@ class Core:
 def _voice(session: Json) -> Any:
     """Return the voice of a session, None when it does not speak."""
     return session["audio"].get("output", {}).get("voice")
+
+
+def _tools(session: Json) -> list[Json]:
+    found: list[Json] = session.get("tools", [])
+    return found

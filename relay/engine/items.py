@@ -1,9 +1,9 @@
 """Conversation items: their wire form, their audio, and what a reply reads in them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from relay.engine.ports import SAMPLE_BYTES, Called, Returned, Said, Turn
+from relay.engine.ports import SAMPLE_BYTES, Called, Image, Returned, Said, Turn
 from relay.engine.schema import Json
 from relay.engine.spoken import Spoken, heard
 
@@ -129,15 +129,32 @@ def _without_audio(part: Json, index: int, found: dict[int, str]) -> Json:
     return kept
 
 
-def turn_of(item: Item) -> Turn:
-    """Return what a reply reads in an item."""
+def turns_of(items: Iterable[Item]) -> tuple[Turn, ...]:
+    """Return what a reply reads in items."""
+    turns = (_turn_of(item) for item in items)
+    return tuple(turn for turn in turns if turn is not None)
+
+
+def _turn_of(item: Item) -> Turn | None:
     body = item.body
-    if body["type"] == "function_call":
-        return Called(body["call_id"], body["name"], body["arguments"])
-    if body["type"] == "function_call_output":
-        return Returned(body["call_id"], body["output"])
-    texts = [
-        part.get("text") or part.get("transcript") or "" for part in body["content"]
-    ]
+    match body["type"]:
+        case "message":
+            return _said(item)
+        case "function_call":
+            return Called(body["call_id"], body["name"], body["arguments"])
+        case "function_call_output":
+            return Returned(body["call_id"], body["output"])
+        case _:  # mcp_list_tools
+            return None
+
+
+def _said(item: Item) -> Said:
+    content = item.body["content"]
+    texts = [part.get("text") or part.get("transcript") or "" for part in content]
+    images = tuple(
+        Image(part["image_url"], part.get("detail") or "auto")
+        for part in content
+        if part["type"] == "input_image"
+    )
     text = " ".join(text for text in texts if text) or item.heard
-    return Said(body["role"], text)
+    return Said(item.body["role"], text, images)

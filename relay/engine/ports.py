@@ -66,11 +66,19 @@ class TextToSpeech(Protocol):
         """
 
 
+class Image(NamedTuple):
+    """A picture that the user shows; `url` is a data: URI of a PNG or JPEG, mostly."""
+
+    url: str
+    detail: str = "auto"
+
+
 class Said(NamedTuple):
     """Something said or written; `role` is user, assistant or system."""
 
     role: Literal["user", "assistant", "system"]
     text: str
+    images: tuple[Image, ...] = ()
 
 
 class Called(NamedTuple):

@@ -108,7 +108,7 @@ class Replies:
         turns = (
             self._conversation.turns()
             if active.context is None
-            else tuple(items.turn_of(item) for item in active.context)
+            else items.turns_of(active.context)
         )
         response.input_tokens = turn_tokens(turns)
         limit = options.max_output_tokens

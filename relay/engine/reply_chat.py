@@ -1,22 +1,47 @@
 """Replies by any OpenAI-compatible chat endpoint, streamed as server-sent events."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import orjson
 
 from relay.engine.errors import StageError
-from relay.engine.ports import Call, Called, Pause, Request, Returned, Said, Say, Turn
+from relay.engine.ports import (
+    Call,
+    Called,
+    Image,
+    Pause,
+    Request,
+    Returned,
+    Said,
+    Say,
+    Turn,
+)  # fmt: skip
 
 _SPOKEN = (
     "You are speaking on a call. Answer briefly, in plain sentences without markup."
 )
+_UNSEEN = "(Here is an image that you cannot see.)"
+"""What a model that takes no images reads in place of one."""
+
+_REFUSALS = frozenset({400, 404, 413, 415, 422, 501})
+"""Answers by which chat endpoints refuse content that their model does not take."""
+
 _TIMEOUT = aiohttp.ClientTimeout(total=120, connect=10, sock_read=30)
 
 
+class _RefusedError(StageError):
+    """The endpoint does not take what it was asked."""
+
+
 class ChatReply:
-    """A `Reply` from a language model."""
+    """A `Reply` from a language model.
+
+    Images go along; an endpoint that refuses them is asked again without. It is not
+    remembered: one caller's broken image says nothing about the next one's.
+    """
 
     def __init__(
         self, client: aiohttp.ClientSession, url: str, key: str, model: str
@@ -33,7 +58,7 @@ class ChatReply:
     ) -> AsyncGenerator[Say | Pause | Call, None]:
         """Yield the answer as it is written, then the functions it calls."""
         calls: dict[int, dict[str, str]] = {}
-        async for chunk in self._chunks(body_of(request, self._model)):
+        async for chunk in self._chunks(request):
             delta = delta_of(chunk)
             if text := delta.get("content"):
                 yield Say(text)
@@ -41,7 +66,21 @@ class ChatReply:
         for call in calls.values():
             yield Call(call["name"], call["arguments"] or "{}")
 
-    async def _chunks(
+    async def _chunks(self, request: Request) -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            async for chunk in self._stream(body_of(request, self._model)):
+                yield chunk
+        except _RefusedError:
+            if not any(
+                isinstance(turn, Said) and turn.images for turn in request.turns
+            ):
+                raise
+        else:
+            return
+        async for chunk in self._stream(body_of(_unseen(request), self._model)):
+            yield chunk
+
+    async def _stream(
         self, body: Mapping[str, Any]
     ) -> AsyncIterator[Mapping[str, Any]]:
         try:
@@ -52,7 +91,8 @@ class ChatReply:
                 timeout=_TIMEOUT,
             ) as response:
                 if response.status != 200:
-                    raise StageError(
+                    is_refused = response.status in _REFUSALS
+                    raise (_RefusedError if is_refused else StageError)(
                         "chat_endpoint_error",
                         f"The chat endpoint answered {response.status}.",
                     )
@@ -136,9 +176,9 @@ def messages_of(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     for turn in turns:
         match turn:
-            case Said(role, text):
-                if text:
-                    messages.append({"role": role, "content": text})
+            case Said(role, text, images):
+                if text or images:
+                    messages.append({"role": role, "content": _content(text, images)})
             case Called(call_id, name, arguments):
                 function = {"name": name, "arguments": arguments}
                 call = {"id": call_id, "type": "function", "function": function}
@@ -154,3 +194,24 @@ def messages_of(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
                     {"role": "tool", "tool_call_id": call_id, "content": output}
                 )
     return messages
+
+
+def _content(text: str, images: tuple[Image, ...]) -> str | list[dict[str, Any]]:
+    if not images:
+        return text
+    parts: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+    for url, detail in images:
+        shown = {"url": url, "detail": detail}
+        parts.append({"type": "image_url", "image_url": shown})
+    return parts
+
+
+def _unseen(request: Request) -> Request:
+    """Return a request that has words where images were."""
+    turns = tuple(
+        Said(turn.role, f"{turn.text} {_UNSEEN}".strip())
+        if isinstance(turn, Said) and turn.images
+        else turn
+        for turn in request.turns
+    )
+    return replace(request, turns=turns)

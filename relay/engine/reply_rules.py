@@ -42,7 +42,17 @@ def answer(request: Request, now: datetime) -> list[Say | Pause | Call]:
         return [Say(words.group(1))]
     if (call := _call(request)) is not None:
         return [call]
+    shown = _shown(request)
+    if shown is not None:
+        blind = Say("Sorry, I cannot see pictures. ")
+        return [blind, *(answers.answer(request, now) if shown.text else ())]
     return list(answers.answer(request, now))
+
+
+def _shown(request: Request) -> Said | None:
+    """Return what the user has just said if a picture came with it."""
+    last = request.turns[-1] if request.turns else None
+    return last if isinstance(last, Said) and last.images else None
 
 
 def _returned(request: Request) -> list[str]:

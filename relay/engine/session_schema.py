@@ -89,10 +89,13 @@ def _whole_object(value: Any, path: str) -> Any:
     return value
 
 
+def _mcp(value: Any, path: str) -> Any:
+    record({"server_label": name}, "server_label", is_open=True)(value, path)
+    return value
+
+
 def _tool(value: Any, path: str) -> Any:
-    checked = variant("type", {"function": _FUNCTION, "mcp": _whole_object})(
-        value, path
-    )
+    checked = variant("type", {"function": _FUNCTION, "mcp": _mcp})(value, path)
     return {
         **checked,
         **({"parameters": value["parameters"]} if "parameters" in value else {}),
@@ -107,7 +110,7 @@ TOOL_CHOICE = either(
         "type",
         {
             "function": record({"type": name, "name": name}, "name"),
-            "mcp": _whole_object,
+            "mcp": _mcp,
         },
     ),
 )
@@ -119,10 +122,13 @@ READ_ONLY: dict[str, Check] = {
     "id": anything,
     "expires_at": anything,
 }
+_NOISE_REDUCTION = record(
+    {"type": one_of("near_field", "far_field"), "strength": number(0.0, 1.0)}
+)
 _INPUT = record(
     {
         "format": nullable(FORMAT),
-        "noise_reduction": nullable(_whole_object),
+        "noise_reduction": nullable(_NOISE_REDUCTION),
         "transcription": nullable(_TRANSCRIPTION),
         "turn_detection": nullable(_TURN_DETECTION),
     }

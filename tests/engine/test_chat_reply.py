@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from relay.engine.errors import StageError
-from relay.engine.ports import Call, Called, Request, Returned, Said, Say
+from relay.engine.ports import Call, Called, Image, Request, Returned, Said, Say
 from relay.engine.reply_chat import ChatReply, body_of
 
 REQUEST = Request(turns=(Said("user", "Hello."),), instructions="Be brief.")
@@ -18,9 +18,9 @@ REQUEST = Request(turns=(Said("user", "Hello."),), instructions="Be brief.")
 class FakeEndpoint:
     """Stands for the client session; answers every request with the same lines."""
 
-    def __init__(self, *lines: bytes, status: int = 200) -> None:
+    def __init__(self, *lines: bytes, statuses: tuple[int, ...] = (200,)) -> None:
         self._lines = lines
-        self._status = status
+        self._statuses = statuses
         self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
 
     @asynccontextmanager
@@ -32,7 +32,7 @@ class FakeEndpoint:
 
     @property
     def status(self) -> int:
-        return self._status
+        return self._statuses[len(self.asked) - 1]
 
     @property
     async def content(self) -> AsyncIterator[bytes]:
@@ -87,7 +87,7 @@ async def test_calls_are_put_together_from_their_pieces() -> None:
 @pytest.mark.parametrize(
     "endpoint",
     [
-        FakeEndpoint(status=500),
+        FakeEndpoint(statuses=(500,)),
         FakeEndpoint(b"data: {not json\n"),
         FakeEndpoint(b"broken"),
     ],
@@ -117,6 +117,47 @@ def test_the_conversation_becomes_chat_messages() -> None:
     ]
     assert [call["id"] for call in messages[3]["tool_calls"]] == ["c1", "c2"]
     assert messages[4] == {"role": "tool", "tool_call_id": "c1", "content": "21"}
+
+
+PICTURE = Request(
+    turns=(
+        Said("user", "What is this?", (Image("data:image/png;base64,AA==", "low"),)),
+    )
+)
+
+
+@pytest.mark.asyncio
+async def test_images_go_along() -> None:
+    endpoint = FakeEndpoint(chunk(content="A dot."))
+    assert await pieces_of(endpoint, PICTURE) == [Say("A dot.")]
+    picture = {"url": "data:image/png;base64,AA==", "detail": "low"}
+    assert endpoint.asked[0][2]["messages"][1]["content"] == [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": picture},
+    ]
+
+
+@pytest.mark.asyncio
+async def test_an_endpoint_that_refuses_images_is_asked_in_words() -> None:
+    endpoint = FakeEndpoint(chunk(content="What?"), statuses=(400, 200))
+    assert await pieces_of(endpoint, PICTURE) == [Say("What?")]
+    assert [asked[2]["messages"][1]["content"] for asked in endpoint.asked][1] == (
+        "What is this? (Here is an image that you cannot see.)"
+    )
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("request_", "statuses", "count"),
+    [(REQUEST, (400,), 1), (PICTURE, (401,), 1), (PICTURE, (400, 400), 2)],
+)
+async def test_a_refusal_that_words_cannot_mend_is_a_stage_error(
+    request_: Request, statuses: tuple[int, ...], count: int
+) -> None:
+    endpoint = FakeEndpoint(statuses=statuses)
+    with pytest.raises(StageError):
+        await pieces_of(endpoint, request_)
+    assert len(endpoint.asked) == count
 
 
 def test_functions_are_offered_in_the_form_of_the_chat_api() -> None:

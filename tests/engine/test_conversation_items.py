@@ -8,7 +8,7 @@ import pytest
 
 from relay.engine.conversation import MAX_AUDIO_BYTES, MAX_ITEMS, Conversation
 from relay.engine.items import message
-from relay.engine.ports import HOP_SAMPLES, Said, Samples
+from relay.engine.ports import HOP_SAMPLES, Image, Said, Samples
 from tests.engine.talk import HOPS_TO_END, Talk, error_of, kinds, only, tone
 
 
@@ -72,6 +72,20 @@ def test_an_image_is_kept_with_its_message() -> None:
     item = {"type": "message", "role": "user", "content": parts}
     added = Talk().send("conversation.item.create", item=item)[0]
     assert added["item"]["content"] == parts
+
+
+def test_a_reply_is_shown_the_images() -> None:
+    talk = Talk()
+    url = "data:image/png;base64,AA=="
+    parts = [
+        {"type": "input_text", "text": "What is this?"},
+        {"type": "input_image", "image_url": url, "detail": "low"},
+    ]
+    item = {"type": "message", "role": "user", "content": parts}
+    talk.send("conversation.item.create", item=item)
+    talk.send("response.create")
+    shown = Said("user", "What is this?", (Image(url, "low"),))
+    assert talk.respond_command().request.turns == (shown,)
 
 
 def test_audio_inside_a_created_item_is_heard_before_the_reply() -> None:

@@ -7,7 +7,17 @@ from typing import Any
 import orjson
 import pytest
 
-from relay.engine.ports import Call, Called, Pause, Request, Returned, Said, Say, Turn
+from relay.engine.ports import (
+    Call,
+    Called,
+    Image,
+    Pause,
+    Request,
+    Returned,
+    Said,
+    Say,
+    Turn,
+)  # fmt: skip
 from relay.engine.reply_rules import RuleReply, answer
 from relay.engine.rules import arithmetic, functions, numbers
 
@@ -157,6 +167,19 @@ async def test_a_reply_reads_the_clock_when_it_is_asked() -> None:
     reply = RuleReply(lambda: NOW)
     request = Request(turns=(Said("user", "What time is it?"),))
     assert [piece async for piece in reply.respond(request)] == [Say("It is 3:05 PM.")]
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        ("", "Sorry, I cannot see pictures."),
+        ("What is 2 plus 2?", "Sorry, I cannot see pictures. 2 plus 2 is 4."),
+    ],
+)
+def test_a_picture_is_said_not_to_be_seen(text: str, reply: str) -> None:
+    turns = (Said("user", text, (Image("data:image/png;base64,AA=="),)),)
+    pieces = answer(Request(turns=turns), NOW)
+    assert "".join(p.text for p in pieces if isinstance(p, Say)).strip() == reply
 
 
 # Functions
