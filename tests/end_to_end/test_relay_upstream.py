@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,8 +16,8 @@ from proto.udp import Dialer, LinkSession
 from relay.service import serve
 from relay.settings import RelaySettings
 from runtime import settings as environment
-from runtime.settings import Address
 from tests.support.realtime_server import RealtimeServer, running_server
+from tests.support.relays import running_relay
 from tests.support.services import free_ports
 
 SECOND = bytes(range(1, 241)) * 200
@@ -83,40 +82,9 @@ class Edge:
 
 
 @contextlib.asynccontextmanager
-async def running_relay(upstream: str, key: str = "sk-right") -> AsyncIterator[Dialer]:
-    """Run a relay and a dialer whose link is up; stop both."""
-    link_port, http_port = free_ports(2)
-    link_key = secrets.token_bytes(32)
-    settings = environment.load(
-        RelaySettings,
-        {
-            "TANDEM_LINK_PORT": str(link_port),
-            "TANDEM_RELAY_HTTP_PORT": str(http_port),
-            "TANDEM_LINK_KEY": base64.b64encode(link_key).decode(),
-            "TANDEM_UPSTREAM": upstream,
-            "TANDEM_UPSTREAM_KEY": key,
-        },
-    )
-    stop = asyncio.Event()
-    dialer = Dialer(Address("127.0.0.1", link_port), link_key)
-    async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(serve(settings, stop))
-        dialing = tasks.create_task(dialer.run())
-        try:
-            async with asyncio.timeout(5):
-                while not dialer.is_up:  # noqa: ASYNC110  # a dialer has no event
-                    await asyncio.sleep(0.01)
-            yield dialer
-        finally:
-            stop.set()
-            await serving
-            dialing.cancel()
-
-
-@contextlib.asynccontextmanager
 async def running_pair() -> AsyncIterator[tuple[RealtimeServer, Dialer]]:
-    async with running_server() as server, running_relay(server.url) as dialer:
-        yield server, dialer
+    async with running_server() as server, running_relay(server.url) as ways:
+        yield server, ways.dialer
 
 
 def call(dialer: Dialer, **request: Any) -> Edge:
@@ -294,9 +262,9 @@ async def test_a_refused_handshake_is_told_and_ends_the_session(
 async def test_a_wrong_key_is_told_without_the_key() -> None:
     async with (
         running_server() as server,
-        running_relay(server.url, key="sk-wrong") as dialer,
+        running_relay(server.url, key="sk-wrong") as ways,
     ):
-        edge = call(dialer)
+        edge = call(ways.dialer)
         error = await edge.event("error")
         assert error["error"]["code"] == "upstream_unauthorized"
         assert "sk-wrong" not in str(edge.events)
@@ -322,8 +290,8 @@ async def test_a_key_refused_after_the_handshake_is_told_without_the_key() -> No
 @pytest.mark.asyncio
 async def test_an_upstream_that_is_not_there_is_told() -> None:
     (port,) = free_ports(1)
-    async with running_relay(f"ws://127.0.0.1:{port}/v1/realtime") as dialer:
-        edge = call(dialer)
+    async with running_relay(f"ws://127.0.0.1:{port}/v1/realtime") as ways:
+        edge = call(ways.dialer)
         error = await edge.event("error")
         assert error["error"]["code"] == "upstream_unavailable"
         await edge.until(lambda: edge.end)
@@ -369,8 +337,8 @@ async def test_a_session_that_the_edge_ends_leaves_its_upstream() -> None:
 @pytest.mark.asyncio
 async def test_a_relay_that_stops_tells_its_sessions() -> None:
     async with running_server() as server:
-        async with running_relay(server.url) as dialer:
-            edge = call(dialer)
+        async with running_relay(server.url) as ways:
+            edge = call(ways.dialer)
             await server.next_session()
             await edge.event("session.created")
         assert edge.end is not None
@@ -389,8 +357,8 @@ async def test_a_request_that_cannot_be_read_is_refused() -> None:
 
 @pytest.mark.asyncio
 async def test_echo_returns_the_callers_own_audio_at_once() -> None:
-    async with running_relay("echo") as dialer:
-        edge = call(dialer)
+    async with running_relay("echo") as ways:
+        edge = call(ways.dialer)
         created = await edge.event("session.created")
         assert created["session"]["type"] == "realtime"
         edge.send_event("session.update", session={"type": "realtime"})

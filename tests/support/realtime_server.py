@@ -149,12 +149,14 @@ class RealtimeServer:
     def __init__(self) -> None:
         self.key = "sk-right"
         self.refuse_with: int | None = None
+        self.answers_after_s = 0.0
         self.refuse_updates = False
         self.sessions: asyncio.Queue[ApiSession] = asyncio.Queue()
         self.url = ""
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection."""
+        await asyncio.sleep(self.answers_after_s)
         if self.refuse_with:
             headers = {"Retry-After": "7"} if self.refuse_with == 429 else {}
             return web.json_response(status=self.refuse_with, headers=headers)
