@@ -7,7 +7,7 @@ import secrets
 
 from proto.errors import CloseCode, NotConnected
 from proto.udp import Dialer
-from transceiver.admission import Admission, Full, TooMany
+from transceiver.admission import Admission, Full
 from transceiver.call import Call, CallRequest, Ending
 from transceiver.metrics import Metrics
 from transceiver.timer import SharedTimer
@@ -47,15 +47,11 @@ class Calls:
             LocalError: The session object is larger than the link carries.
             orjson.JSONEncodeError: It is nested too deeply.
         """
-        try:
-            with contextlib.ExitStack() as slot:
-                slot.enter_context(self._admission.slot(request.tenant))
-                call, answer = await self._answer(request, self._choose())
-                self._live[call.id] = call
-                self._group.create_task(self._hold(call, slot.pop_all()), name=call.id)
-        except (Full, TooMany):
-            self._metrics.refused.inc()
-            raise
+        with contextlib.ExitStack() as slot:
+            slot.enter_context(self._admission.slot(request.tenant))
+            call, answer = await self._answer(request, self._choose())
+            self._live[call.id] = call
+            self._group.create_task(self._hold(call, slot.pop_all()), name=call.id)
         log.info("call opened", extra={"call": call.id, "tenant": request.tenant})
         return call.id, answer
 

@@ -20,6 +20,11 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.registry.register(_DroppedCollector(dropped))
         self.calls = Gauge("tandem_calls", "Calls being held.", registry=self.registry)
+        self.slots = Gauge(
+            "tandem_slots_taken",
+            "Calls and WebSocket sessions, those being set up too.",
+            registry=self.registry,
+        )
         self.ended = Counter(
             "tandem_calls_ended",
             "Calls that ended, by close code.",
@@ -28,7 +33,7 @@ class Metrics:
         )
         self.refused = Counter(
             "tandem_calls_refused",
-            "Offers refused for want of room: answered with 503 or 429.",
+            "Requests that found no room: answered with 503 or 429.",
             registry=self.registry,
         )
         self.media = Counter(

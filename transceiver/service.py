@@ -18,6 +18,7 @@ from transceiver.client_secrets import ClientSecrets
 from transceiver.http.application import application
 from transceiver.http.calls import call_routes
 from transceiver.http.client_secrets import client_secret_routes
+from transceiver.http.realtime import realtime_routes
 from transceiver.metrics import Metrics
 from transceiver.settings import TransceiverSettings, is_loopback
 from transceiver.tunnel import Tunnels
@@ -63,6 +64,7 @@ async def _serve_on(
     )
     calls = Calls(port, uplink, metrics, admission)
     metrics.calls.set_function(lambda: len(calls))
+    metrics.slots.set_function(lambda: len(admission))
     client_secrets = ClientSecrets(settings.link_key)
     wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
     keys = KeyRing(settings.api_keys, client_secrets, wall_s)
@@ -72,8 +74,10 @@ async def _serve_on(
             *status.routes(metrics.registry, calls.reason_not_ready),
             *call_routes(calls, keys, tunnels),
             *client_secret_routes(keys, client_secrets, wall_s),
+            *realtime_routes(keys, admission, tunnels, stop),
         ]
-        async with _listening(routes, settings):
+        app = application(routes, metrics.refused.inc)
+        async with _listening(app, settings):
             _log_start(settings, port)
             gc.freeze()  # what start-up made lives on: collections need not visit it
             async with asyncio.TaskGroup() as group:
@@ -85,11 +89,11 @@ async def _serve_on(
 
 @contextlib.asynccontextmanager
 async def _listening(
-    routes: list[web.RouteDef], settings: TransceiverSettings
+    app: web.Application, settings: TransceiverSettings
 ) -> AsyncIterator[None]:
     """Serve the public HTTP for the length of a block."""
     runner = web.AppRunner(
-        application(routes),
+        app,
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
         max_field_size=MAX_FIELD_BYTES,

@@ -36,6 +36,8 @@ async def test_page_status_and_calls_are_served_under_tls_only(tmp_path: Path) -
             ) as response:
                 assert response.status == 201
                 await caller.take_answer(await response.text())
+            async with http.ws_connect(f"{stack.url}/v1/realtime") as websocket:
+                assert "session.created" in await websocket.receive_str()
         await caller.wait_for("session.created")
         await caller.close()
         port = int(stack.environ["TANDEM_HTTP_PORT"])

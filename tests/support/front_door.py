@@ -93,14 +93,17 @@ async def front_door(
     relay, control, stop = NotingRelay(), NotingControl(), asyncio.Event()
     admission = Admission(max_calls=max_calls, max_calls_per_key=max_calls_per_key)
     port = UdpPort("127.0.0.1", 0, None, with_loopback=True)
-    calls = Calls(port, cast(Uplink, relay), Metrics(port.dropped), admission)
+    metrics = Metrics(port.dropped)
+    calls = Calls(port, cast(Uplink, relay), metrics, admission)
     client_secrets = ClientSecrets(LINK_KEY)
     ring = KeyRing(keys, client_secrets, wall_s)
     routes = [
         *call_routes(calls, ring, control),
         *client_secret_routes(ring, client_secrets, wall_s),
     ]
-    runner = web.AppRunner(application(routes), max_field_size=MAX_FIELD_BYTES)
+    runner = web.AppRunner(
+        application(routes, metrics.refused.inc), max_field_size=MAX_FIELD_BYTES
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -16,7 +16,7 @@ import transceiver
 from transceiver.admission import Full, TooMany
 from transceiver.auth import Unauthorized
 from transceiver.http.bodies import MAX_BODY_BYTES
-from transceiver.http.errors import ApiError
+from transceiver.http.errors import TRANSIENT, ApiError
 from transceiver.tunnel import Refusal
 
 PAGE = pathlib.Path(transceiver.__file__).parent / "page"
@@ -57,13 +57,28 @@ _ANSWERS: dict[type[Exception], tuple[int, str]] = {
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(routes: Iterable[web.RouteDef]) -> web.Application:
-    """Return the web application: the page, and the routes of whoever owns them."""
+def application(
+    routes: Iterable[web.RouteDef], count_refusal: Callable[[], None]
+) -> web.Application:
+    """Return the web application: the page, and the routes of whoever owns them.
+
+    Args:
+        routes: All but the page's.
+        count_refusal: Called for every answer that finds no room.
+    """
 
     async def page(_: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "index.html")
 
-    app = web.Application(middlewares=[_shape_answers], client_max_size=MAX_BODY_BYTES)
+    @web.middleware
+    async def count(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if _is_public(request) and response.status in TRANSIENT:
+            count_refusal()
+        return response
+
+    middlewares = [count, _shape_answers]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
     app.add_routes([web.get("/", page), web.static("/page", PAGE)])
     return app
@@ -72,7 +87,7 @@ def application(routes: Iterable[web.RouteDef]) -> web.Application:
 @web.middleware
 async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Answer preflights; give errors the API's shape, and answers their headers."""
-    public = request.path.startswith("/v1/")
+    public = _is_public(request)
     if public and request.method == "OPTIONS":
         return _preflight(request)
     try:
@@ -87,6 +102,10 @@ async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamR
     if not response.prepared:  # a WebSocket's headers are sent already
         response.headers.update(_CORS if public else _PAGE_HEADERS)
     return response
+
+
+def _is_public(request: web.Request) -> bool:
+    return request.path.startswith("/v1/")
 
 
 def _api_error(error: Exception, request: web.Request) -> ApiError | None:

@@ -11,7 +11,8 @@ _TYPES = {
     500: "server_error",
     503: "server_error",
 }
-_TRANSIENT = frozenset({429, 503})
+TRANSIENT = frozenset({429, 503})
+"""Statuses that say: no room now, try again."""
 
 
 class ApiError(Exception):
@@ -46,6 +47,6 @@ class ApiError(Exception):
             },
             status=self.status,
         )
-        if self.status in _TRANSIENT:
+        if self.status in TRANSIENT:
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
         return response
