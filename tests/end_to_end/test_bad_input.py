@@ -13,6 +13,12 @@ from tests.support.services import Stack
 pytestmark = pytest.mark.interop
 
 SDP = {"Content-Type": "application/sdp"}
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
 IN_PARTS = {"Content-Type": "multipart/form-data; boundary=B"}
 NOT_GZIP = {"Content-Encoding": "gzip"}
 NO_AUDIO = (
@@ -217,3 +223,43 @@ async def test_the_call_too_many_is_told_when_to_retry(locked_stack: Stack) -> N
             await asyncio.sleep(0.05)
     async with calling(locked_stack.url, key) as third:
         await third.wait_for("session.created")
+
+
+@pytest.mark.asyncio
+async def test_a_websocket_session_takes_the_place_of_a_call(
+    locked_stack: Stack,
+) -> None:
+    key = {"Authorization": f"Bearer {KEY}"}
+    async with aiohttp.ClientSession(headers=key) as http:
+        second = Caller()
+        offer = await second.offer()
+        await second.close()
+        url = f"{locked_stack.url}/v1/realtime"
+        async with http.ws_connect(url) as websocket:
+            await websocket.receive_str()
+            assert await metric(locked_stack, "tandem_slots_taken") == 1
+            async with http.post(f"{url}/calls", data=offer, headers=SDP) as response:
+                await assert_refused(response, 503, "server_overloaded")
+            async with http.get(url, headers=UPGRADE) as response:
+                await assert_refused(response, 503, "server_overloaded")
+            assert await metric(locked_stack, "tandem_calls_refused_total") == 2
+        async with asyncio.timeout(5):
+            while await metric(locked_stack, "tandem_slots_taken"):  # noqa: ASYNC110  # over HTTP
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.asyncio
+async def test_a_header_of_any_length_is_no_reason_to_fail(echo_stack: Stack) -> None:
+    url = f"{echo_stack.url}/v1/realtime/calls"
+    for length, status in ((8_000, 400), (15_000, 400), (20_000, 400)):
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(
+                url,
+                data="v=0",
+                headers=SDP | {"Authorization": "Bearer " + "x" * length},
+            ) as response,
+        ):
+            assert response.status == status
+            taken = response.content_type == "application/json"
+            assert taken == (length < 16_000)
