@@ -32,6 +32,7 @@ class TransceiverSettings:
         "",
         env.text,
         "PEM file: the certificate's private key, not encrypted",
+        secret=True,
     )
     udp_host: str = setting(
         "TANDEM_UDP_HOST", "0.0.0.0", env.ip_address, "address media listens on"
