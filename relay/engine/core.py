@@ -229,8 +229,8 @@ class Core:
         if self._only_transcribes:
             raise ClientError(
                 "invalid_session_type",
-                "A transcription session creates no responses; open a realtime "
-                "session for them.",
+                "A transcription session takes no response.create; open a realtime "
+                "session for responses.",
                 "type",
             )
         options = options_of(self._session, overrides, is_idle=is_idle)
@@ -252,7 +252,7 @@ class Core:
         if wires is None:
             return None
         return [
-            (self._conversation.get(wire["id"]), None)
+            (self._conversation.get(wire["id"], "reference"), None)
             if wire["type"] == "item_reference"
             else self._item(wire)
             for wire in wires
