@@ -252,7 +252,7 @@ class Core:
         if wires is None:
             return None
         return [
-            (self._conversation.get(wire["id"], "reference"), None)
+            (self._conversation.get(wire["id"]), None)
             if wire["type"] == "item_reference"
             else self._item(wire)
             for wire in wires
