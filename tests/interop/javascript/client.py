@@ -1,4 +1,4 @@
-"""A page that runs the JavaScript SDK, as the tests drive and hear it."""
+"""A page that runs a JavaScript client, as the tests drive and hear it."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ class Told(NamedTuple):
 
 
 class Client:
-    """A session of the SDK, held by a page.
+    """A session that a page holds.
 
     Attributes:
         told: All that the page told, in order: events from the `server` and from the
@@ -82,7 +82,7 @@ class Client:
         return await self.page.evaluate(script, [name, arguments])
 
     async def connect(self, transport: str, url: str, key: str) -> None:
-        """Open the session over `webrtc` or `websocket`."""
+        """Open the session, as the page's client names the ways it can."""
         self.call_id = await self.call(transport, url, key)
 
     async def say(self, pcm: Pcm) -> None:
@@ -163,8 +163,8 @@ def words_of(item: Event) -> str:
 
 @asynccontextmanager
 async def opened(browser: Browser, address: str) -> AsyncIterator[Client]:
-    """Open a page of its own for one client."""
-    context = await browser.new_context()
+    """Open a page of its own for one client; the address says which."""
+    context = await browser.new_context(ignore_https_errors=True)
     page = await context.new_page()
     client = Client(page)
 

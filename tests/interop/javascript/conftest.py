@@ -7,12 +7,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.interop.javascript import client, site
 from tests.interop.javascript.client import Client
 from tests.support import chromium
+from tests.support.certificates import self_signed
 from tests.support.services import Stack, running_stack
 
 API_KEY = "sk-of-the-application"
@@ -26,7 +28,7 @@ class Place:
     """Where the clients run, and what they call.
 
     Attributes:
-        stack: The edge, which knows one API key.
+        stack: The edge, which knows one API key and speaks TLS, as browsers expect.
         browser: The browser.
         address: Where the page is given out: another origin than the edge's.
     """
@@ -35,16 +37,17 @@ class Place:
     browser: Browser
     address: str
 
-    def page(self) -> AbstractAsyncContextManager[Client]:
+    def page(self, script: str = "agents") -> AbstractAsyncContextManager[Client]:
         """Open a page for one client."""
-        return client.opened(self.browser, self.address)
+        return client.opened(self.browser, f"{self.address}?client={script}")
 
     async def calls_held(self, *, expected: int) -> int:
         """Return how many calls the edge holds; wait a little for what is expected."""
         held = -1
         async with aiohttp.ClientSession() as http:
             for _ in range(GLANCES):
-                async with http.get(f"{self.stack.url}/metrics") as response:
+                url = f"{self.stack.url}/metrics"
+                async with http.get(url, ssl=False) as response:
                     metrics = await response.text()
                 [line] = re.findall(r"^tandem_calls (\S+)$", metrics, re.MULTILINE)
                 held = int(float(line))
@@ -62,6 +65,7 @@ class Place:
                 json={"session": {"type": "realtime", "model": "gpt-realtime"}},
                 headers={"Authorization": f"Bearer {API_KEY}"},
                 raise_for_status=True,
+                ssl=False,  # the certificate is the test's own
             ) as response,
         ):
             secret: str = (await response.json())["value"]
@@ -69,11 +73,14 @@ class Place:
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def place() -> AsyncIterator[Place]:
+async def place(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Place]:
     """Run the edge, the browser and the page's own server."""
     site.require_packages()
+    shown = self_signed(tmp_path_factory.mktemp("tls"))
     async with (
-        running_stack(TANDEM_API_KEYS=API_KEY) as stack,
+        running_stack(TANDEM_API_KEYS=API_KEY, **shown.settings) as stack,
         site.serving() as address,
         chromium.launched(chromium.require()) as browser,
     ):

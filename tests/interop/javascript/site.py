@@ -25,14 +25,14 @@ async def serving() -> AsyncIterator[str]:
     async def page(_: web.Request) -> web.FileResponse:
         return web.FileResponse(HERE / "page.html")
 
-    async def script(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(HERE / "client.js")
+    async def script(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(HERE / f"{request.match_info['client']}.js")
 
     site = web.Application()
     site.add_routes(
         [
             web.get("/", page),
-            web.get("/client.js", script),
+            web.get("/{client:[a-z]+}.js", script),
             web.static("/node_modules", PACKAGES),
         ]
     )
