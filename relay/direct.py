@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from proto.errors import CloseCode
-from proto.realtime import ErrorKind, error_event
 from proto.request import SessionRequest
+from relay import errors
 from relay.bound import Bound
 from relay.door import ClientEnd
 from relay.inlet import Inlet
@@ -121,31 +121,25 @@ class DirectSession:
                 case Forward(forwarded):
                     await self._upstream.room(len(forwarded))
                     self._upstream.send(forwarded)
-                case Refused() as refused:
-                    self._refuse(refused)
+                case Refused() as refusal:
+                    self.traffic.events_refused += 1
+                    self._tell(errors.refused(self._ids.next(), refusal))
                 case ClearPlayback():
                     raise AssertionError("a client without media has none to clear")
         self.life.end(CloseCode.NORMAL, "the client left")
 
-    def _refuse(self, refused: Refused) -> None:
-        self.traffic.events_refused += 1
-        kind: ErrorKind = "invalid_request_error"
-        code, message, event_id, param = refused
-        self._tell(error_event(self._ids.next(), kind, code, message, event_id, param))
-
     def _upstream_failed(self, error: UpstreamError) -> None:
         self._inlet.give_up()
-        self._tell(
-            error_event(self._ids.next(), "server_error", error.code, error.message)
-        )
+        self._tell(errors.failed(self._ids.next(), error))
         refused = isinstance(error, UpstreamRefused)
         code = CloseCode.REFUSED_UPSTREAM if refused else CloseCode.UPSTREAM_LOST
         reason = error.close_reason or error.message
         self._end(code, reason, error.close_code or INTERNAL_ERROR)
 
     def _expire(self) -> None:
-        self._tell(self.life.expiry_event(self._ids.next()))
-        self.close(CloseCode.TIMEOUT, self.life.expiry_reason)
+        reason = self.life.expiry_reason
+        self._tell(errors.expired(self._ids.next(), reason))
+        self.close(CloseCode.TIMEOUT, reason)
 
     def _end(self, code: CloseCode, reason: str, close_code: int) -> None:
         if self.life.end(code, reason) and self._client is not None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from proto.errors import CloseCode
-from proto.realtime import error_event
 from relay.upstream.port import UpstreamError
 
 log = logging.getLogger(__name__)
@@ -69,15 +68,9 @@ class Life:
         finally:
             timer.cancel()
 
-    def expiry_event(self, event_id: str) -> bytes:
-        """Make the error event that says that the time is up, in OpenAI's words."""
-        return error_event(
-            event_id, "invalid_request_error", "session_expired", self.expiry_reason
-        )
-
     @property
     def expiry_reason(self) -> str:
-        """Why a session ends whose time is up."""
+        """Why a session ends whose time is up, in OpenAI's words."""
         count, unit = round(self._max_s), "second"
         if count % 60 == 0:
             count, unit = count // 60, "minute"

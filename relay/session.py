@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import DownFrame, UpFrame
 from proto.messages import MAX_MESSAGE_BYTES
-from proto.realtime import ErrorKind, error_event
 from proto.request import SessionRequest
+from relay import errors
 from relay.audience import Audience
 from relay.bound import Bound
 from relay.inlet import Inlet
@@ -161,12 +161,9 @@ class Session:
                 self._upstream.send(payload)
             case ClearPlayback():
                 self._media.clear()
-            case Refused(code, message, event_id, param):
+            case Refused() as refusal:
                 self._traffic.events_refused += 1
-                kind: ErrorKind = "invalid_request_error"
-                answer(
-                    error_event(self.ids.next(), kind, code, message, event_id, param)
-                )
+                answer(errors.refused(self.ids.next(), refusal))
 
     # From the link.
 
@@ -212,17 +209,16 @@ class Session:
         self._media.follow(event)
 
     def _expire(self) -> None:
-        self.audience.tell(self.life.expiry_event(self.ids.next()))
-        self.close(CloseCode.TIMEOUT, self.life.expiry_reason)
+        reason = self.life.expiry_reason
+        self.audience.tell(errors.expired(self.ids.next(), reason))
+        self.close(CloseCode.TIMEOUT, reason)
 
     def _downlink_failed(self) -> None:
         self.close(CloseCode.INTERNAL, "internal error")
 
     def _upstream_failed(self, error: UpstreamError) -> None:
         self._inlet.give_up()
-        self.audience.tell(
-            error_event(self.ids.next(), "server_error", error.code, error.message)
-        )
+        self.audience.tell(errors.failed(self.ids.next(), error))
         refused = isinstance(error, UpstreamRefused)
         code = CloseCode.REFUSED_UPSTREAM if refused else CloseCode.UPSTREAM_LOST
         self.close(code, error.message)

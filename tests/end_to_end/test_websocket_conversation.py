@@ -48,26 +48,29 @@ def sound_of(events: list[Any]) -> bytes:
 
 
 async def test_a_written_turn_gets_written_words() -> None:
-    async with running_stack() as stack, client_of(stack) as client:
-        async with client.realtime.connect(model="gpt-realtime") as connection:
-            first = await connection.recv()
-            assert first.type == "session.created"
-            await connection.session.update(
-                session={"type": "realtime", "output_modalities": ["text"]}
-            )
-            await until(connection, "session.updated")
-            await connection.conversation.item.create(
-                item={
-                    "type": "message",
-                    "role": "user",
-                    "content": [{"type": "input_text", "text": SIX_TIMES_SEVEN}],
-                }
-            )
-            await connection.response.create()
-            events = await until(connection, "response.done")
-            (text,) = [e.text for e in events if e.type == "response.output_text.done"]
-            assert "42" in text
-            assert not sound_of(events)
+    async with (
+        running_stack() as stack,
+        client_of(stack) as client,
+        client.realtime.connect(model="gpt-realtime") as connection,
+    ):
+        first = await connection.recv()
+        assert first.type == "session.created"
+        await connection.session.update(
+            session={"type": "realtime", "output_modalities": ["text"]}
+        )
+        await until(connection, "session.updated")
+        await connection.conversation.item.create(
+            item={
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": SIX_TIMES_SEVEN}],
+            }
+        )
+        await connection.response.create()
+        events = await until(connection, "response.done")
+    (text,) = [e.text for e in events if e.type == "response.output_text.done"]
+    assert "42" in text
+    assert not sound_of(events)
 
 
 @pytest.mark.parametrize("law", ["audio/pcm", "audio/pcmu", "audio/pcma"])
@@ -76,17 +79,20 @@ async def test_a_spoken_turn_gets_a_spoken_answer_in_the_clients_format(
 ) -> None:
     question = np.concatenate([speech.speak(SIX_TIMES_SEVEN), SILENCE])
     form: Any = {"type": law} | ({"rate": 24_000} if law == "audio/pcm" else {})
-    async with running_stack() as stack, client_of(stack) as client:
-        async with client.realtime.connect(model="gpt-realtime") as connection:
-            await connection.session.update(
-                session={
-                    "type": "realtime",
-                    "audio": {"input": {"format": form}, "output": {"format": form}},
-                }
-            )
-            await until(connection, "session.updated")
-            await say(connection, written(question, law))
-            events = await until(connection, "response.done")
+    async with (
+        running_stack() as stack,
+        client_of(stack) as client,
+        client.realtime.connect(model="gpt-realtime") as connection,
+    ):
+        await connection.session.update(
+            session={
+                "type": "realtime",
+                "audio": {"input": {"format": form}, "output": {"format": form}},
+            }
+        )
+        await until(connection, "session.updated")
+        await say(connection, written(question, law))
+        events = await until(connection, "response.done")
     heard = speech.transcribe(read(sound_of(events), law))
     assert "42" in heard or "forty" in heard.lower()
 
@@ -99,7 +105,7 @@ def written(pcm: Pcm, law: str) -> bytes:
     codes = levels(law)
     order = np.argsort(codes)
     places = np.searchsorted(codes[order], narrow).clip(0, 255)
-    return order[places].astype(np.uint8).tobytes()
+    return bytes(order[places].astype(np.uint8))
 
 
 def read(data: bytes, law: str) -> Pcm:
