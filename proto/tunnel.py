@@ -23,9 +23,6 @@ SCHEME: Final = "Tandem"
 OPENING_S: Final = 3.0
 """Seconds within which a tunnel's first message must have come."""
 
-_MAX_REASON_BYTES: Final = 123
-"""Of a WebSocket's close frame (RFC 6455 section 5.5)."""
-
 MAX_OPENING_BYTES: Final = 256 * 1024
 """Of a request or an answer: as much as the link's OPEN."""
 
@@ -152,11 +149,6 @@ def decode_answer(data: bytes) -> TunnelAnswer:
             return Refused(status, code, message)
         case _:
             raise ValueError("not an answer")
-
-
-def close_reason(reason: str) -> bytes:
-    """Return as much of a reason as a WebSocket's close frame holds."""
-    return reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
 
 
 _REQUEST_NAMES: Final[Mapping[type[TunnelRequest], str]] = {

@@ -9,7 +9,6 @@ ready, so a session that does not keep up holds back its client through TCP.
 
 import asyncio
 import base64
-import contextlib
 import logging
 import os
 import socket
@@ -31,6 +30,7 @@ from proto.channel import (
 )
 from proto.errors import RemoteError
 from proto.tunnel import Admitted, Facts, Refused, TunnelRequest
+from runtime.closing import close_reason, is_done_within
 from runtime.settings import Address
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ class _Client:
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
         self._ending = (int(WSCloseCode.OK), "")
-        self._is_gone = False
+        self._receiving: asyncio.Timeout | None = None
         self._relay_stops = False
 
     async def upgrade(self) -> None:
@@ -266,24 +266,33 @@ class _Client:
 
     async def receive(self) -> bytes | None:
         """Return the next event."""
-        if self._is_gone or self._channel is None:
+        if self._ended.is_set() or self._channel is None:
             return None
-        message = await self._websocket.receive()
+        try:
+            async with asyncio.timeout(None) as self._receiving:
+                message = await self._websocket.receive()
+        except TimeoutError:  # closed meanwhile
+            return None
+        finally:
+            self._receiving = None
         if message.type is WSMsgType.BINARY:
             try:
                 return self._channel.open(message.data)
             except RemoteError:
                 log.warning("tunnel broken", extra={"why": "not authentic"})
                 self.close(WSCloseCode.POLICY_VIOLATION, "not authentic")
-        self._is_gone = True
+        self.close(WSCloseCode.OK, "")
         return None
 
     def close(self, code: int, reason: str) -> None:
-        """End, when what is queued has been sent."""
-        if not self._ended.is_set():
-            self._ending = (code, reason)
-            self._ended.set()
-            self._wake.set()
+        """End, when what is queued has been sent; nothing more is received."""
+        if self._ended.is_set():
+            return
+        self._ending = (code, reason)
+        self._ended.set()
+        self._wake.set()
+        if self._receiving is not None:
+            self._receiving.reschedule(asyncio.get_running_loop().time())
 
     # The tasks of a tunnel.
 
@@ -313,21 +322,19 @@ class _Client:
 
     async def _let_go(self, writing: asyncio.Task[None]) -> None:
         """Send the last words and the close; cut off who takes neither."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_S):
-                await writing
         code, reason = self._ending
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2 * LAST_WORDS_S):
-                await self._websocket.close(
-                    code=code, message=tunnel.close_reason(reason)
-                )
-        transport = self._request.transport
-        if (
-            transport is not None
-            and self._websocket.close_code == WSCloseCode.ABNORMAL_CLOSURE
+        if not (
+            await is_done_within(writing, LAST_WORDS_S)
+            and await is_done_within(
+                self._websocket.close(code=code, message=close_reason(reason)),
+                2 * LAST_WORDS_S,
+            )
         ):
-            transport.abort()
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
 
 def _listening(address: Address) -> socket.socket:

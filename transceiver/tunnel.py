@@ -40,6 +40,7 @@ from proto.tunnel import (
     TunnelRequest,
 )
 from proto.udp import Dialer
+from runtime.closing import close_reason, is_done_within
 from runtime.settings import Address
 from transceiver.uplink import NoRelay, Uplink
 
@@ -132,7 +133,8 @@ class Tunnel:
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
-        await self._websocket.close(code=code, message=tunnel.close_reason(reason))
+        closing = self._websocket.close(code=code, message=close_reason(reason))
+        await is_done_within(closing, 2 * CLOSE_S)
 
 
 class Tunnels:

@@ -112,13 +112,6 @@ def test_words_longer_than_the_limit_are_refused_at_both_ends() -> None:
         tunnel.decode_request(b" " * (tunnel.MAX_OPENING_BYTES + 1))
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
-def test_as_much_of_a_reason_is_sent_as_a_close_frame_holds(reason: str) -> None:
-    sent = tunnel.close_reason(reason)
-    assert reason.startswith(sent.decode())
-    assert len(reason.encode()) <= 123 or 120 <= len(sent) <= 123
-
-
 # --- proofs ---
 
 

@@ -16,7 +16,6 @@ and passes on the relay's closes.
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from typing import Final, Literal
@@ -27,7 +26,7 @@ from multidict import CIMultiDict
 from proto.channel import MAX_MESSAGE_BYTES
 from proto.realtime import error_event
 from proto.request import SessionRequest
-from proto.tunnel import close_reason
+from runtime.closing import close_reason, is_done_within
 from transceiver.admission import Admission
 from transceiver.auth import Caller, KeyRing, bearer
 from transceiver.http.callers import speaks_beta, with_api_key
@@ -220,10 +219,9 @@ async def _stopped(stop: asyncio.Event) -> Closed:
 
 async def _close(websocket: _WebSocket, upgrade: web.Request, ending: Closed) -> None:
     """Close, unless the client has; cut off one who does not take it."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(2 * CLOSE_S):
-            await websocket.close(code=ending.code, message=close_reason(ending.reason))
-    if upgrade.transport is not None and websocket.close_code == LOST:
+    closing = websocket.close(code=ending.code, message=close_reason(ending.reason))
+    is_closed = await is_done_within(closing, 2 * CLOSE_S)
+    if upgrade.transport is not None and not is_closed:
         upgrade.transport.abort()
 
 
