@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import logging
 import random
+from collections.abc import Mapping
 from datetime import datetime
 
 import aiohttp
@@ -79,11 +80,7 @@ class Engine:
             compress=False,
         )
         await socket.prepare(request)
-        core = Core(
-            self._ids,
-            request.query.get("model") or DEFAULT_MODEL,
-            only_transcribes=request.query.get("intent") == "transcription",
-        )
+        core = new_core(self._ids, request.query)
         self._sockets.add(socket)
         log.info("session opened", extra={"sessions": len(self._sockets)})
         try:
@@ -110,6 +107,15 @@ class Engine:
     async def _close_sessions(self, _: web.Application) -> None:
         for socket in tuple(self._sockets):
             await socket.close(code=WSCloseCode.GOING_AWAY, message=b"stopping")
+
+
+def new_core(ids: Ids, query: Mapping[str, str]) -> Core:
+    """Return the session that a URL asks for."""
+    return Core(
+        ids,
+        query.get("model") or DEFAULT_MODEL,
+        only_transcribes=query.get("intent") == "transcription",
+    )
 
 
 def _error(status_code: int, code: str, message: str) -> web.Response:

@@ -51,9 +51,10 @@ def heard(pieces: list[Spoken], cut_samples: int) -> list[Spoken]:
 
 
 def _words_before(piece: Spoken, cut_samples: int) -> str:
-    share = (cut_samples - piece.start_samples) / (
-        piece.end_samples - piece.start_samples
-    )
+    if cut_samples <= piece.start_samples:
+        return ""
+    length_samples = piece.end_samples - piece.start_samples
+    share = (cut_samples - piece.start_samples) / length_samples
     heard_characters = share * len(piece.text.rstrip())
     ends = [
         word.end()

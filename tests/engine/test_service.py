@@ -1,5 +1,6 @@
 """Who is let in, and the settings."""
 
+from random import Random
 from typing import Any, cast
 
 import orjson
@@ -9,7 +10,8 @@ from aiohttp.test_utils import make_mocked_request
 from prometheus_client import CollectorRegistry
 
 from relay.engine.connection import Parts
-from relay.engine.service import Engine
+from relay.engine.ids import Ids
+from relay.engine.service import Engine, new_core
 from relay.engine.settings import EngineSettings
 from runtime.settings import SettingsError, load
 
@@ -56,6 +58,22 @@ def body_of(response: web.Response) -> dict[str, Any]:
     assert isinstance(response.body, bytes)
     error: dict[str, Any] = orjson.loads(response.body)["error"]
     return error
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ({"model": "gpt-realtime"}, "realtime"),
+        ({"intent": "transcription"}, "transcription"),
+        ({"intent": "transcription", "model": "gpt-realtime"}, "transcription"),
+        ({"intent": "conversation"}, "realtime"),
+        ({}, "realtime"),
+    ],
+)
+def test_the_url_says_what_a_session_is_for(query: dict[str, str], kind: str) -> None:
+    created = new_core(Ids(Random(3)), query).outbox.take_event()
+    assert created is not None
+    assert created["session"]["type"] == kind
 
 
 def test_the_settings_have_their_defaults() -> None:
