@@ -78,9 +78,8 @@ def play(packets: Iterable[Packet], buffer_s: float = BUFFER_S) -> list[Sound]:
 def silent_s(played: list[Sound]) -> float | None:
     """Return when the last audible sample was over; None: there was none."""
     for start_s, pcm in reversed(played):
-        audible = np.flatnonzero(np.abs(pcm.astype(np.int32)) > AUDIBLE)
-        if len(audible):
-            return start_s + (int(audible[-1]) + 1) / SAMPLE_RATE_HZ
+        if len(sound := audible(pcm)):
+            return start_s + len(sound) / SAMPLE_RATE_HZ
     return None
 
 
@@ -88,20 +87,39 @@ def end_samples(played: list[Sound], spoken: Pcm) -> int:
     """Return how far into `spoken` the sound goes that was played last.
 
     That is as far as it is alike: neither what the codec lets ring out nor what is made
-    up was spoken. 0: nothing was audible.
+    up was spoken. Hiss is not alike, for the codec makes its own. 0: nothing was heard.
     """
-    pcm = np.concatenate([np.zeros(0, np.int16), *(sound.pcm for sound in played)])
-    audible = np.flatnonzero(np.abs(pcm.astype(np.int32)) > AUDIBLE)
-    if not len(audible):
-        return 0
-    end = int(audible[-1]) + 1
-    match_end = max(end - RING_SAMPLES, end // 2)
+    last, place = _last_sound(played, spoken)
+    return place + _alike_samples(last, spoken[place:])
+
+
+def audible_samples(played: list[Sound], spoken: Pcm) -> int:
+    """Return how far into `spoken` the last audible sample played is, ringing or not.
+
+    It is right of any speech, but up to `RING_SAMPLES` late. 0: nothing was heard.
+    """
+    last, place = _last_sound(played, spoken)
+    return place + len(last)
+
+
+def audible(pcm: Pcm) -> Pcm:
+    """Return it without the silence behind the last audible sample."""
+    loud = np.flatnonzero(np.abs(pcm.astype(np.int32)) > AUDIBLE)
+    return pcm[: int(loud[-1]) + 1] if len(loud) else pcm[:0]
+
+
+def _last_sound(played: list[Sound], spoken: Pcm) -> tuple[Pcm, int]:
+    """Return the last sound played, and where in `spoken` that is."""
+    pcm = audible(np.concatenate([np.zeros(0, np.int16), *(s.pcm for s in played)]))
+    if not len(pcm):
+        return pcm, 0
+    match_end = max(len(pcm) - RING_SAMPLES, len(pcm) // 2)
     match_start = max(match_end - MATCH_SAMPLES, 0)
     aside = max(match_start - ASIDE_SAMPLES, 0)
     place = aside + find(
         pcm[match_start:match_end], spoken[aside : match_end + ASIDE_SAMPLES]
     )
-    return place + _alike_samples(pcm[match_start:end], spoken[place:])
+    return pcm[match_start:], place
 
 
 def find(piece: Pcm, whole: Pcm) -> int:
