@@ -2,15 +2,22 @@
 
 Everyone gets everything, but for an error that one attached server caused: that is for
 it alone. Such an error is known by the `event_id` that it echoes, so only where the
-server gave one.
+server gave one. Programs count their events alike, so an id may have been given by two:
+an error about it is for everyone.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
+import orjson
+
 MAX_SIDEBANDS = 4
 """Servers attached to one call at a time: one that decides, one that watches, and as
 many again while they are being replaced."""
+
+MAX_IDS = 1_024
+"""Latest ids whose senders are remembered, as many as events wait for an upstream; of
+more, the oldest is forgotten, and an error about it is for everyone."""
 
 
 class Listener(Protocol):
@@ -18,9 +25,6 @@ class Listener(Protocol):
 
     def tell(self, message: bytes) -> None:
         """Take an event."""
-
-    def has_caused(self, event_id: str) -> bool:
-        """Return whether the event of that id is one of its own."""
 
     def call_ended(self, reason: str) -> None:
         """Take the end of the call."""
@@ -32,6 +36,8 @@ class Audience:
     def __init__(self, tell_client: Callable[[bytes], None]) -> None:
         self._tell_client = tell_client
         self._attached: dict[Listener, None] = {}
+        self._senders: dict[str, Listener | None] = {}
+        """By event id; None: the client, or more than one."""
 
     @property
     def is_full(self) -> bool:
@@ -46,6 +52,17 @@ class Audience:
         """Let it go."""
         self._attached.pop(listener, None)
 
+    def has_sent(self, message: bytes, sender: Listener | None) -> None:
+        """Remember who sent an event; None: the client."""
+        if not self._attached:
+            return
+        event_id = orjson.loads(message).get("event_id")
+        if isinstance(event_id, str):
+            before = self._senders.pop(event_id, sender)
+            self._senders[event_id] = sender if before is sender else None
+            if len(self._senders) > MAX_IDS:
+                del self._senders[next(iter(self._senders))]
+
     def tell(self, message: bytes, caused_by: str | None = None) -> None:
         """Give an event to whom it is for.
 
@@ -54,10 +71,10 @@ class Audience:
             caused_by: For an error, the id of the event that is wrong.
         """
         if caused_by is not None:
-            for listener in self._attached:
-                if listener.has_caused(caused_by):
-                    listener.tell(message)
-                    return
+            sender = self._senders.get(caused_by)
+            if sender is not None and sender in self._attached:
+                sender.tell(message)
+                return
         self._tell_client(message)
         for listener in tuple(self._attached):
             listener.tell(message)

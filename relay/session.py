@@ -13,7 +13,7 @@ client may do is decided by `Intake`, what audio entails by `Media`.
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
@@ -21,7 +21,7 @@ from proto.frames import DownFrame, UpFrame
 from proto.messages import MAX_MESSAGE_BYTES
 from proto.request import SessionRequest
 from relay import errors
-from relay.audience import Audience
+from relay.audience import Audience, Listener
 from relay.bound import Bound
 from relay.inlet import Inlet
 from relay.intake import ClearPlayback, ClientEvent, Forward, Intake, Refused
@@ -148,22 +148,24 @@ class Session:
         """Wait until the upstream's queue takes an event of that size."""
         await self._upstream.room(size_bytes)
 
-    def take(self, event: ClientEvent, answer: Callable[[bytes], None]) -> None:
-        """Do what a client or an attached server asks.
+    def take(self, event: ClientEvent, sender: Listener | None) -> None:
+        """Do what the client or an attached server asks.
 
         Args:
             event: As its intake has read it.
-            answer: Gets the error, if it is refused.
+            sender: The server; None: the client.
         """
         self._traffic.events_up += 1
         match event:
             case Forward(payload):
+                self.audience.has_sent(payload, sender)
                 self._upstream.send(payload)
             case ClearPlayback():
                 self._media.clear()
             case Refused() as refusal:
                 self._traffic.events_refused += 1
-                answer(errors.refused(self.ids.next(), refusal))
+                tell = sender.tell if sender else self._tell_client
+                tell(errors.refused(self.ids.next(), refusal))
 
     # From the link.
 
@@ -172,7 +174,7 @@ class Session:
 
     def event_received(self, payload: bytes) -> None:
         """Take a client's event."""
-        self.take(self._intake.read(payload, self._loop.time()), self._tell_client)
+        self.take(self._intake.read(payload, self._loop.time()), sender=None)
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         """Take the caller's audio."""

@@ -9,19 +9,14 @@ Its events wait while the upstream's queue is full; the call never waits for it.
 """
 
 import asyncio
-from collections import deque
 
 import orjson
 
 from relay.door import ClientEnd
-from relay.intake import Forward, Intake
+from relay.intake import Intake
 from relay.limits import Limits
 from relay.outlet import Outlet
 from relay.session import Session
-
-MAX_KNOWN_EVENTS = 256
-"""Latest events of a server whose errors are known to be its own: as many as an
-upstream can have unanswered before anything else has gone wrong."""
 
 NORMAL_CLOSURE = 1000
 TRY_AGAIN_LATER = 1013
@@ -34,7 +29,6 @@ class Sideband:
     def __init__(self, call: Session, *, speaks_beta: bool) -> None:
         self._call = call
         self._client: ClientEnd | None = None
-        self._known: deque[str] = deque(maxlen=MAX_KNOWN_EVENTS)
         self._outlet = Outlet(speaks_beta=speaks_beta, max_event_bytes=None)
         self._intake = Intake(
             limits=Limits(),
@@ -66,10 +60,6 @@ class Sideband:
         for payload in self._outlet.shape(message):
             self._client.send(payload)
 
-    def has_caused(self, event_id: str) -> bool:
-        """Return whether the event of that id is one of its latest."""
-        return event_id in self._known
-
     def call_ended(self, reason: str) -> None:
         """Close with the call."""
         assert self._client is not None
@@ -97,9 +87,4 @@ class Sideband:
 
     def _take(self, payload: bytes) -> None:
         now = asyncio.get_running_loop().time()
-        event = self._intake.read(payload, now)
-        if isinstance(event, Forward):
-            event_id = orjson.loads(event.payload).get("event_id")
-            if isinstance(event_id, str):
-                self._known.append(event_id)
-        self._call.take(event, self.tell)
+        self._call.take(self._intake.read(payload, now), sender=self)

@@ -9,7 +9,7 @@ import orjson
 
 from proto.errors import CloseCode
 from proto.request import SessionRequest
-from relay.audience import MAX_SIDEBANDS
+from relay.audience import MAX_IDS, MAX_SIDEBANDS
 from relay.pacer import Clock
 from relay.session import Session
 from relay.sideband import Sideband
@@ -147,15 +147,41 @@ def test_an_error_that_one_server_caused_is_for_it_alone() -> None:
     play(scene)
 
 
-def test_the_ids_of_a_servers_events_are_not_kept_for_ever() -> None:
+def test_an_error_about_an_id_that_two_have_given_is_for_everyone() -> None:
+    message = b'{"type":"response.create","event_id":"create_1"}'
+
     async def scene(stage: Stage) -> None:
         server = await stage.attach()
-        for number in range(300):
+        stage.call.event_received(message)
+        server.says_raw(message)
+        await asyncio.sleep(0.01)
+        stage.upstream.say("error", error={"code": "c", "event_id": "create_1"})
+        assert server.types == stage.link.types == ["error"]
+
+    play(scene)
+
+
+def test_an_error_that_a_server_caused_and_did_not_wait_for_is_for_everyone() -> None:
+    async def scene(stage: Stage) -> None:
+        other, gone = await stage.attach(), await stage.attach()
+        gone.says("some.event", event_id="mine")
+        gone.leaves()
+        await asyncio.sleep(0.01)
+        stage.upstream.say("error", error={"code": "c", "event_id": "mine"})
+        assert other.types == stage.link.types == ["error"]
+
+    play(scene)
+
+
+def test_the_ids_of_events_are_not_kept_for_ever() -> None:
+    async def scene(stage: Stage) -> None:
+        server = await stage.attach()
+        for number in range(MAX_IDS + 1):
             server.says("some.event", event_id=f"e{number}")
         await asyncio.sleep(1)
         stage.upstream.say("error", error={"code": "c", "event_id": "e0"})
         assert stage.link.types == ["error"]
-        stage.upstream.say("error", error={"code": "c", "event_id": "e299"})
+        stage.upstream.say("error", error={"code": "c", "event_id": "e1"})
         assert stage.link.types == ["error"]
 
     play(scene)
