@@ -120,7 +120,7 @@ class DialerHandshake:
             raise VersionMismatch(f"listener chose version {version}")
         transcript = self._offer + answer
         secrets = self._key.secrets(transcript)
-        body = HEADER.pack(VERSION, DatagramType.FINISH, 0, their_id, 0) + transcript
+        body = _finish_header(their_id) + transcript
         finish = body + hmac.digest(secrets.finish, body, "sha256")
         ends = Ends(
             self.link_id, Sealer(secrets.up, their_id, now), Opener(secrets.down)
@@ -173,6 +173,10 @@ class ListenerHandshake:
         offer, answer = transcript[: _OFFER.size], transcript[_OFFER.size :]
         key_id, their_id, *_ = _OFFER.unpack(offer)
         link_id, nonce, version = _ANSWER.unpack(answer)
+        # One for another link id than it names would get past the link that has this id
+        # already, and take its place.
+        if datagram[:HEADER_BYTES] != _finish_header(link_id):
+            raise RemoteError("wrong header")
         slot = int(now // SLOT_S)
         ours = (link_id, nonce) in (
             self._answer(offer, slot),
@@ -205,6 +209,10 @@ class ListenerHandshake:
         if len(self._finished) >= MAX_FINISHED:
             raise RemoteError("too many handshakes")
         self._finished[nonce] = now + 2 * SLOT_S
+
+
+def _finish_header(link_id: int) -> bytes:
+    return HEADER.pack(VERSION, DatagramType.FINISH, 0, link_id, 0)
 
 
 def _verifies(key: bytes, signed: bytes, datagram: bytes) -> bool:

@@ -1,3 +1,5 @@
+import hmac
+
 import pytest
 
 from proto import handshake
@@ -12,6 +14,7 @@ from proto.handshake import (
     ListenerHandshake,
     VersionMismatch,
 )
+from proto.wire import HEADER, HEADER_BYTES, VERSION, DatagramType
 
 KEY, OTHER = LinkKey(bytes(32)), LinkKey(bytes([1]) * 32)
 NOW = 1000.0
@@ -96,6 +99,24 @@ def test_any_other_length_is_refused(length: int) -> None:
     ):
         with pytest.raises(RemoteError):
             step(bytes(length))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        HEADER.pack(VERSION, DatagramType.FINISH, 0, 0, 0),
+        HEADER.pack(VERSION, DatagramType.FINISH, 0, 1, 0),
+        HEADER.pack(VERSION, DatagramType.FINISH, 1, 0, 0),
+        HEADER.pack(VERSION, DatagramType.WELCOME, 0, 0, 0),
+    ],
+)
+def test_a_finish_for_another_link_id_than_it_names_makes_none(header: bytes) -> None:
+    near, far = dialer(), listener()
+    finish, _ = near.welcomed(far.welcome(near.hello(), NOW), NOW)
+    transcript = finish[HEADER_BYTES:-32]
+    proof = hmac.digest(KEY.secrets(transcript).finish, header + transcript, "sha256")
+    with pytest.raises(RemoteError, match="wrong header"):
+        far.finished(header + transcript + proof, NOW)
 
 
 def test_a_foreign_key_gets_silence() -> None:
