@@ -8,6 +8,7 @@ here but in `sharing`.
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from proto.errors import Backlogged, RemoteError
@@ -15,6 +16,8 @@ from proto.messages import (
     MAX_FRAGMENT_BYTES,
     MAX_MESSAGE_BYTES,
     MAX_RANGES,
+    MAX_REASON_BYTES,
+    MAX_REQUEST_BYTES,
     Ack,
     Carried,
     Fragment,
@@ -31,6 +34,14 @@ MAX_QUEUED_BYTES: Final = 4 * 1024 * 1024
 
 MAX_QUEUED_FRAGMENTS: Final = 8192
 """The same bound for many small messages."""
+
+LONGEST_BYTES: Final[Mapping[int, int]] = {
+    Carried.OPEN: MAX_REQUEST_BYTES,
+    Carried.OPENED: 0,
+    Carried.EVENT: MAX_MESSAGE_BYTES,
+    Carried.CLOSE: MAX_REASON_BYTES + 13,  # array, code, length: 1, 9 and 3
+}
+"""Payload of each kind of message; one that grows past it is refused at once."""
 
 _REORDERING: Final = 3
 """Later transmissions acknowledged before one counts as lost (RFC 9002, 6.1.1)."""
@@ -193,7 +204,8 @@ class Inbox:
         """Take a fragment; return the messages it completes, in order.
 
         Raises:
-            RemoteError: Past the window, a message of mixed kinds, or one too long.
+            RemoteError: Past the window, a message of mixed kinds or of none, or one
+                too long for its kind.
         """
         if fragment.seq >= self._next_seq + WINDOW:
             raise RemoteError("past the window")
@@ -219,12 +231,12 @@ class Inbox:
         return Ack(self._session, self._next_seq, limit, tuple(ranges))
 
     def _join(self, piece: Fragment) -> tuple[int, bytes] | None:
-        if self._carried is None and piece.is_last:
-            return piece.carried, piece.data
         if self._carried not in (None, piece.carried):
             raise RemoteError("message of mixed kinds")
-        if len(self._part) + len(piece.data) > MAX_MESSAGE_BYTES:
-            raise RemoteError("message too long")
+        if len(self._part) + len(piece.data) > LONGEST_BYTES.get(piece.carried, -1):
+            raise RemoteError("message too long, or of no kind")
+        if self._carried is None and piece.is_last:
+            return piece.carried, piece.data
         self._carried = piece.carried
         self._part += piece.data
         if not piece.is_last:

@@ -8,6 +8,7 @@ from proto.errors import Backlogged, RemoteError
 from proto.messages import MAX_FRAGMENT_BYTES, MAX_MESSAGE_BYTES, Ack, Carried, Fragment
 from proto.sharing import INITIAL_WINDOW, MIN_WINDOW, Sharing
 from proto.stream import (
+    LONGEST_BYTES,
     MAX_IN_FLIGHT,
     MAX_QUEUED_BYTES,
     MAX_QUEUED_FRAGMENTS,
@@ -143,6 +144,16 @@ def test_a_message_longer_than_allowed_is_refused() -> None:
         inbox.receive(Fragment(1, seq, Carried.EVENT, False, bytes(1100)))
     with pytest.raises(RemoteError, match="too long"):
         inbox.receive(Fragment(1, fits + 1, Carried.EVENT, False, bytes(1100)))
+
+
+@pytest.mark.parametrize("carried", [*Carried, 0, 5, 2**63 - 1])
+def test_each_kind_of_message_has_its_own_length(carried: int) -> None:
+    longest_bytes, data = LONGEST_BYTES.get(carried, -1), bytes(MAX_FRAGMENT_BYTES)
+    inbox, fits = Inbox(1), max(0, longest_bytes) // MAX_FRAGMENT_BYTES
+    for seq in range(1, fits + 1):
+        inbox.receive(Fragment(1, seq, carried, False, data))
+    with pytest.raises(RemoteError, match="too long"):
+        inbox.receive(Fragment(1, fits + 1, carried, True, data))
 
 
 def test_a_message_of_mixed_kinds_is_refused() -> None:
