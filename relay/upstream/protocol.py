@@ -146,9 +146,9 @@ def _session_configured(event: Mapping[str, Any]) -> events.SessionConfigured:
 
 def _error(event: Mapping[str, Any]) -> events.OwnError | events.Failure:
     error = _mapping(event.get("error"))
-    caused_by = str(error.get("event_id") or "")
-    if caused_by.startswith(events.OWN_PREFIX) or error.get("code") == _WRONG_KEY:
-        return events.OwnError(str(error.get("code")))
+    caused_by, code = _text_or_none(error, "event_id"), _text_or_none(error, "code")
+    if (caused_by or "").startswith(events.OWN_PREFIX) or code == _WRONG_KEY:
+        return events.OwnError(code or "none")
     return events.Failure(caused_by or None)
 
 
@@ -170,6 +170,11 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], events.UpstreamEvent]] = {
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _text_or_none(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    return value if isinstance(value, str) else None
 
 
 def _text(value: Any) -> str:

@@ -15,6 +15,15 @@ def read(**event: object) -> events.UpstreamEvent:
     return protocol.read_upstream(orjson.dumps(event))
 
 
+@pytest.mark.parametrize("field", [b"event_id", b"code"])
+def test_an_error_nested_as_deeply_as_json_may_be_is_read(field: bytes) -> None:
+    deep = b"[" * 1000 + b"]" * 1000
+    own = b'"event_id":"tandem_relay_1",' if field == b"code" else b""
+    message = b'{"type":"error","error":{%b"%b":%b}}' % (own, field, deep)
+    event = protocol.read_upstream(message)
+    assert isinstance(event, events.OwnError if own else events.Failure)
+
+
 @given(st.binary(max_size=2000))
 def test_appended_audio_is_what_json_would_say(pcm: bytes) -> None:
     event = orjson.loads(protocol.append(pcm))
