@@ -82,7 +82,8 @@ window.client = {
   async websocket(url, apiKey) {
     session = new RealtimeSession(agent, { transport: "websocket" });
     follow(session);
-    await session.connect({ apiKey, url: `${url.replace("http", "ws")}/v1/realtime` });
+    const address = `${url.replace("http", "ws")}/v1/realtime?model=gpt-realtime`;
+    await session.connect({ apiKey, url: address });
     await listen(session);
   },
 

@@ -41,20 +41,17 @@ class Place:
         """Open a page for one client."""
         return client.opened(self.browser, f"{self.address}?client={script}")
 
-    async def calls_held(self, *, expected: int) -> int:
-        """Return how many calls the edge holds; wait a little for what is expected."""
-        held = -1
+    async def is_free(self) -> bool:
+        """Tell whether the edge holds no call and no session, or soon does not."""
         async with aiohttp.ClientSession() as http:
             for _ in range(GLANCES):
                 url = f"{self.stack.url}/metrics"
                 async with http.get(url, ssl=False) as response:
                     metrics = await response.text()
-                [line] = re.findall(r"^tandem_calls (\S+)$", metrics, re.MULTILINE)
-                held = int(float(line))
-                if held == expected:
-                    break
+                if re.search(r"^tandem_slots_taken 0\.0$", metrics, re.MULTILINE):
+                    return True
                 await asyncio.sleep(GLANCE_S)
-        return held
+        return False
 
     async def client_secret(self) -> str:
         """Mint a key for a page, as the application's server does."""

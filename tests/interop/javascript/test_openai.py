@@ -51,6 +51,12 @@ async def test_the_session_obeys_the_api(session: Client) -> None:
     assert_clean(session)
 
 
+async def test_the_edge_is_free_once_the_client_has_closed(
+    session: Client, place: Place
+) -> None:
+    assert await place.is_free()
+
+
 async def test_a_question_is_answered_in_writing(session: Client) -> None:
     [written] = session.all("response.output_text.done")
     assert "5" in words(written["text"])
