@@ -158,17 +158,11 @@ async def _hold(
         log.info("websocket opened", extra={"session": session_id})
         ending = await _pass_events(websocket, tunnel, stop)
         await _close(websocket, upgrade, ending)
-        lasted_s = asyncio.get_running_loop().time() - began_s
-        log.info(
-            "websocket closed",
-            extra={
-                "session": session_id,
-                "code": ending.code,
-                "seconds": round(lasted_s, 1),
-            },
-        )
     finally:
         await tunnel.close(WSCloseCode.OK, "")
+    seconds = round(asyncio.get_running_loop().time() - began_s, 1)
+    fields = {"session": session_id, "code": int(ending.code), "seconds": seconds}
+    log.info("websocket closed", extra=fields)
     return websocket
 
 
