@@ -14,7 +14,7 @@
 
 An interruption has two halves. At once: drop the queue, flush the edge, ignore what
 still comes for the responses that were under way. Once the edge has said what will
-have been heard, or 250 ms later with the last position it told: cancel what the
+have been heard, or 0.8 s later with the last position it told: cancel what the
 upstream has not cancelled by itself, truncate each item at what was heard of it (delete
 it when that is nothing), and tell the client that the output was cleared. In between,
 the next response may already play: the edge tells them apart by talkspurt.
@@ -32,8 +32,10 @@ from relay.audio import Playback, Speech
 from relay.upstream import events
 from relay.upstream.events import AudioDelta, EventIds
 
-FLUSH_TIMEOUT_S = 0.25
-"""Seconds the edge's answer to a flush is waited for (three round trips of 80 ms)."""
+FLUSH_TIMEOUT_S = 0.8
+"""Seconds the edge's answer to a flush is waited for. The caller has silence meanwhile,
+and the link asks again for as long as it lives: without a sign of life, 0.7 s. Given up
+sooner, a flush that was merely slow is remembered by what was played long before it."""
 
 PLAYOUT_GRACE_S = 0.5
 """Seconds after the last frame was due when it counts as heard, though no uplink frame

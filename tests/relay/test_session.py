@@ -184,7 +184,7 @@ def test_an_edge_that_never_answers_a_flush_is_not_waited_for() -> None:
         begin_reply(stage)
         stage.session.frame_received(UpFrame(0, 1, 2400, bytes(960)))
         stage.upstream.say("input_audio_buffer.speech_started")
-        await asyncio.sleep(0.249)
+        await asyncio.sleep(0.799)
         assert "output_audio_buffer.cleared" not in stage.link.types
         await asyncio.sleep(0.002)
         assert stage.link.types[-1] == "output_audio_buffer.cleared"
