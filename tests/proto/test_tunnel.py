@@ -1,5 +1,8 @@
 """The tunnel's words, proofs and seal."""
 
+import importlib.resources
+import json
+import re
 from typing import Any
 
 import orjson
@@ -33,6 +36,7 @@ RELAY_NONCE = b"r" * 32
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = TEXT.filter(bool)
 CALLS = {"call_id": TEXT, "tenant": TEXT}
+WISHES = SessionRequest(call_id="sess_1", tenant="t")
 REQUESTS = st.one_of(
     st.builds(
         Converse,
@@ -110,6 +114,52 @@ def test_words_longer_than_the_limit_are_refused_at_both_ends() -> None:
         tunnel.encode_request(Converse(request))
     with pytest.raises(ValueError, match="too long"):
         tunnel.decode_request(b" " * (tunnel.MAX_OPENING_BYTES + 1))
+
+
+# --- the document ---
+
+DOCUMENT = importlib.resources.files("proto").joinpath("PROTOCOL.md").read_text()
+SECTION = DOCUMENT.partition("## 14 The tunnel")[2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        json.loads(tunnel.encode_request(Converse(WISHES))),
+        json.loads(tunnel.encode_request(Attach("rtc_1", "t", False))),
+        json.loads(tunnel.encode_request(HangUp("rtc_1", "t"))),
+        json.loads(tunnel.encode_request(Describe("rtc_1", "t"))),
+        json.loads(tunnel.encode_answer(Admitted())),
+        json.loads(tunnel.encode_answer(Facts({}))),
+        json.loads(tunnel.encode_answer(Refused(404, "c", "m"))),
+    ],
+)
+def test_words_have_the_names_of_the_document(words: dict[str, Any]) -> None:
+    (row,) = re.findall(rf"^\| `{words.pop('type')}` \|.*$", SECTION, re.MULTILINE)
+    assert set(re.findall("`(\\w+)`", row.split("|")[2])) == set(words)
+
+
+def test_a_session_request_has_the_fields_of_the_document() -> None:
+    table = SECTION.partition("A **session request**")[2].partition("\n\nA call")[0]
+    sent = json.loads(WISHES.encode())
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(sent)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        f"GET {tunnel.PATH},",
+        f"{channel.HELLO_BYTES} bytes",
+        f"{channel.WELCOME_BYTES} bytes",
+        f"last {channel.MAX_HELLOS:,}",
+        f"After {channel.KEY_MESSAGES:,} messages",
+        f"within {tunnel.OPENING_S:.0f} s",
+        f"{tunnel.MAX_OPENING_BYTES >> 10} KiB",
+        f"{channel.MAX_MESSAGE_BYTES >> 20} MiB",
+    ],
+)
+def test_limits_are_the_document_s(limit: str) -> None:
+    assert limit in SECTION
 
 
 # --- proofs ---
