@@ -89,6 +89,9 @@ window.client = {
 
   write: (text) => session.sendMessage(text),
   show: (image, triggerResponse) => session.addImage(image, { triggerResponse }),
+  /** Write the first message of the conversation anew. */
+  correct: (text) => session.updateHistory(([first, ...rest]) =>
+    [{ ...first, content: [{ type: "input_text", text }] }, ...rest]),
   interrupt: () => session.interrupt(),
   /** Interrupt as soon as the transport says something. */
   interruptAt: (moment) => session.transport.once(moment, () => session.interrupt()),

@@ -3,7 +3,11 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from dataclasses import dataclass
 
 import aiohttp
@@ -40,6 +44,13 @@ class Place:
     def page(self, script: str = "agents") -> AbstractAsyncContextManager[Client]:
         """Open a page for one client."""
         return client.opened(self.browser, f"{self.address}?client={script}")
+
+    @asynccontextmanager
+    async def pages(self, count: int) -> AsyncIterator[list[Client]]:
+        """Open pages for several clients at once."""
+        async with AsyncExitStack() as stack:
+            opening = (stack.enter_async_context(self.page()) for _ in range(count))
+            yield await asyncio.gather(*opening)
 
     async def is_free(self) -> bool:
         """Tell whether the edge holds no call and no session, or soon does not."""

@@ -50,12 +50,7 @@ class Calls(NamedTuple):
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def calls(place: Place) -> AsyncIterator[Calls]:
     """Hold all calls at once."""
-    async with (
-        place.page() as spoken,
-        place.page() as typed,
-        place.page() as interrupted,
-        place.page() as muted,
-    ):
+    async with place.pages(4) as (spoken, typed, interrupted, muted):
         for client in (spoken, typed, interrupted, muted):
             secret = await place.client_secret()
             await client.connect("webrtc", place.stack.url, secret)

@@ -29,6 +29,8 @@ COUNT = "Please count slowly to twenty."
 NAME = "Hello, my name is Anna."
 WORDS_WRONG = 0.34
 
+CORRECTED = "What is one plus one?"
+
 PICTURE = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAA" * 2_500
 
 
@@ -42,7 +44,7 @@ class Sessions(NamedTuple):
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def sessions(place: Place) -> AsyncIterator[Sessions]:
     """Hold both at once."""
-    async with place.page() as spoken, place.page() as typed:
+    async with place.pages(2) as (spoken, typed):
         for client in (spoken, typed):
             secret = await place.client_secret()
             await client.connect("websocket", place.stack.url, secret)
@@ -64,7 +66,7 @@ async def speak(client: Client) -> None:
 
 
 async def write(client: Client) -> None:
-    """Two messages at once, one that needs the tool, a picture; then interruptions."""
+    """Two messages at once, a tool, a picture, a correction; then interruptions."""
     await client.call("write", "What is two plus three?")
     await client.call("write", "What is four plus five?")
     await client.wait_for("response.done", 2)
@@ -72,6 +74,10 @@ async def write(client: Client) -> None:
     await client.wait_for("response.done", 4)
     await client.call("show", PICTURE, True)
     await client.wait_for("response.done", 5)
+    await client.call("correct", CORRECTED)
+    await client.wait_until(
+        lambda: words_of(client.history[0]) == CORRECTED, "corrected message"
+    )
     await client.call("interruptAt", "audio")
     await client.call("write", COUNT)
     await client.wait_for("response.done", 6)
@@ -160,6 +166,16 @@ async def test_a_picture_is_taken(sessions: Sessions) -> None:
     ]
     [picture] = [part for part in parts if part["type"] == "input_image"]
     assert picture["image_url"] == PICTURE
+
+
+async def test_a_message_is_corrected_in_its_place(sessions: Sessions) -> None:
+    [deleted] = sessions.typed.all("conversation.item.deleted")
+    added = sessions.typed.all("conversation.item.added")
+    places = [
+        e["previous_item_id"] for e in added if e["item"]["id"] == deleted["item_id"]
+    ]
+    assert places == [None, None]
+    assert sessions.typed.history[0]["itemId"] == deleted["item_id"]
 
 
 async def test_interrupting_cancels_what_is_being_generated(sessions: Sessions) -> None:
