@@ -37,3 +37,25 @@ def test_where_there_is_no_apt_the_package_is_named(
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(environment.SetupError, match="chromium"):
         environment.install_system_package("chromium")
+
+
+@pytest.mark.parametrize(
+    ("lock", "folder"), [("dev", ".venv"), ("interop", ".venv/interop")]
+)
+def test_foreign_clients_get_an_environment_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, lock: str, folder: str
+) -> None:
+    done: list[tuple[str, ...]] = []
+
+    def name(path: pathlib.Path) -> str:
+        return str(path.relative_to(environment.ROOT))
+
+    monkeypatch.setattr(
+        environment, "create", lambda *at: done.append((*map(name, at),))
+    )
+    monkeypatch.setattr(
+        environment, "install", lambda *at: done.append((*map(name, at),))
+    )
+    monkeypatch.setattr(sys, "argv", ["environment", lock])
+    assert environment.main() == 0
+    assert done == [(folder,), (folder, f"requirements/{lock}.txt")]
