@@ -323,17 +323,14 @@ class _Client:
     async def _let_go(self, writing: asyncio.Task[None]) -> None:
         """Send the last words and the close; cut off who takes neither."""
         code, reason = self._ending
-        if not (
-            await is_done_within(writing, LAST_WORDS_S)
-            and await is_done_within(
+        is_closed = await is_done_within(writing, LAST_WORDS_S) and (
+            await is_done_within(
                 self._websocket.close(code=code, message=close_reason(reason)),
                 2 * LAST_WORDS_S,
             )
-        ):
-            self._cut_off()
-
-    def _cut_off(self) -> None:
-        if self._request.transport is not None:
+        )
+        is_lost = self._websocket.close_code == WSCloseCode.ABNORMAL_CLOSURE
+        if self._request.transport is not None and (is_lost or not is_closed):
             self._request.transport.abort()
 
 

@@ -113,6 +113,13 @@ async def closed(websocket: ClientConnection) -> tuple[int, str]:
     return websocket.close_code or 0, websocket.close_reason or ""
 
 
+async def nothing_left(door: Edge) -> None:
+    """Wait until edge and relay have freed what their clients held."""
+    async with asyncio.timeout(10):
+        while len(door.relay) or len(door.admission):  # noqa: ASYNC110  # in the servers' tasks
+            await asyncio.sleep(0.01)
+
+
 # --- who gets in, and what the relay is told ---
 
 
@@ -265,9 +272,7 @@ async def test_no_room_or_no_relay_is_503_and_the_slot_comes_free() -> None:
             status, error, headers = await refusal(door.dial())
             assert (status, error["type"]) == (503, "server_error")
             assert int(headers["Retry-After"]) > 0
-        async with asyncio.timeout(5):
-            while len(door.admission):  # noqa: ASYNC110  # in the server's task
-                await asyncio.sleep(0.01)
+        await nothing_left(door)
         async with door.dial():
             pass
     async with edge(lambda _: full) as door:
@@ -343,9 +348,7 @@ async def test_a_client_that_vanishes_frees_its_session() -> None:
     async with edge() as door:
         async with door.dial() as websocket:
             websocket.transport.abort()
-        async with asyncio.timeout(5):
-            while len(door.relay) or len(door.admission):  # noqa: ASYNC110  # as above
-                await asyncio.sleep(0.01)
+        await nothing_left(door)
 
 
 @pytest.mark.asyncio
@@ -370,3 +373,29 @@ async def test_an_edge_that_stops_says_1001() -> None:
         door.stop.set()
         for websocket in (one, other):
             assert await closed(websocket) == (1001, "the edge is stopping")
+
+
+@pytest.mark.asyncio
+async def test_an_edge_that_stops_cuts_off_who_does_not_read() -> None:
+    talk = Talk()
+    async with edge(lambda _: talk) as door, door.dial() as websocket:
+        client = await talk.client
+        websocket.transport.pause_reading()
+        for _ in range(14):
+            client.send(bytes(1 << 20))
+        await asyncio.sleep(0)
+        talk.over.set()
+        door.stop.set()
+        await nothing_left(door)
+        websocket.transport.abort()
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_answers_no_ping_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(realtime, "HEARTBEAT_S", 0.05)
+    async with edge() as door, door.dial() as websocket:
+        websocket.transport.pause_reading()
+        await nothing_left(door)
+        websocket.transport.abort()

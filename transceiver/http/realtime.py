@@ -215,7 +215,8 @@ async def _close(websocket: _WebSocket, upgrade: web.Request, ending: Closed) ->
     """Close, unless the client has; cut off one who does not take it."""
     closing = websocket.close(code=ending.code, message=close_reason(ending.reason))
     is_closed = await is_done_within(closing, 2 * CLOSE_S)
-    if upgrade.transport is not None and not is_closed:
+    is_lost = websocket.close_code == LOST
+    if upgrade.transport is not None and (is_lost or not is_closed):
         upgrade.transport.abort()
 
 
