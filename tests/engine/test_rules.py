@@ -90,6 +90,15 @@ def test_a_question_broken_by_a_pause_is_put_together() -> None:
     assert answer(Request(turns=turns), NOW) == [Say("7 times 6 is 42.")]
 
 
+def test_the_second_of_two_questions_asked_at_once_has_its_answer() -> None:
+    turns = (
+        Said("user", "What is two plus three?"),
+        Said("user", "What is four plus five?"),
+        Said("assistant", "2 plus 3 is 5."),
+    )
+    assert answer(Request(turns=turns), NOW) == [Say("4 plus 5 is 9.")]
+
+
 def test_the_last_answer_is_said_again() -> None:
     turns = (
         Said("user", "Hi."),

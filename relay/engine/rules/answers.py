@@ -59,14 +59,25 @@ def answer(request: Request, now: datetime) -> Speech:
 
 
 def _last_words(turns: Sequence[Turn]) -> list[str]:
-    """Return what the user said since the assistant last spoke."""
+    """Return what the user said since the assistant last spoke.
+
+    If that is nothing, it is the last thing the user said at all: of two questions
+    asked at once, the answer to the first comes after the second.
+    """
     texts: list[str] = []
     for turn in reversed(turns):
         if isinstance(turn, Said) and turn.role == "user":
             texts.insert(0, turn.text)
         elif isinstance(turn, Called | Returned) or turn.role == "assistant":
             break
-    return texts
+    return (
+        texts
+        or [
+            turn.text
+            for turn in turns
+            if isinstance(turn, Said) and turn.role == "user"
+        ][-1:]
+    )
 
 
 def _fallback(text: str) -> Speech:
