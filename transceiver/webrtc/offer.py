@@ -38,7 +38,11 @@ def usable(offer: str) -> str:
     if sum(line.startswith("m=") for line in lines) > MAX_SECTIONS:
         raise OfferError(f"the SDP offer has more than {MAX_SECTIONS} media sections")
     usable = "\r\n".join([*lines, ""])
-    for section in SessionDescription.parse(usable).media:
+    try:
+        sections = SessionDescription.parse(usable).media
+    except StopIteration:  # in a coroutine nobody could catch it
+        raise OfferError("the SDP offer describes a codec that it lacks") from None
+    for section in sections:
         if section.dtls is None or not section.dtls.fingerprints:
             raise OfferError("the SDP offer lacks a fingerprint or a setup role")
     return usable
