@@ -53,10 +53,14 @@ class Packet(NamedTuple):
 
 
 class Sound(NamedTuple):
-    """A piece of what was played: int16, (samples,), mono 24 kHz."""
+    """A piece of what was played: int16, (samples,), mono 24 kHz.
+
+    One that fades was made up where packets ended: it takes no time of what was spoken.
+    """
 
     start_s: float
     pcm: Pcm
+    fades: bool = False
 
 
 def play(packets: Iterable[Packet], buffer_s: float = BUFFER_S) -> list[Sound]:
@@ -77,7 +81,7 @@ def play(packets: Iterable[Packet], buffer_s: float = BUFFER_S) -> list[Sound]:
 
 def silent_s(played: list[Sound]) -> float | None:
     """Return when the last audible sample was over; None: there was none."""
-    for start_s, pcm in reversed(played):
+    for start_s, pcm, _ in reversed(played):
         if len(sound := audible(pcm)):
             return start_s + len(sound) / SAMPLE_RATE_HZ
     return None
@@ -110,7 +114,8 @@ def audible(pcm: Pcm) -> Pcm:
 
 def _last_sound(played: list[Sound], spoken: Pcm) -> tuple[Pcm, int]:
     """Return the last sound played, and where in `spoken` that is."""
-    pcm = audible(np.concatenate([np.zeros(0, np.int16), *(s.pcm for s in played)]))
+    pieces = (sound.pcm for sound in played if not sound.fades)
+    pcm = audible(np.concatenate([np.zeros(0, np.int16), *pieces]))
     if not len(pcm):
         return pcm, 0
     match_end = max(len(pcm) - RING_SAMPLES, len(pcm) // 2)
@@ -174,7 +179,7 @@ class _Speaker:
     def fade(self) -> None:
         """Go on with the voice that has ended."""
         end_ticks = self._end_ticks
-        self._emit(self._decoder.conceal(MADE_UP_SAMPLES))
+        self._emit(self._decoder.conceal(MADE_UP_SAMPLES), fades=True)
         self._end_ticks = end_ticks
 
     def _fill(self, missing: int, payload: bytes) -> None:
@@ -185,11 +190,11 @@ class _Speaker:
         if is_repeated:
             self._emit(self._decoder.decode_fec(payload, FRAME_SAMPLES))
 
-    def _emit(self, pcm: bytes) -> None:
+    def _emit(self, pcm: bytes, *, fades: bool = False) -> None:
         assert self._base_s is not None
         samples = np.frombuffer(pcm, "<i2")
         start_s = self._base_s + self._end_ticks / CLOCK_HZ
-        self.played.append(Sound(start_s, samples))
+        self.played.append(Sound(start_s, samples, fades))
         self._end_ticks += len(samples) * TICKS_PER_SAMPLE
 
 
