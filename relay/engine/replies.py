@@ -46,6 +46,8 @@ class Replies:
         self._active: dict[str, _Active] = {}
         self._playing_until = 0.0
         self.main_id: str | None = None
+        self._talked_over_id: str | None = None
+        """What the caller's speech has stopped, until the next response."""
         self.has_spoken = False
         self._ended_at: float | None = None
 
@@ -79,6 +81,7 @@ class Replies:
         self._active[response.id] = _Active(response, context)
         if not is_aside:
             self.main_id = response.id
+            self._talked_over_id = None
             self._ended_at = None
 
     def _check_room(self, *, is_aside: bool) -> None:
@@ -168,10 +171,15 @@ class Replies:
     def cancel(self, response_id: str | None, now: float) -> None:
         """Stop a response as the client asks; by default that of the conversation.
 
+        A client may ask for it when it hears that the caller speaks, as livekit's does.
+        If that has stopped the response by then, the wish is fulfilled, and no error.
+
         Raises:
             ClientError: It is not active.
         """
-        wanted = response_id or self.main_id
+        wanted = response_id or self.main_id or self._talked_over_id
+        if wanted is not None and wanted == self._talked_over_id:
+            return
         if wanted not in self._active:
             raise ClientError(
                 "response_cancel_not_active",
@@ -182,6 +190,7 @@ class Replies:
     def interrupt(self, now: float) -> None:
         """Stop the response of the conversation because the caller speaks."""
         if self.main_id is not None:
+            self._talked_over_id = self.main_id
             self._stop(self.main_id, "turn_detected", now)
 
     def silenced(self, now: float) -> None:

@@ -241,6 +241,27 @@ def test_speaking_cancels_the_response_under_way() -> None:
     assert Abort(response["id"]) in talk.commands
 
 
+def test_cancelling_what_speech_has_cancelled_is_no_error() -> None:
+    talk = Talk()
+    talk.turn("Count to twenty.")
+    talk.say("One. ")
+    events = talk.voice(VOICED, VOICED)
+    response_id = only(events, "response.done")["response"]["id"]
+    assert talk.send("response.cancel") == []
+    assert talk.send("response.cancel", response_id=response_id) == []
+    assert kinds(talk.send("response.cancel", response_id="resp_none")) == ["error"]
+
+
+def test_what_speech_cancelled_is_forgotten_with_the_next_response() -> None:
+    talk = Talk()
+    talk.turn("Count to twenty.")
+    talk.say("One. ")
+    talk.voice(VOICED, VOICED)
+    talk.send("response.create")
+    assert "response.done" in kinds(talk.send("response.cancel"))
+    assert kinds(talk.send("response.cancel")) == ["error"]
+
+
 def test_what_a_cancelled_reply_still_yields_is_dropped() -> None:
     talk = Talk()
     talk.turn("Count.")
