@@ -1,0 +1,138 @@
+"""What callers, clients and the upstream send: media, offers, Realtime events."""
+
+import contextlib
+import copy
+from typing import Any
+
+import orjson
+
+from proto.messages import MAX_MESSAGE_BYTES
+from relay import beta
+from relay.bound import Bound
+from relay.intake import ClearPlayback, Forward, Intake, Refused
+from relay.limits import Limits
+from relay.upstream import protocol
+from tests.fuzz.draw import Draw
+from transceiver import rtcp as rtcp_packets, rtp as rtp_packets
+from transceiver.errors import MalformedPacket
+from transceiver.webrtc.offer import OfferError, max_event_bytes, usable
+from transceiver.webrtc.peer import _PARSER_ERRORS
+
+NOW = 1000.0
+
+CLIENT_TYPES = (
+    *("session.update", "response.create", "conversation.item.create"),
+    *("input_audio_buffer.append", "output_audio_buffer.clear", "of.tomorrow"),
+)
+
+SERVER_TYPES = (
+    *("response.output_audio.delta", "response.audio.delta", "response.created"),
+    *("response.output_audio.done", "response.done", "session.created", "error"),
+    *("input_audio_buffer.speech_started", "session.updated", "of.tomorrow"),
+    *("conversation.item.added", "conversation.item.done"),
+)
+
+WORDS = (
+    *("type", "event_id", "session", "response", "item", "audio", "input", "output"),
+    *("format", "rate", "audio/pcm", "pcm16", "g711_ulaw", "voice", "id", "speed"),
+    *("turn_detection", "server_vad", "interrupt_response", "modalities", "text"),
+    *("output_modalities", "tools", "function", "tool_choice", "name", "content"),
+    *("input_audio_format", "max_response_output_tokens", "temperature", "delta"),
+    *("noise_reduction", "transcription", "input_audio_transcription", "realtime"),
+    *("instructions", "response_id", "item_id", "content_index", "AAAA", "error"),
+    *("code", "conversation_id", "output_text", "part", "tandem_relay_1", ""),
+)
+
+BOUND = {
+    "instructions": "x",
+    "voice": "y",
+    "tools": [],
+    "audio": {"input": {"turn_detection": {"type": "server_vad"}}, "output": None},
+}
+
+
+def rtp(data: bytes) -> None:
+    """An RTP packet parses to one no longer than it."""
+    with contextlib.suppress(MalformedPacket):
+        packet = rtp_packets.parse(data)
+        assert len(packet.payload) <= len(data) - rtp_packets.HEADER.size
+
+
+def rtcp(data: bytes) -> None:
+    """A compound RTCP packet parses to no more than is in it."""
+    try:
+        feedback = rtcp_packets.parse(data)
+    except MalformedPacket:
+        return
+    assert len(feedback.blocks) * rtcp_packets.BLOCK.size <= len(data)
+    assert len(feedback.leaving) * 4 <= len(data)
+    for block in feedback.blocks:
+        rtcp_packets.round_trip_s(block, NOW)
+
+
+def offer(data: bytes) -> None:
+    """An SDP offer is used without what it may not say, or refused."""
+    text = data.decode(errors="replace")
+    assert 0 < max_event_bytes(text) <= MAX_MESSAGE_BYTES
+    try:
+        taken = usable(text)
+    except (OfferError, *_PARSER_ERRORS):  # the peer makes an OfferError of the latter
+        return
+    assert "\na=candidate:" not in taken
+    assert usable(taken) == taken
+
+
+def intake(data: bytes) -> None:
+    """A client's events go on as JSON objects, or come back as refusals."""
+    draw = Draw(data)
+    options = draw.byte()
+    reader = Intake(
+        limits=Limits(),
+        bound=Bound(BOUND if options & 1 else None),
+        speaks_beta=bool(options & 2),
+        has_media=bool(options & 4),
+        binds=bool(options & 8),
+    )
+    for number, text in enumerate((*_events(draw, CLIENT_TYPES), data[1:])):
+        match reader.read(text, NOW + number):
+            case Forward(payload):
+                assert isinstance(orjson.loads(payload)["type"], str)
+            case Refused(code, message):
+                assert code
+                assert message
+            case ClearPlayback():
+                assert options & 4
+
+
+def upstream(data: bytes) -> None:
+    """What an upstream sends is read to an event, whatever it is."""
+    for text in (data, *_events(Draw(data), SERVER_TYPES)):
+        assert protocol.read_upstream(text) is not None
+
+
+def translation(data: bytes) -> None:
+    """Beta's shapes and GA's: no input raises, none is altered."""
+    draw = Draw(data)
+    texts = (*_events(draw, CLIENT_TYPES + SERVER_TYPES), data)
+    for text in texts:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            event = orjson.loads(text)
+            if isinstance(event, dict):
+                _translate(event)
+
+
+def _translate(event: dict[str, Any]) -> None:
+    before = copy.deepcopy(event)
+    ga = beta.client_event_to_ga(event)
+    beta.server_event_to_beta(event)
+    assert beta.session_to_ga(beta.session_to_ga(event)) == beta.session_to_ga(event)
+    assert beta.client_event_to_ga(ga) == ga
+    assert event == before
+
+
+def _events(draw: Draw, types: tuple[str, ...]) -> list[bytes]:
+    """Return up to four events drawn from the bytes."""
+    return [
+        orjson.dumps({"type": draw.choice(types), **draw.object(WORDS)})
+        for _ in range(1 + draw.byte() % 4)
+    ]
