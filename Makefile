@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 COMPILE := $(LOCK) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench fuzz lock clean
 
 help: ## Show these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -38,12 +38,16 @@ bench: .venv/dev.installed ## Run each benchmark under bench/ and print its figu
 	  [ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python -m "bench.$$(basename "$$file" .py)" || exit 1; \
 	done
 
+fuzz: .venv/fuzz.installed ## Fuzz guided by coverage, about an hour (Linux; ARGS="stream -s 0.1")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 lock: ## Renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest releases)
 	@$(PYTHON) -m scripts.environment
 	@$(BIN)/python -m pip install --quiet $(UV)
 	$(COMPILE) --all-extras --output-file requirements/dev.txt $(ARGS)
 	$(COMPILE) --extra speech --constraints requirements/dev.txt --output-file requirements/speech.txt
 	$(COMPILE) --constraints requirements/dev.txt --output-file requirements/core.txt
+	$(LOCK) --group fuzz --output-file requirements/fuzz.txt $(ARGS)
 	$(LOCK) --group interop --output-file requirements/interop.txt $(ARGS)
 
 clean: ## Remove the environment and all caches
@@ -56,6 +60,7 @@ clean: ## Remove the environment and all caches
 	@$(PYTHON) -m scripts.environment $*
 	@touch $@
 
+.venv/fuzz.installed: | .venv/dev.installed  # beside the rest; nothing depends on it
 .venv/interop.installed: | .venv/dev.installed  # it stands inside .venv
 
 .venv/npm.installed: tests/interop/javascript/package-lock.json scripts/npm.py | .venv/interop.installed

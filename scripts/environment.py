@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 INTEROP_VENV = VENV / "interop"
 
-LOCKS = ("core", "speech", "dev", "interop")
+LOCKS = ("core", "speech", "dev", "fuzz", "interop")
 
 OLDEST, BEYOND = (3, 11), (3, 15)
 """The oldest Python that Tandem runs on; the first without wheels of the models."""
