@@ -10,7 +10,7 @@ from proto.messages import MAX_MESSAGE_BYTES
 from relay import beta
 from relay.bound import Bound
 from relay.intake import ClearPlayback, Forward, Intake, Refused
-from relay.limits import Limits
+from relay.limits import Limits, is_too_deep
 from relay.upstream import protocol
 from tests.fuzz.draw import Draw
 from transceiver import rtcp as rtcp_packets, rtp as rtp_packets
@@ -118,7 +118,9 @@ def translation(data: bytes) -> None:
         with contextlib.suppress(orjson.JSONDecodeError):
             event = orjson.loads(text)
             if isinstance(event, dict):
-                _translate(event)
+                beta.server_event_to_beta(event)
+                if not is_too_deep(text, event):  # a client's is refused before
+                    _translate(event)
 
 
 def _translate(event: dict[str, Any]) -> None:

@@ -118,9 +118,9 @@ class Attack:
                 self._link.open_session(b"{}", self._now)
                 self._follow_up()
                 self._send(Ack(number, 2, 258, ()))
-                self._send(Fragment(number, 1, Carried.OPENED, True, b""))
+                self._send(Fragment(number, 1, Carried.OPENED, True, b"\0"))
             else:
-                self._send(Fragment(number, 1, Carried.OPEN, True, b"{}"))
+                self._send(Fragment(number, 1, Carried.OPEN, True, b"\0{}"))
             self._follow_up()
         self._next_seq = 2
         bystander = self._link.sessions[BYSTANDER]
