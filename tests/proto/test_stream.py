@@ -2,7 +2,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from proto.errors import Backlogged, RemoteError
 from proto.messages import MAX_FRAGMENT_BYTES, MAX_MESSAGE_BYTES, Ack, Carried, Fragment
@@ -28,6 +28,7 @@ def take_all(outbox: Outbox, now: float = 0.0) -> list[Fragment]:
     return fragments
 
 
+@settings(deadline=None)  # how long one takes is the machine's business
 @given(
     st.lists(st.integers(0, 5000), max_size=12),
     st.integers(0, 2**32),
