@@ -17,7 +17,8 @@ class SessionRequest:
         model: The one to use: that of `bound`, else the one given here, else that of
             `session`; None leaves it to the relay.
         session: Opening session object, of the GA or the beta shape.
-        bound: The part of it that the client cannot override; None: nothing.
+        bound: One that the client cannot override, and that holds where the two differ;
+            None: nothing.
         speaks_beta: The client sent `OpenAI-Beta: realtime=v1`.
         max_event_bytes: Largest event that the client's transport takes; None: any.
 

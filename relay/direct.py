@@ -30,6 +30,7 @@ from relay.intake import ClearPlayback, Forward, Intake, Refused
 from relay.life import Life
 from relay.limits import Limits
 from relay.metrics import Traffic
+from relay.opening import first_updates
 from relay.outlet import Outlet
 from relay.upstream import protocol
 from relay.upstream.events import EventIds, UpstreamEvent
@@ -76,14 +77,15 @@ class DirectSession:
             has_media=False,
         )
         self._outlet = Outlet(speaks_beta=request.speaks_beta, max_event_bytes=None)
-        update = protocol.wishes_update(request.session)
+        updates = first_updates(request, protocol.direct_update)
         self._inlet = Inlet(
-            waits=update is not None,
+            updates=len(updates),
+            locks=request.bound is not None,
             traffic=self.traffic,
             deliver=self._deliver,
             fields=fields,
         )
-        if update is not None:
+        for update in updates:
             upstream.send(update)
 
     async def run(self, client: ClientEnd) -> None:

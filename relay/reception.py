@@ -146,8 +146,11 @@ def _described(call: Call | None) -> Facts | Refused:
 
 
 def _in_ga(request: SessionRequest) -> SessionRequest:
-    """Return the request with its session objects in GA shape."""
-    if not request.speaks_beta:
+    """Return the request with its session objects in GA shape.
+
+    Where one is locked whoever wrote the other: a field may not slip by in beta's name.
+    """
+    if not request.speaks_beta and request.bound is None:
         return request
     session, bound = (
         None if part is None else beta.session_to_ga(part)

@@ -124,5 +124,6 @@ class Relay:
         settings = self._settings
         if settings.upstream == ECHO:
             return Echo()
-        query = protocol.query(request.session, request.model or settings.model)
+        session = {**(request.session or {}), **(request.bound or {})}
+        query = protocol.query(session, request.model or settings.model)
         return RealtimeClient(self._http, settings.url, settings.key, query)

@@ -29,6 +29,7 @@ from relay.life import Life
 from relay.limits import Limits
 from relay.media import Media, MediaLink, Owner
 from relay.metrics import Traffic
+from relay.opening import first_updates
 from relay.outlet import Outlet
 from relay.pacer import Clock
 from relay.upstream import events, protocol
@@ -103,14 +104,16 @@ class Session:
                 request.max_event_bytes or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES
             ),
         )
+        updates = first_updates(request, protocol.media_update)
         self._inlet = Inlet(
-            waits=True,
+            updates=len(updates),
+            locks=request.bound is not None,
             traffic=self._traffic,
             deliver=self.audience.tell,
             fields=fields,
         )
-        # Before any event of the client's: the first answer is taken for this one's.
-        upstream.send(protocol.opening_update(request.session))
+        for update in updates:  # before any event of the client's: see `opening`
+            upstream.send(update)
 
     @property
     def traffic(self) -> Traffic:

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from proto.overlay import overlaid
 from transceiver.auth import Caller
-
-Json = dict[str, Any]
-"""A JSON object."""
 
 
 class Opening(NamedTuple):
@@ -14,7 +12,8 @@ class Opening(NamedTuple):
 
     Attributes:
         session: What it starts with; None for the defaults.
-        bound: The part of it that the client cannot override; None: nothing.
+        bound: What holds instead wherever it says something, now and later, and the
+            client cannot override; None: nothing.
     """
 
     session: Mapping[str, Any] | None
@@ -32,22 +31,5 @@ def opening(caller: Caller, wished: Mapping[str, Any] | None) -> Opening:
     if secret is None:
         return Opening(wished, None)
     if secret.locked:
-        return Opening(overlaid(wished or {}, secret.session), secret.session)
+        return Opening(wished, secret.session)
     return Opening(overlaid(secret.session, wished or {}), None)
-
-
-def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> Json:
-    """Return one session with another laid over it, as `session.update` merges.
-
-    Objects merge, unless their `type` differs: what belongs to one kind of turn
-    detection means nothing to the other. A list is one value, and so is null.
-    """
-    merged = dict(under)
-    for name, value in over.items():
-        before = under.get(name)
-        if isinstance(before, dict) and isinstance(value, dict):
-            alike = value.get("type", before.get("type")) == before.get("type")
-            merged[name] = overlaid(before, value) if alike else value
-        else:
-            merged[name] = value
-    return merged

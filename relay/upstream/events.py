@@ -59,17 +59,25 @@ class SessionConfigured:
     Attributes:
         interrupts: The caller's speech interrupts the model.
         session: All of it.
+        is_answer: It was asked for, by an update.
     """
 
     interrupts: bool
     session: Mapping[str, Any] = field(default_factory=dict)
+    is_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OwnError:
-    """`error` caused by one of the relay's own events, or by its key."""
+    """`error` caused by one of the relay's own events, or by its key.
+
+    Attributes:
+        code: The error's.
+        caused_by: The event's id, if that is known.
+    """
 
     code: str
+    caused_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,11 @@ class Receiver(Protocol):
         """The upstream takes events now."""
 
     def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
-        """Take an event and the JSON text it came in; must not raise or block."""
+        """Take an event and the JSON text it came in; must not block.
+
+        Raises:
+            UpstreamError: The session is not to go on after it.
+        """
 
 
 class Upstream(Protocol):

@@ -43,6 +43,9 @@ DEFAULT_TURN_DETECTION = {"type": "server_vad"}
 TRANSCRIPTION = "transcription"
 """Type of a session that only listens."""
 
+LOCK_ID = f"{events.OWN_PREFIX}lock"
+"""`event_id` of the update that says what a client secret locks."""
+
 _WRONG_KEY = "invalid_api_key"
 """Code of an error about the relay's key: it quotes the key's end, and a client would
 take it for one about its own."""
@@ -67,11 +70,13 @@ def query(session: Mapping[str, Any] | None, model: str) -> Mapping[str, str]:
     return {"model": model} if model else {}
 
 
-def opening_update(session: Mapping[str, Any] | None) -> bytes:
-    """Make the first `session.update`: the client's wishes, the relay's formats.
+def media_update(session: Mapping[str, Any] | None, **fields: str) -> bytes:
+    """Make a call's first `session.update`: what is wished, in the relay's formats.
 
-    It carries no own `event_id`: if the upstream refuses what the client asked for, the
-    client must see the error.
+    Args:
+        session: What is wished.
+        fields: Of the event. Without an `event_id` of the relay's the client sees the
+            error, if the upstream refuses what it asked for.
     """
     wished = {"type": "realtime", **(session or {})}
     directions = ["input"] if wished["type"] == TRANSCRIPTION else ["input", "output"]
@@ -79,20 +84,20 @@ def opening_update(session: Mapping[str, Any] | None) -> bytes:
     for direction in directions:
         audio[direction] = {**_mapping(audio.get(direction)), "format": PCM_24K}
     audio["input"].setdefault("turn_detection", DEFAULT_TURN_DETECTION)
-    return orjson.dumps(
-        {"type": "session.update", "session": {**wished, "audio": audio}}
-    )
+    session = {**wished, "audio": audio}
+    return orjson.dumps({"type": "session.update", **fields, "session": session})
 
 
-def wishes_update(session: Mapping[str, Any] | None) -> bytes | None:
-    """Make the first `session.update` of a client that has its own formats and turns.
+def direct_update(session: Mapping[str, Any] | None, **fields: str) -> bytes | None:
+    """Make the same of a client that has its own formats and turns.
 
-    None where it wishes nothing that the connection's URL does not say already.
+    None where nothing is wished that the connection's URL does not say already, unless
+    the answer is wanted: it has fields.
     """
-    if not session or session.keys() <= {"type", "model"}:
+    if not fields and (session or {}).keys() <= {"type", "model"}:
         return None
-    wished = {"type": "realtime", **session}
-    return orjson.dumps({"type": "session.update", "session": wished})
+    session = {"type": "realtime", **(session or {})}
+    return orjson.dumps({"type": "session.update", **fields, "session": session})
 
 
 def read_upstream(message: bytes) -> events.UpstreamEvent:
@@ -141,14 +146,15 @@ def _session_configured(event: Mapping[str, Any]) -> events.SessionConfigured:
     listening = _mapping(_mapping(session.get("audio")).get("input"))
     detection = _mapping(listening.get("turn_detection"))
     interrupts = detection.get("interrupt_response") is not False
-    return events.SessionConfigured(interrupts, session)
+    is_answer = event["type"] == "session.updated"
+    return events.SessionConfigured(interrupts, session, is_answer)
 
 
 def _error(event: Mapping[str, Any]) -> events.OwnError | events.Failure:
     error = _mapping(event.get("error"))
     caused_by, code = _text_or_none(error, "event_id"), _text_or_none(error, "code")
     if (caused_by or "").startswith(events.OWN_PREFIX) or code == _WRONG_KEY:
-        return events.OwnError(code or "none")
+        return events.OwnError(code or "none", caused_by)
     return events.Failure(caused_by or None)
 
 

@@ -100,7 +100,10 @@ class FakeUpstream:
     def say_raw(self, message: bytes) -> None:
         """Have the model send any text."""
         assert self._receiver is not None
-        self._receiver.upstream_event(protocol.read_upstream(message), message)
+        try:
+            self._receiver.upstream_event(protocol.read_upstream(message), message)
+        except UpstreamError as error:
+            self.fail(error)
 
     def fail(self, failure: UpstreamError) -> None:
         """Have the connection fail."""

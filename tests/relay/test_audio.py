@@ -27,7 +27,7 @@ def take_all(speech: Speech) -> list[bytes]:
         speech.begin_talkspurt()
     frames = []
     while speech.has_frames:
-        frames.append(speech.take(0).pcm)
+        frames.append(speech.take(0).payload)
     return frames
 
 

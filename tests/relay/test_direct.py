@@ -13,6 +13,7 @@ from proto.request import SessionRequest
 from relay.direct import DirectSession
 from relay.upstream.echo import Echo
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
+from relay.upstream.protocol import LOCK_ID
 from tests.relay.fakes import FakeClient, FakeUpstream
 from tests.support import clock as virtual
 
@@ -125,8 +126,37 @@ def test_what_is_locked_the_client_cannot_change() -> None:
         sent = orjson.loads(stage.upstream.sent[-1])
         assert sent["session"] == {"instructions": "the server's"}
 
-    bound = {"instructions": "the server's"}
-    play(scene, session=bound, bound=bound)
+    play(scene, bound={"instructions": "the server's"})
+
+
+@pytest.mark.parametrize("caused_by", [LOCK_ID, None])
+def test_an_upstream_that_refuses_what_is_locked_gets_no_session(
+    caused_by: str | None,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.upstream.say("session.created", session={"instructions": "default"})
+        stage.upstream.say("error", error={"code": "bad", "event_id": caused_by})
+        await asyncio.sleep(0.01)
+        stage.upstream.say("response.created", response={"id": "r"})
+        error = stage.client.events[-1]["error"]
+        assert error["code"] == "locked_session_refused"
+        assert "response.created" not in stage.client.types
+        assert stage.client.closes[0][0] == 1011
+
+    play(scene, bound={"type": "realtime", "instructions": "the server's"})
+
+
+def test_a_refused_wish_leaves_what_is_locked_in_force() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.upstream.say("session.created", session={"instructions": "default"})
+        stage.upstream.say("session.updated", session={"instructions": "locked"})
+        stage.upstream.say("error", error={"code": "unknown_parameter"})
+        created, error = stage.client.events
+        assert created["session"]["instructions"] == "locked"
+        assert error["error"]["code"] == "unknown_parameter"
+        assert stage.client.closes == []
+
+    play(scene, session={"unknown": 1}, bound={"type": "realtime"})
 
 
 def test_a_refused_event_is_answered_with_its_id_and_goes_no_further() -> None:

@@ -71,7 +71,7 @@ def test_a_session_says_whether_speech_interrupts(
 ) -> None:
     session = {"audio": {"input": {"turn_detection": turn_detection}}}
     event = read(type="session.updated", session=session)
-    assert event == events.SessionConfigured(interrupts, session)
+    assert event == events.SessionConfigured(interrupts, session, is_answer=True)
 
 
 def test_unknown_events_pass() -> None:
@@ -106,7 +106,7 @@ def test_no_message_raises(message: bytes) -> None:
 
 
 def test_the_opening_asks_for_the_relays_formats_and_for_turns() -> None:
-    event = orjson.loads(protocol.opening_update(None))
+    event = orjson.loads(protocol.media_update(None))
     assert event == {
         "type": "session.update",
         "session": {
@@ -128,7 +128,7 @@ def test_the_opening_keeps_what_the_client_wished() -> None:
             "output": {"voice": "v"},
         },
     }
-    session = orjson.loads(protocol.opening_update(wished))["session"]
+    session = orjson.loads(protocol.media_update(wished))["session"]
     assert session["model"] == "m"
     assert session["tools"] == [{"name": "f"}]
     assert session["audio"]["input"] == {"turn_detection": None, "format": PCM_24K}
@@ -151,7 +151,7 @@ def test_the_url_names_the_model_or_the_intent(
 
 
 def test_the_opening_of_a_transcription_names_no_output() -> None:
-    event = orjson.loads(protocol.opening_update({"type": "transcription"}))
+    event = orjson.loads(protocol.media_update({"type": "transcription"}))
     assert set(event["session"]["audio"]) == {"input"}
 
 
@@ -159,12 +159,13 @@ def test_the_opening_of_a_transcription_names_no_output() -> None:
 def test_a_client_without_wishes_needs_no_update(
     session: dict[str, Any] | None,
 ) -> None:
-    assert protocol.wishes_update(session) is None
+    assert protocol.direct_update(session) is None
+    assert protocol.direct_update(session, event_id="e") is not None
 
 
 def test_a_websocket_clients_wishes_keep_their_formats() -> None:
     wished = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
-    update = protocol.wishes_update(wished)
+    update = protocol.direct_update(wished)
     assert update is not None
     assert orjson.loads(update) == {
         "type": "session.update",
@@ -175,7 +176,7 @@ def test_a_websocket_clients_wishes_keep_their_formats() -> None:
 def test_own_errors_are_known_by_their_event_id() -> None:
     own = events.OWN_PREFIX + "1"
     assert read(type="error", error={"event_id": own, "code": "c"}) == events.OwnError(
-        "c"
+        "c", own
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import cast
 
+import orjson
 import pytest
 from prometheus_client import generate_latest
 
@@ -224,5 +225,28 @@ def test_a_beta_clients_opening_session_gets_its_ga_shape() -> None:
         await stage.converse(speaks_beta=True)
         session = {"type": "realtime", "audio": {"output": {"voice": "marin"}}}
         assert stage.requests[0].session == session
+
+    play(scene)
+
+
+def test_a_beta_client_of_a_ga_secret_gets_one_shape_and_overrides_nothing() -> None:
+    async def scene(stage: Stage) -> None:
+        bound = {"type": "realtime", "audio": {"output": {"voice": "marin"}}}
+        for speaks_beta in (True, False):
+            request = SessionRequest(
+                call_id="sess_1",
+                tenant="t",
+                speaks_beta=speaks_beta,
+                session={"voice": "ash", "speed": 1.2},
+                bound=bound,
+            )
+            conversation = stage.reception.answer(Converse(request))
+            assert not isinstance(conversation, Facts | Refused)
+            client = FakeClient()
+            stage.tasks.create_task(conversation.run(client))
+            await asyncio.sleep(0.001)
+            sent = [orjson.loads(p)["session"] for p in stage.upstreams[-1].sent]
+            output = {"voice": "marin", "speed": 1.2}
+            assert sent == [bound, {"type": "realtime", "audio": {"output": output}}]
 
     play(scene)
