@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from proto import wire
-from proto.errors import LocalError
+from proto.errors import LocalError, RemoteError
 from proto.frames import FRAME_MS, DownFrame, UpFrame
 from proto.messages import Last, Nack
 from proto.order import History, Order
+from proto.payload import BOUNDS, Payload
 from proto.port import Deaf, FrameSink, Port, Role
 from proto.stats import FrameCounts
 
@@ -51,6 +52,11 @@ class Audio:
         self._told = 0
         self._order = Order()
         self._resent = 0
+        self.carry(Payload.PCM)
+
+    def carry(self, payload: Payload) -> None:
+        """Take frames of this payload only."""
+        self._max_bytes, self._grain_bytes = BOUNDS[payload]
 
     def seal_frame(self, frame: UpFrame | DownFrame, now: float) -> bytes | None:
         """Return the datagram of a frame; None while the session is not open.
@@ -70,9 +76,16 @@ class Audio:
         return port.seal(self._encode(self._session, seq, frame))
 
     def receive_frame(self, seq: int, frame: UpFrame | DownFrame, now: float) -> bool:
-        """Take a frame; return whether `deadline` may have changed."""
+        """Take a frame; return whether `deadline` may have changed.
+
+        Raises:
+            RemoteError: It is longer than its payload can be, or cut off.
+        """
         if not self.is_open:
             return False
+        size_bytes = len(frame.payload)
+        if size_bytes > self._max_bytes or size_bytes % self._grain_bytes:
+            raise RemoteError("payload out of bounds")
         if self._order.push(seq):
             self.sink.frame_received(frame)
             return False

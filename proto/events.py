@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from proto.errors import CloseCode
+from proto.payload import Payload
 
 
 class LinkUp(NamedTuple):
@@ -20,12 +21,14 @@ class Offered(NamedTuple):
 
     session: int
     request: bytes
+    payloads: tuple[Payload, ...] = ()
 
 
 class Opened(NamedTuple):
-    """Dialer: the peer has accepted a session."""
+    """Dialer: the peer has accepted a session, with this payload."""
 
     session: int
+    payload: Payload = Payload.PCM
 
 
 class EventReceived(NamedTuple):

@@ -1,6 +1,8 @@
-"""The audio that crosses the link: 20 ms of PCM and where it belongs.
+"""The audio that crosses the link: one frame and where it belongs.
 
-PCM is s16le, mono, 24 kHz. These are tuples because one is made for each frame of each
+What a frame carries was agreed when its session opened (`proto.payload`): PCM, s16le,
+mono, 24 kHz, unless said otherwise. Positions count samples of 24 kHz whatever it is.
+These are tuples because one is made for each frame of each
 session: building one costs a fifth of a frozen dataclass.
 """
 
@@ -30,13 +32,13 @@ class UpFrame(NamedTuple):
             jumps over silence that was not sent.
         heard_talkspurt: The talkspurt last played to the caller; 0: none yet.
         heard_samples: Samples of that talkspurt already played.
-        pcm: s16le, mono, 24 kHz, 1 to 480 samples.
+        payload: The sound; of PCM 1 to 480 samples.
     """
 
     position_samples: int
     heard_talkspurt: int
     heard_samples: int
-    pcm: bytes
+    payload: bytes
 
 
 class DownFrame(NamedTuple):
@@ -46,10 +48,10 @@ class DownFrame(NamedTuple):
         talkspurt: Counts from 1; audio is contiguous within one.
         position_samples: Of the first sample, since the talkspurt began.
         lead_ms: How long after its arrival it is due for playing; 0: at once.
-        pcm: s16le, mono, 24 kHz, 1 to 480 samples.
+        payload: The sound; of PCM 1 to 480 samples.
     """
 
     talkspurt: int
     position_samples: int
     lead_ms: int
-    pcm: bytes
+    payload: bytes

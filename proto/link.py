@@ -46,6 +46,7 @@ from proto.messages import (
     Reset,
     Up,
 )
+from proto.payload import Payload
 from proto.port import Role, Speaker
 from proto.roster import Roster
 from proto.seal import Replayed, Unauthentic
@@ -168,8 +169,10 @@ class Link:
 
     # What the owner asks for
 
-    def open_session(self, request: bytes, now: float) -> Session:
-        """Dialer: ask for a session.
+    def open_session(
+        self, request: bytes, now: float, payloads: tuple[Payload, ...] = ()
+    ) -> Session:
+        """Dialer: ask for a session, its audio carried as one of `payloads`, or PCM.
 
         Raises:
             NotConnected: The link is not up, or full.
@@ -178,7 +181,7 @@ class Link:
         if self.state is not _S.UP or self._roster.is_full:
             raise NotConnected(f"link is {self.state.name}")
         session = Session(self._last_session + 1, self.role, self, now)
-        session.request(request)
+        session.request(request, payloads)
         self._last_session = session.id
         self._roster.add(session)
         self.settle(session, now)

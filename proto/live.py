@@ -27,6 +27,7 @@ from proto.events import (
 )
 from proto.frames import DownFrame, UpFrame
 from proto.link import Link
+from proto.payload import Payload
 from proto.session import Session, SessionState
 from runtime.udp import UdpAddress
 
@@ -75,6 +76,16 @@ class LinkSession:
         """Audio and events may be sent."""
         return self._core.state is SessionState.OPEN
 
+    @property
+    def offered(self) -> tuple[Payload, ...]:
+        """What the audio may be carried as besides PCM, the best first."""
+        return self._core.offered
+
+    @property
+    def payload(self) -> Payload:
+        """What the audio is carried as; settled when the session is open."""
+        return self._core.payload
+
     def send_up(self, frame: UpFrame) -> None:
         """Edge: send a frame; it is counted and dropped when not open."""
         self._send_frame(frame)
@@ -110,13 +121,13 @@ class LinkSession:
         self._core.flushed(talkspurt, heard_samples)
         self._live.settle(self._core)
 
-    def accept(self) -> None:
-        """Relay: take the session, once.
+    def accept(self, payload: Payload = Payload.PCM) -> None:
+        """Relay: take the session, once, with one of the payloads offered.
 
         Raises:
             LocalError: It is not on offer (any more).
         """
-        self._core.accept()
+        self._core.accept(payload)
         self._live.settle(self._core)
 
     def close(self, code: CloseCode = CloseCode.NORMAL, reason: str = "") -> None:
@@ -248,13 +259,18 @@ class LiveLink:
         self.core.settle(session, self.now())
         self._transmit()
 
-    def open_session(self, request: bytes, receiver: SessionReceiver) -> LinkSession:
-        """Ask the peer for a session.
+    def open_session(
+        self,
+        request: bytes,
+        receiver: SessionReceiver,
+        payloads: tuple[Payload, ...] = (),
+    ) -> LinkSession:
+        """Ask the peer for a session, its audio carried as one of `payloads`, or PCM.
 
         Raises:
             NotConnected: The link is not up.
         """
-        core = self.core.open_session(request, self.now())
+        core = self.core.open_session(request, self.now(), payloads)
         session = LinkSession(self, core)
         session.attach(receiver)
         self._sessions[core.id] = session
@@ -304,7 +320,7 @@ class LiveLink:
                     self._timer.cancel()
                     self._timer = None
                 self._changed(self, reason)
-            case Offered(number, request):
+            case Offered(number, request, _):
                 self._offer(number, request)
             case _:
                 session = self._sessions.get(event.session)

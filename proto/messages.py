@@ -16,7 +16,7 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """Longest reliable message (a session.update with tools or a picture fits)."""
 
 MAX_REQUEST_BYTES: Final = 256 * 1024
-"""Longest OPEN request."""
+"""Longest OPEN, the payloads offered included."""
 
 MAX_REASON_BYTES: Final = 512
 """Longest CLOSE reason, UTF-8."""

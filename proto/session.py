@@ -34,6 +34,7 @@ from proto.messages import (
     Fragment,
     Reset,
 )
+from proto.payload import Payload, decode_open, decode_opened, encode_open
 from proto.port import Port, Role
 from proto.stream import Inbox, Outbox
 
@@ -107,6 +108,8 @@ class Session:
         self.id = session
         self.state = _S.OPENING if role is Role.DIALER else _S.AWAITED
         self.audio = Audio(session, role, port)
+        self.offered: tuple[Payload, ...] = ()
+        self.payload = Payload.PCM
         self._role = role
         self._port = port
         self._outbox = Outbox(session)
@@ -115,24 +118,33 @@ class Session:
         self._answering = Answering(session, port)
         self._ends_at = now + OPEN_TIMEOUT_S
 
-    def request(self, request: bytes) -> None:
+    def request(self, request: bytes, payloads: tuple[Payload, ...] = ()) -> None:
         """Dialer: ask the peer for this session.
+
+        Args:
+            request: Opaque.
+            payloads: What its audio may be carried as, in order of preference.
 
         Raises:
             LocalError: The request is too long.
         """
-        if len(request) > MAX_REQUEST_BYTES:
+        message = encode_open(payloads, request)
+        if len(message) > MAX_REQUEST_BYTES:
             raise LocalError(f"request of {len(request)} bytes")
-        self._put(Carried.OPEN, request)
+        self.offered = payloads
+        self._put(Carried.OPEN, message)
 
-    def accept(self) -> None:
-        """Listener: take the session that was offered.
+    def accept(self, payload: Payload = Payload.PCM) -> None:
+        """Listener: take the session that was offered, with one of its payloads.
 
         Raises:
-            LocalError: It is not on offer.
+            LocalError: The session, or the payload, is not on offer.
         """
+        if payload not in (*self.offered, Payload.PCM):
+            raise LocalError(f"session {self.id}: {payload.name} is not on offer")
         self._step(_I.ACCEPT, LocalError)
-        self._put(Carried.OPENED, b"")
+        self._carry(payload)
+        self._put(Carried.OPENED, bytes((payload,)))
 
     def close(self, code: CloseCode, reason: str, now: float) -> None:
         """End the session after what was sent before; no event follows."""
@@ -262,14 +274,18 @@ class Session:
     def _receive_message(self, carried: int, payload: bytes) -> None:
         is_dialer = self._role is Role.DIALER
         if carried == Carried.OPEN and not is_dialer:
+            offered, request = decode_open(payload)
             self._step(_I.OFFER, RemoteError)
+            self.offered = offered
             self._ends_at = math.inf
-            self._port.emit(Offered(self.id, payload))
+            self._port.emit(Offered(self.id, request, self.offered))
         elif carried == Carried.OPENED and is_dialer:
+            chosen = decode_opened(payload, self.offered)
             self._step(_I.OPENED, RemoteError)
+            self._carry(chosen)
             if self.state is _S.OPEN:
                 self._ends_at = math.inf
-                self._port.emit(Opened(self.id))
+                self._port.emit(Opened(self.id, self.payload))
         elif carried == Carried.EVENT and self.state is not _S.AWAITED:
             if self.state not in (_S.CLOSING, _S.CLOSED):
                 self._port.emit(EventReceived(self.id, payload))
@@ -278,6 +294,10 @@ class Session:
             self._end(_I.PEER_CLOSE, code, reason)
         else:
             raise RemoteError("message out of place")
+
+    def _carry(self, payload: Payload) -> None:
+        self.payload = payload
+        self.audio.carry(payload)
 
     def _put(self, carried: Carried, payload: bytes) -> None:
         self._outbox.put(carried, payload)

@@ -37,7 +37,7 @@ MAX_QUEUED_FRAGMENTS: Final = 8192
 
 LONGEST_BYTES: Final[Mapping[int, int]] = {
     Carried.OPEN: MAX_REQUEST_BYTES,
-    Carried.OPENED: 0,
+    Carried.OPENED: 1,
     Carried.EVENT: MAX_MESSAGE_BYTES,
     Carried.CLOSE: MAX_REASON_BYTES + 13,  # array, code, length: 1, 9 and 3
 }

@@ -22,6 +22,7 @@ from proto.handshake import (
 )
 from proto.link import Link
 from proto.live import LinkSession, LiveLink, SessionReceiver
+from proto.payload import Payload
 from proto.stats import LinkStats
 from runtime.settings import Address
 from runtime.udp import UdpAddress, UdpSocket
@@ -47,15 +48,23 @@ class Dialer:
     Args:
         address: The relay's; a name is resolved anew each time it is dialled.
         key: The pre-shared key, at least 32 bytes.
+        payloads: What sessions are asked to carry their audio as, the best first; PCM
+            need not be named.
         rng: Spreads the redials of many edges.
     """
 
     def __init__(
-        self, address: Address, key: bytes, *, rng: random.Random | None = None
+        self,
+        address: Address,
+        key: bytes,
+        *,
+        payloads: tuple[Payload, ...] = (),
+        rng: random.Random | None = None,
     ) -> None:
         self.address = address
         self.is_up = False
         self._key = LinkKey(key)
+        self._payloads = payloads
         self._rng = rng or random.Random()
         self._live: LiveLink | None = None
         self._down = asyncio.Event()
@@ -86,7 +95,7 @@ class Dialer:
         """
         if self._live is None or not self.is_up:
             raise NotConnected(f"no link to {self.address}")
-        return self._live.open_session(request, receiver)
+        return self._live.open_session(request, receiver, self._payloads)
 
     async def run(self) -> None:
         """Keep the link up until cancelled, then leave it."""

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import msgpack
 
 from proto.errors import CloseCode, RemoteError
-from proto.frames import FRAME_BYTES, DownFrame, UpFrame
+from proto.frames import DownFrame, UpFrame
 from proto.messages import (
     MAX_ASKED,
     MAX_FRAGMENT_BYTES,
@@ -38,6 +38,7 @@ from proto.messages import (
     Reset,
     Up,
 )
+from proto.payload import MAX_PAYLOAD_BYTES
 
 VERSION: Final = 1
 """The version of this specification."""
@@ -165,7 +166,7 @@ def _reject() -> NoReturn:
 def _decode_up(fields: tuple[Any, ...]) -> Up:
     if len(fields) != 7:
         _reject()
-    _, session, seq, position, talkspurt, heard, pcm = fields
+    _, session, seq, position, talkspurt, heard, payload = fields
     if not (
         type(session)
         is type(seq)
@@ -178,16 +179,17 @@ def _decode_up(fields: tuple[Any, ...]) -> Up:
         and 0 <= position <= MAX_INT
         and 0 <= talkspurt <= MAX_INT
         and 0 <= heard <= MAX_INT
+        and type(payload) is bytes
+        and 0 < len(payload) <= MAX_PAYLOAD_BYTES
     ):
         _reject()
-    _check_pcm(pcm)
-    return Up(session, seq, UpFrame(position, talkspurt, heard, pcm))
+    return Up(session, seq, UpFrame(position, talkspurt, heard, payload))
 
 
 def _decode_down(fields: tuple[Any, ...]) -> Down:
     if len(fields) != 7:
         _reject()
-    _, session, seq, talkspurt, position, lead_ms, pcm = fields
+    _, session, seq, talkspurt, position, lead_ms, payload = fields
     if not (
         type(session)
         is type(seq)
@@ -200,15 +202,11 @@ def _decode_down(fields: tuple[Any, ...]) -> Down:
         and 0 < talkspurt <= MAX_INT
         and 0 <= position <= MAX_INT
         and 0 <= lead_ms <= MAX_LEAD_MS
+        and type(payload) is bytes
+        and 0 < len(payload) <= MAX_PAYLOAD_BYTES
     ):
         _reject()
-    _check_pcm(pcm)
-    return Down(session, seq, DownFrame(talkspurt, position, lead_ms, pcm))
-
-
-def _check_pcm(pcm: Any) -> None:
-    if type(pcm) is not bytes or not 0 < len(pcm) <= FRAME_BYTES or len(pcm) & 1:
-        _reject()
+    return Down(session, seq, DownFrame(talkspurt, position, lead_ms, payload))
 
 
 def _integers(fields: tuple[Any, ...], count: int, *, session: bool) -> tuple[int, ...]:

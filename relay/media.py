@@ -80,9 +80,9 @@ class Media:
     def frame_received(self, frame: UpFrame) -> None:
         """Take the caller's audio, and how far the caller has heard."""
         self._traffic.frames_up += 1
-        samples = len(frame.pcm) // SAMPLE_BYTES
+        samples = len(frame.payload) // SAMPLE_BYTES
         self._fill(self._timeline.gap_before(frame.position_samples, samples))
-        self._upstream.append(frame.pcm)
+        self._upstream.append(frame.payload)
         now = self._loop.time()
         self._carry_out(
             self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)

@@ -127,7 +127,7 @@ def test_items_are_cut_at_the_last_sample_sent(
     call.barge_in()
     call.run(1.0)
     sent = call.sent if call.sent_at_flush is None else call.sent_at_flush
-    expected = cuts(lengths, sum(len(one.pcm) for one in sent))
+    expected = cuts(lengths, sum(len(one.payload) for one in sent))
     for event in call.told:
         if event["type"] == "conversation.item.delete":
             assert expected.pop(event["item_id"]) == 0
@@ -152,7 +152,7 @@ def test_a_reply_that_was_sent_to_its_end_is_not_cut() -> None:
     call.playout.under_way_s = 0.1
     call.say("item", SAMPLE_RATE_HZ)
     call.run(1.03)
-    assert sum(len(one.pcm) for one in call.sent) == SAMPLE_RATE_HZ * SAMPLE_BYTES
+    assert sum(len(one.payload) for one in call.sent) == SAMPLE_RATE_HZ * SAMPLE_BYTES
     call.barge_in()
     call.run(1.0)
     assert call.told == []

@@ -50,7 +50,7 @@ class Packetizer:
         marker = frame.talkspurt != self._talkspurt
         if marker:
             self.encoder.reset()  # or the last syllable of the old one leaks into this
-        payload = self._encode(frame.pcm)
+        payload = self._encode(frame.payload)
         if payload is None:
             return None
         ticks = frame.position_samples * TICKS_PER_SAMPLE
@@ -67,7 +67,7 @@ class Packetizer:
             marker=marker,
         )
         self._sent_ticks, self.sent_at = ticks, now
-        self._end_ticks = ticks + len(frame.pcm) // SAMPLE_BYTES * TICKS_PER_SAMPLE
+        self._end_ticks = ticks + len(frame.payload) // SAMPLE_BYTES * TICKS_PER_SAMPLE
         self.packets += 1
         self._octets += len(payload)
         return header + payload

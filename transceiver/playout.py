@@ -83,7 +83,7 @@ class _Playhead:
         elif self.sent_samples <= self._samples + (now - self._since) * SAMPLE_RATE_HZ:
             self._least = self.heard(now, under_way_s)
             self._samples, self._since = position, now
-        self.sent_samples = position + len(frame.pcm) // SAMPLE_BYTES
+        self.sent_samples = position + len(frame.payload) // SAMPLE_BYTES
 
     def heard(self, now: float, under_way_s: float) -> int:
         """Return how many samples of the talkspurt have been heard."""
@@ -119,7 +119,7 @@ class Playout:
         if frame.talkspurt > talkspurt.number:
             talkspurt = _Talkspurt(frame.talkspurt)
             self._keep_unflushed()  # no hush before what is said next
-        samples = len(frame.pcm) // SAMPLE_BYTES
+        samples = len(frame.payload) // SAMPLE_BYTES
         if not samples or not self._has_room_for(frame, talkspurt):
             self.dropped += 1
             return
@@ -152,7 +152,7 @@ class Playout:
             if talkspurt is not self._playing:
                 self._playing = talkspurt
                 self._floor_s = self._end_s - frame.position_samples / SAMPLE_RATE_HZ
-            self._end_s = due_s + len(frame.pcm) / (SAMPLE_BYTES * SAMPLE_RATE_HZ)
+            self._end_s = due_s + len(frame.payload) / (SAMPLE_BYTES * SAMPLE_RATE_HZ)
             if talkspurt.number > self._flushed:
                 self._playhead.sent(frame, now, self.under_way_s)
             due.append(frame)

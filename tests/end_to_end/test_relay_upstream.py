@@ -173,7 +173,7 @@ async def test_a_reply_is_heard_whole_and_its_playback_is_told() -> None:
         await api.reply(SECOND)
         await edge.event("response.done")
         await edge.until(lambda: len(edge.frames) == 50)
-        assert b"".join(frame.pcm for frame in edge.frames) == SECOND
+        assert b"".join(frame.payload for frame in edge.frames) == SECOND
         assert {frame.talkspurt for frame in edge.frames} == {1}
         assert "response.output_audio.delta" not in edge.types
         assert "response.output_audio.done" in edge.types
@@ -368,7 +368,7 @@ async def test_echo_returns_the_callers_own_audio_at_once() -> None:
             pcm = bytes([index, 1]) * 480
             edge.session.send_up(UpFrame(480 * index, 0, 0, pcm))
         await edge.until(lambda: len(edge.frames) == 10)
-        assert [frame.pcm[0] for frame in edge.frames] == list(range(10))
+        assert [frame.payload[0] for frame in edge.frames] == list(range(10))
         assert {frame.lead_ms for frame in edge.frames} == {0}
 
 

@@ -25,6 +25,7 @@ from proto.messages import (
     Fragment,
     Reset,
 )
+from proto.payload import Payload
 from proto.port import Role
 from proto.session import (
     LINGER_S,
@@ -63,6 +64,13 @@ class Wire:
         self.told.append(event)
 
 
+NO_WISH = b"\0"
+"""An OPEN that offers nothing but PCM, and an empty request."""
+
+PCM = bytes((Payload.PCM,))
+"""An OPENED."""
+
+
 def message(seq: int, carried: Carried, payload: bytes = b"") -> Fragment:
     return Fragment(1, seq, carried, True, payload)
 
@@ -73,9 +81,9 @@ def in_state(state: S) -> tuple[Session, Wire]:
     role = Role.LISTENER if state in (S.AWAITED, S.OFFERED) else Role.DIALER
     session = Session(1, role, port, 0.0)
     if state is S.OFFERED:
-        session.receive_fragment(message(1, Carried.OPEN))
+        session.receive_fragment(message(1, Carried.OPEN, NO_WISH))
     if state in (S.OPEN, S.CLOSING):
-        session.receive_fragment(message(1, Carried.OPENED))
+        session.receive_fragment(message(1, Carried.OPENED, PCM))
     if state is S.CLOSING:
         session.close(CloseCode.NORMAL, "", 0.0)
     if state is S.CLOSED:
@@ -105,8 +113,8 @@ def test_every_pair_of_state_and_input_follows_the_table(state: S, how: I) -> No
 
 def test_an_offer_is_told_and_accepted() -> None:
     session, port = in_state(S.AWAITED)
-    session.receive_fragment(message(1, Carried.OPEN, b"request"))
-    assert port.told == [Offered(1, b"request")]
+    session.receive_fragment(message(1, Carried.OPEN, b"\x02\x01\x63request"))
+    assert port.told == [Offered(1, b"request", (Payload.OPUS,))]
     session.accept()
     assert session.state is S.OPEN
     assert [f.carried for f in port.sharing.take(0.0)] == [Carried.OPENED]
@@ -176,8 +184,8 @@ def test_a_lost_link_is_told(state: S) -> None:
 
 def test_opened_is_told_and_stops_the_timeout() -> None:
     session, port = in_state(S.OPENING)
-    session.receive_fragment(message(1, Carried.OPENED))
-    assert port.told == [Opened(1)]
+    session.receive_fragment(message(1, Carried.OPENED, PCM))
+    assert port.told == [Opened(1, Payload.PCM)]
     assert session.deadline == math.inf
 
 
@@ -214,10 +222,10 @@ def test_a_slow_peer_makes_the_sender_backlogged() -> None:
     ("state", "fragment"),
     [
         (S.AWAITED, message(1, Carried.EVENT)),
-        (S.AWAITED, message(1, Carried.OPENED)),
-        (S.OFFERED, message(2, Carried.OPEN)),
-        (S.OPENING, message(1, Carried.OPEN)),
-        (S.OPEN, message(2, Carried.OPENED)),
+        (S.AWAITED, message(1, Carried.OPENED, PCM)),
+        (S.OFFERED, message(2, Carried.OPEN, NO_WISH)),
+        (S.OPENING, message(1, Carried.OPEN, NO_WISH)),
+        (S.OPEN, message(2, Carried.OPENED, PCM)),
         (S.OPEN, message(2, Carried.CLOSE, b"\xff")),
         (S.OPEN, Fragment(1, 2, 77, True, b"")),
         (S.OPEN, message(900, Carried.EVENT)),

@@ -6,6 +6,8 @@ few lines of msgpack.
 
 import hashlib
 import hmac
+import importlib.resources
+import re
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +26,7 @@ from proto.handshake import (
     VersionMismatch,
 )
 from proto.messages import Kind
+from proto.payload import Payload, decode_open, decode_opened
 from proto.seal import Opener, Unauthentic
 from tests.vectors import make
 from tests.vectors.making import audio, flush, inputs, reliable
@@ -33,7 +36,10 @@ from tests.vectors.making.seal import opened
 Json = Mapping[str, Any]
 KEYS, HANDSHAKE = make.read("key_schedule"), make.read("handshake")
 SEAL, MESSAGES, TUNNEL = make.read("seal"), make.read("messages"), make.read("tunnel")
+PAYLOAD = make.read("payload")
 AUDIO, RELIABLE, FLUSH = make.read("audio"), make.read("reliable"), make.read("flush")
+STATES = make.read("states")["session"]
+DOCUMENT = importlib.resources.files("proto").joinpath("PROTOCOL.md").read_text()
 
 
 def raw(of: Json, name: str) -> bytes:
@@ -148,6 +154,18 @@ def test_sealed_datagrams_are_the_documents(case: Json) -> None:
 def test_plaintexts_are_the_documents(case: Json) -> None:
     kind = Kind[case["message"]].value
     assert packed([kind, *case["elements"]]) == raw(case, "plaintext")
+
+
+COLUMNS = ("OFFER", "ACCEPT", "CLOSE", "OPENED", "PEER_CLOSE", "RESET", "LOST", "DONE")
+"""Of the document's table of a session's states, in its order."""
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if state != "CLOSED"])
+def test_a_sessions_states_are_the_documents(state: str) -> None:
+    (row,) = re.findall(rf"^\| {state}\b.*$", DOCUMENT, re.MULTILINE)
+    _, _, *cells, _ = (cell.strip() for cell in row.split("|"))
+    said = {how: cell for how, cell in zip(COLUMNS, cells, strict=True) if cell}
+    assert said == STATES[state]
 
 
 def test_the_tunnel_is_the_documents() -> None:
@@ -285,6 +303,28 @@ def test_close_payloads_are_read_as_the_vectors_say() -> None:
 def test_malformed_close_payloads_are_refused(case: Json) -> None:
     with pytest.raises(RemoteError):
         wire.decode_close(raw(case, "payload"))
+
+
+@named(PAYLOAD["open"], "payload")
+def test_offers_are_read_as_the_vectors_say(case: Json) -> None:
+    known = tuple(Payload(code) for code in case["known"])
+    assert decode_open(raw(case, "payload")) == (known, raw(case, "request"))
+
+
+@named(PAYLOAD["malformed_open"], "why")
+def test_malformed_offers_are_refused(case: Json) -> None:
+    with pytest.raises(RemoteError):
+        decode_open(raw(case, "payload"))
+
+
+@pytest.mark.parametrize("case", PAYLOAD["opened"])
+def test_what_is_chosen_must_have_been_offered(case: Json) -> None:
+    offered = tuple(Payload(code) for code in case["offered"])
+    if case["chosen"] is not None:
+        assert decode_opened(raw(case, "payload"), offered) == case["chosen"]
+        return
+    with pytest.raises(RemoteError):
+        decode_opened(raw(case, "payload"), offered)
 
 
 @named(AUDIO["receiver"], "name")

@@ -21,6 +21,7 @@ PING, PONG, BYE, UP, DOWN, LAST, NACK, FRAGMENT, ACK, RESET, FLUSH, FLUSHED = ra
     1, 13
 )
 OPEN, OPENED, EVENT, CLOSE = 1, 2, 3, 4  # carried (7.1)
+PCM = 0  # the payload that every end takes
 NORMAL, LINK_LOST, REFUSED_CAPACITY, REFUSED_UPSTREAM = 0, 1, 2, 3
 UPSTREAM_LOST, PROTOCOL, DRAINING, TIMEOUT, INTERNAL = 4, 5, 6, 7, 8
 
@@ -117,6 +118,14 @@ def closing(payload: bytes) -> tuple[int, str] | None:
     if type(value[1]) is not str or len(value[1].encode()) > 512:
         return None
     return known(value[0]), value[1]
+
+
+def offer(payload: bytes) -> tuple[bytes, bytes] | None:
+    """Return codes and request of an OPEN, or None for anything else."""
+    count = payload[0] if payload else 9
+    if count > 8 or len(payload) <= count:
+        return None
+    return payload[1 : 1 + count], payload[1 + count :]
 
 
 def known(code: int) -> int:

@@ -83,7 +83,7 @@ class Session:
     def accept(self, now: float) -> None:
         """Take what was offered."""
         self._move(Sign.ACCEPT)
-        self.outgoing.put(OPENED, b"", now)
+        self.outgoing.put(OPENED, bytes((layout.PCM,)), now)
 
     def close(self, code: int, reason: str, now: float) -> None:
         """End it, or refuse what was offered, after all that was told."""
@@ -191,13 +191,16 @@ class Session:
             return
         closing = layout.closing(payload) if carried == CLOSE else None
         sign = {OPEN: Sign.OPEN, OPENED: Sign.OPENED, CLOSE: Sign.CLOSED}.get(carried)
-        misshapen = payload if carried == OPENED else carried == CLOSE and not closing
+        offer = layout.offer(payload) if carried == OPEN else None
+        misshapen = (carried == OPEN and not offer) or (
+            carried == CLOSE and not closing
+        )
         if sign is None or (self.state, sign) not in TABLE or misshapen:
             self.end(PROTOCOL, reset=True)
             return
         self._move(sign)
-        if carried == OPEN:
-            self._tell(Offered(self.number, payload))
+        if offer is not None:
+            self._tell(Offered(self.number, offer[1]))
         elif closing is not None:
             self._tell(Ended(self.number, *closing))
 

@@ -45,7 +45,7 @@ def positions(leg: Leg) -> list[int]:
 
 
 def pcm_up(leg: Leg) -> bytes:
-    return b"".join(frame.pcm for _, frame in leg.up)
+    return b"".join(frame.payload for _, frame in leg.up)
 
 
 def play_talkspurt(leg: Leg, number: int, frames: int, lead_ms: int = 100) -> None:
@@ -68,7 +68,7 @@ def test_packets_in_order_leave_at_once_across_the_wrap_of_both_numbers() -> Non
         assert leg.up[-1][0] == leg.loop.now
         leg.run(FRAME_S)
     assert positions(leg) == [FRAME_SAMPLES * i for i in range(50)]
-    assert all(len(frame.pcm) == FRAME_BYTES for _, frame in leg.up)
+    assert all(len(frame.payload) == FRAME_BYTES for _, frame in leg.up)
     assert level(pcm_up(leg)) > AUDIBLE
 
 
@@ -79,7 +79,7 @@ def test_a_lost_packet_is_heard_from_the_next_ones_repeat() -> None:
     lose(leg, caller, 1)
     speak(leg, caller, 20)
     assert positions(leg) == [FRAME_SAMPLES * i for i in range(41)]
-    assert level(leg.up[20][1].pcm) > AUDIBLE
+    assert level(leg.up[20][1].payload) > AUDIBLE
     counts = leg.media.counts()
     assert (counts["lost_packets"], counts["recovered_packets"]) == (1, 1)
     assert counts["concealed_packets"] == 0
@@ -124,11 +124,11 @@ def test_a_long_stall_makes_up_little_and_delays_nothing_after_it() -> None:
     made_up = [
         f for _, f in leg.up if 4800 <= f.position_samples < 3010 * FRAME_SAMPLES
     ]
-    assert sum(len(frame.pcm) for frame in made_up) == 6 * FRAME_BYTES
+    assert sum(len(frame.payload) for frame in made_up) == 6 * FRAME_BYTES
     at, frame = next(x for x in leg.up if x[1].position_samples == 3010 * FRAME_SAMPLES)
     assert at - resumed_at <= 0.02 + 1e-9
     assert leg.up[-1][0] == pytest.approx(leg.loop.now - FRAME_S)
-    assert frame.pcm
+    assert frame.payload
 
 
 def test_what_is_made_up_before_a_jump_ends_in_silence() -> None:
@@ -139,8 +139,8 @@ def test_what_is_made_up_before_a_jump_ends_in_silence() -> None:
     speak(leg, caller, 2)
     made_up = [frame for _, frame in leg.up if 10 <= frame.position_samples // 480 < 29]
     assert 5 <= len(made_up) <= 6
-    assert level(made_up[-1].pcm[-100:]) < 200
-    assert level(made_up[0].pcm) > AUDIBLE
+    assert level(made_up[-1].payload[-100:]) < 200
+    assert level(made_up[0].payload) > AUDIBLE
 
 
 def test_swapped_packets_are_put_in_order_and_nothing_is_lost() -> None:
@@ -240,7 +240,7 @@ def test_a_broken_payload_leaves_the_next_good_one_audible(payload: bytes) -> No
     leg.receive(caller.packet(payload))
     leg.run(FRAME_S)
     speak(leg, caller, 5)
-    assert level(b"".join(frame.pcm for _, frame in leg.up[-3:])) > AUDIBLE
+    assert level(b"".join(frame.payload for _, frame in leg.up[-3:])) > AUDIBLE
     assert leg.up[-1][0] == pytest.approx(leg.loop.now - FRAME_S)
 
 
@@ -274,7 +274,7 @@ def test_any_authentic_packet_is_survived_and_the_next_good_one_heard(
     leg.receive(caller.speak())
     leg.run(0.1)
     assert leg.up
-    assert level(leg.up[-1][1].pcm) > 0
+    assert level(leg.up[-1][1].payload) > 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -299,8 +299,8 @@ def test_no_audio_comes_twice_or_out_of_order_whatever_the_path_does(
     end = 0
     for at, frame in leg.up:
         assert frame.position_samples >= end
-        assert 0 < len(frame.pcm) <= FRAME_BYTES
-        end = frame.position_samples + len(frame.pcm) // 2
+        assert 0 < len(frame.payload) <= FRAME_BYTES
+        end = frame.position_samples + len(frame.payload) // 2
         assert at - leg.began_at < frame.position_samples / SAMPLE_RATE_HZ + 0.4
 
 

@@ -11,8 +11,10 @@ from tests.vectors.making import (
     handshake,
     key_schedule,
     messages,
+    payload,
     reliable,
     seal,
+    states,
     tunnel,
 )
 
@@ -23,6 +25,8 @@ SECTIONS: Final = {
     "handshake": handshake.vectors,
     "seal": seal.vectors,
     "messages": messages.vectors,
+    "states": states.vectors,
+    "payload": payload.vectors,
     "audio": audio.vectors,
     "reliable": reliable.vectors,
     "flush": flush.vectors,

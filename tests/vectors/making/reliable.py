@@ -104,7 +104,7 @@ def _receivers() -> list[Json]:
                 "out of order, and twice",
                 [_piece(3, b"c"), _piece(1, b"a"), _piece(1, b"x"), _piece(2, b"b")],
             ),
-            ("an empty message", [_piece(1, b"", carried=2)]),
+            ("an empty message", [_piece(1, b"", carried=3)]),
             (
                 "every second one: 16 pairs at most",
                 [_piece(seq, b"") for seq in range(2, 38, 2)],
@@ -116,7 +116,7 @@ def _receivers() -> list[Json]:
                 [_piece(1, b"a", last=False), _piece(2, b"b", carried=4)],
             ),
             ("of no kind", [_piece(1, b"a", carried=5)]),
-            ("OPENED that is not empty", [_piece(1, b"a", carried=2)]),
+            ("OPENED of two bytes", [_piece(1, b"\0\0", carried=2)]),
             (
                 "OPEN over 256 KiB",
                 [
