@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Any
 
-INSTRUMENTED = ["proto", "relay", "transceiver", "tests"]
+INSTRUMENTED = ["proto", "relay", "transceiver", "tests", "aiortc.sdp"]
 
 
 def main(arguments: list[str]) -> None:

@@ -4,42 +4,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from tests.fuzz.targets.edge import OFFER
 from tests.vectors import make
-
-_OFFER: Final = b"""v=0
-o=- 1 2 IN IP4 127.0.0.1
-s=-
-t=0 0
-a=group:BUNDLE 0 1
-m=audio 9 UDP/TLS/RTP/SAVPF 111 63
-c=IN IP4 0.0.0.0
-a=candidate:1 1 udp 2122260223 192.0.2.1 51000 typ host
-a=end-of-candidates
-a=ice-ufrag:abcd
-a=ice-pwd:abcdefghijklmnopqrstuvwx
-a=fingerprint:sha-256 %b
-a=setup:actpass
-a=mid:0
-a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
-a=sendrecv
-a=msid:- track
-a=rtcp-mux
-a=rtcp-fb:111 transport-cc
-a=rtpmap:111 opus/48000/2
-a=fmtp:111 minptime=10;useinbandfec=1
-a=rtpmap:63 red/48000/2
-a=fmtp:63 111/111
-a=ssrc:1 cname:x
-m=application 9 UDP/DTLS/SCTP webrtc-datachannel
-c=IN IP4 0.0.0.0
-a=ice-ufrag:abcd
-a=ice-pwd:abcdefghijklmnopqrstuvwx
-a=fingerprint:sha-256 %b
-a=setup:actpass
-a=mid:1
-a=sctp-port:5000
-a=max-message-size:262144
-""" % ((b":".join([b"AB"] * 32),) * 2)
 
 _PACKETS: Final = (
     "806f0001000003c0000000010102030405",
@@ -83,8 +49,8 @@ def _known(name: str) -> Iterator[bytes]:
         case "rtp" | "rtcp":
             yield from map(bytes.fromhex, _PACKETS)
         case "offer":
-            yield _OFFER
-            yield _OFFER.replace(b"\n", b"\r\n")
+            yield OFFER.encode()
+            yield OFFER.replace("\n", "\r\n").encode()
         case _ if name in _JSON or name.startswith("tunnel"):
             yield from _EVENTS
             tunnel = make.read("tunnel")

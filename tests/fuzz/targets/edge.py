@@ -51,6 +51,43 @@ BOUND = {
 }
 
 
+OFFER = """v=0
+o=- 1 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0 1
+m=audio 9 UDP/TLS/RTP/SAVPF 111 63
+c=IN IP4 0.0.0.0
+a=candidate:1 1 udp 2122260223 192.0.2.1 51000 typ host
+a=end-of-candidates
+a=ice-ufrag:abcd
+a=ice-pwd:abcdefghijklmnopqrstuvwx
+a=fingerprint:sha-256 %s
+a=setup:actpass
+a=mid:0
+a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
+a=sendrecv
+a=msid:- track
+a=rtcp-mux
+a=rtcp-fb:111 transport-cc
+a=rtpmap:111 opus/48000/2
+a=fmtp:111 minptime=10;useinbandfec=1
+a=rtpmap:63 red/48000/2
+a=fmtp:63 111/111
+a=ssrc:1 cname:x
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+a=ice-ufrag:abcd
+a=ice-pwd:abcdefghijklmnopqrstuvwx
+a=fingerprint:sha-256 %s
+a=setup:actpass
+a=mid:1
+a=sctp-port:5000
+a=max-message-size:262144
+""" % ((":".join(["AB"] * 32),) * 2)
+"""As a browser writes it; the fingerprints are made up."""
+
+
 def rtp(data: bytes) -> None:
     """An RTP packet parses to one no longer than it."""
     with contextlib.suppress(MalformedPacket):
@@ -72,7 +109,33 @@ def rtcp(data: bytes) -> None:
 
 def offer(data: bytes) -> None:
     """An SDP offer is used without what it may not say, or refused."""
-    text = data.decode(errors="replace")
+    _check_offer(data.decode(errors="replace"))
+    _check_offer(_offer_like(Draw(data)))
+
+
+def _offer_like(draw: Draw) -> str:
+    """Return the browser's offer with lines missing, doubled, moved or misspelt."""
+    lines = OFFER.splitlines()
+    while draw.has_more:
+        at, other = draw.byte() % len(lines), draw.byte() % len(lines)
+        words = lines[at].split(" ")
+        match draw.byte() % 5:
+            case 0 if len(lines) > 1:
+                del lines[at]
+            case 1:
+                lines.insert(other, lines[at])
+            case 2:
+                words[draw.byte() % len(words)] = draw.choice(lines[other].split(" "))
+                lines[at] = " ".join(words)
+            case 3:
+                lines[at] = lines[at][: draw.byte()]
+            case _:
+                words[draw.byte() % len(words)] = str(draw.number())
+                lines[at] = " ".join(words)
+    return "\r\n".join(lines)
+
+
+def _check_offer(text: str) -> None:
     assert 0 < max_event_bytes(text) <= MAX_MESSAGE_BYTES
     try:
         taken = usable(text)
