@@ -22,6 +22,7 @@ from relay.upstream.port import (
     UpstreamLost,
     UpstreamRefused,
 )
+from runtime.closing import is_done_within
 
 CONNECT_TIMEOUT_S = 10.0
 """Seconds for name, TCP, TLS and WebSocket together."""
@@ -40,6 +41,10 @@ MAX_QUEUED_MESSAGES = 1024
 
 MAX_QUEUED_BYTES = 16 * 1024 * 1024
 """Of events, which may carry images."""
+
+WAITING_SHARE = 2
+"""Who can wait has the queue's first half: the other is for a call's audio, which
+cannot."""
 
 _WebSocket = aiohttp.ClientWebSocketResponse[Literal[False]]
 
@@ -70,7 +75,7 @@ class RealtimeClient:
     What is sent before the connection is up, or faster than the peer reads, waits in a
     queue of 1,024 messages and 16 MiB, or one larger message. When it is full nothing
     is dropped, since the upstream would mishear: the connection counts as lost. Who can
-    wait asks for `room` first, and never fills it.
+    wait asks for `room` first, and never fills more than half of it.
 
     Args:
         http: Owned by the service.
@@ -93,23 +98,29 @@ class RealtimeClient:
         self._wake = asyncio.Event()
         self._overrun = asyncio.Event()
         self._taken = asyncio.Event()
+        self._is_over = False
 
     async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
         """Connect, then converse until cancelled; see `Upstream.run`."""
-        websocket = await self._connect()
-        receiver.upstream_connected()
-        writing = tasks.create_task(self._write(websocket))
-        watching = tasks.create_task(self._watch())
         try:
-            await _read(websocket, receiver)
+            websocket = await self._connect()
+            receiver.upstream_connected()
+            writing = tasks.create_task(self._write(websocket))
+            watching = tasks.create_task(self._watch())
+            try:
+                await _read(websocket, receiver)
+            finally:
+                writing.cancel()
+                watching.cancel()
+                # Bounded as a whole: aiohttp waits as long after each message it reads.
+                await is_done_within(websocket.close(), 2 * CLOSE_TIMEOUT_S)
         finally:
-            writing.cancel()
-            watching.cancel()
-            await websocket.close()
+            self._is_over = True
+            self._taken.set()
 
     def send(self, payload: bytes) -> None:
         """Queue an event."""
-        if self._has_room(len(payload)):
+        if self._has_room(len(payload), share=1):
             self._queue.append(payload)
             self._queued_bytes += len(payload)
             self._wake.set()
@@ -118,7 +129,7 @@ class RealtimeClient:
 
     async def room(self, size_bytes: int) -> None:
         """Wait until the queue takes an event of that size."""
-        while not self._has_room(size_bytes):
+        while not (self._is_over or self._has_room(size_bytes, WAITING_SHARE)):
             self._taken.clear()
             await self._taken.wait()
 
@@ -130,11 +141,11 @@ class RealtimeClient:
         """Queue silence."""
         self.send(protocol.append(bytes(samples * SAMPLE_BYTES)))
 
-    def _has_room(self, size_bytes: int) -> bool:
-        """Return whether the queue is within its bounds, or empty, with one more."""
+    def _has_room(self, size_bytes: int, share: int) -> bool:
+        """Return whether a share of the queue, or an empty one, takes one more."""
         return not self._queue or (
-            len(self._queue) < MAX_QUEUED_MESSAGES
-            and self._queued_bytes + size_bytes <= MAX_QUEUED_BYTES
+            len(self._queue) < MAX_QUEUED_MESSAGES // share
+            and self._queued_bytes + size_bytes <= MAX_QUEUED_BYTES // share
         )
 
     async def _connect(self) -> _WebSocket:

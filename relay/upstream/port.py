@@ -73,7 +73,10 @@ class Upstream(Protocol):
         """Send an event, in order, as soon as there is a connection."""
 
     async def room(self, size_bytes: int) -> None:
-        """Wait until `send` has room for an event: for who can be made to wait."""
+        """Wait until `send` has room for an event: for who can be made to wait.
+
+        Returns at once when the conversation is over, and room means nothing.
+        """
 
     def append(self, pcm: bytes) -> None:
         """Send the caller's audio (s16le mono 24 kHz)."""

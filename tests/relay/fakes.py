@@ -76,6 +76,9 @@ class FakeUpstream:
             if self.lingers:
                 await asyncio.Event().wait()
             raise
+        finally:
+            self.is_full = False
+            self.made_room.set()
         if self.failure:
             raise self.failure
 

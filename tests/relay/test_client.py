@@ -137,6 +137,60 @@ def test_the_model_is_asked_for_in_the_url_unless_it_names_one(
     assert virtual.run(main()) == [asked]
 
 
+def test_who_can_wait_leaves_room_for_who_cannot() -> None:
+    async def main() -> None:
+        upstream = client_of(StuckHttp(StuckSocket()))
+
+        async def feed() -> None:
+            while True:
+                await upstream.room(1)
+                upstream.send(b"x")
+
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            feeding = tasks.create_task(feed())
+            await asyncio.sleep(1)
+            for _ in range(client.MAX_QUEUED_MESSAGES // 2):
+                upstream.append(bytes(960))
+            await asyncio.sleep(1)
+            assert not running.done()
+            feeding.cancel()
+            running.cancel()
+
+    virtual.run(main())
+
+
+def test_nobody_waits_for_room_when_the_conversation_is_over() -> None:
+    async def main() -> None:
+        upstream = client_of(StuckHttp(StuckSocket()))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            await asyncio.sleep(0.1)
+            for _ in range(client.MAX_QUEUED_MESSAGES):
+                upstream.send(b"x")
+            waiting = tasks.create_task(upstream.room(1))
+            await asyncio.sleep(1)
+            assert not waiting.done()
+            running.cancel()
+
+    virtual.run(main())
+
+
+def test_an_upstream_that_talks_on_after_the_close_is_cut_off() -> None:
+    class Talkative(StuckSocket):
+        async def close(self) -> None:
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        upstream = client_of(StuckHttp(Talkative()))
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            await asyncio.sleep(0.1)
+            running.cancel()
+
+    virtual.run(main())
+
+
 def test_who_asks_for_room_first_never_fills_the_queue() -> None:
     sent = [b"x" * 2**20] * 40 + [b"y" * 2**24] + [b"z"] * 3000
 

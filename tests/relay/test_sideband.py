@@ -218,6 +218,17 @@ def test_a_server_waits_while_the_upstream_is_full_and_the_call_does_not() -> No
     play(scene)
 
 
+def test_a_server_that_waits_for_room_is_let_go_with_the_call() -> None:
+    async def scene(stage: Stage) -> None:
+        server = await stage.attach()
+        stage.upstream.is_full = True
+        server.says("from.the_server")
+        await asyncio.sleep(1)
+
+    stage = play(scene)  # ends when all its tasks have
+    assert stage.upstream.sent_types == ["session.update"]
+
+
 def test_beta_is_spoken_with_a_server_that_speaks_it() -> None:
     async def scene(stage: Stage) -> None:
         server = await stage.attach(speaks_beta=True)
