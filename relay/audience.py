@@ -9,8 +9,6 @@ an error about it is for everyone.
 from collections.abc import Callable
 from typing import Protocol
 
-import orjson
-
 MAX_SIDEBANDS = 4
 """Servers attached to one call at a time: one that decides, one that watches, and as
 many again while they are being replaced."""
@@ -18,6 +16,10 @@ many again while they are being replaced."""
 MAX_IDS = 1_024
 """Latest ids whose senders are remembered, as many as events wait for an upstream; of
 more, the oldest is forgotten, and an error about it is for everyone."""
+
+MAX_ID_CHARACTERS = 512
+"""Longest id that is remembered, the API's own bound; an error about a longer one is
+for everyone."""
 
 
 class Listener(Protocol):
@@ -51,17 +53,24 @@ class Audience:
     def detach(self, listener: Listener) -> None:
         """Let it go."""
         self._attached.pop(listener, None)
+        self._senders = {
+            event_id: sender
+            for event_id, sender in self._senders.items()
+            if sender is not listener
+        }
 
-    def has_sent(self, message: bytes, sender: Listener | None) -> None:
+    def has_sent(self, event_id: str | None, sender: Listener | None) -> None:
         """Remember who sent an event; None: the client."""
-        if not self._attached:
+        if event_id is None or len(event_id) > MAX_ID_CHARACTERS:
             return
-        event_id = orjson.loads(message).get("event_id")
-        if isinstance(event_id, str):
-            before = self._senders.pop(event_id, sender)
-            self._senders[event_id] = sender if before is sender else None
-            if len(self._senders) > MAX_IDS:
-                del self._senders[next(iter(self._senders))]
+        before = self._senders.pop(event_id, sender)
+        self._senders[event_id] = sender if before is sender else None
+        if len(self._senders) > MAX_IDS:
+            del self._senders[next(iter(self._senders))]
+
+    def sender_of(self, event_id: str | None) -> Listener | None:
+        """Return the attached server that alone gave an event its id."""
+        return None if event_id is None else self._senders.get(event_id)
 
     def tell(self, message: bytes, caused_by: str | None = None) -> None:
         """Give an event to whom it is for.
@@ -70,11 +79,9 @@ class Audience:
             message: The event.
             caused_by: For an error, the id of the event that is wrong.
         """
-        if caused_by is not None:
-            sender = self._senders.get(caused_by)
-            if sender is not None and sender in self._attached:
-                sender.tell(message)
-                return
+        if sender := self.sender_of(caused_by):
+            sender.tell(message)
+            return
         self._tell_client(message)
         for listener in tuple(self._attached):
             listener.tell(message)

@@ -8,10 +8,19 @@ client's.
 from collections.abc import Mapping
 from typing import Any
 
+from proto.overlay import overlaid
 from relay.within import Json
+
+MAX_UNANSWERED = 64
+"""The server's latest updates that can still be forgotten; of more, the oldest counts
+as taken. As many more than any server has under way."""
 
 _NAMESPACES = frozenset({"audio", "input", "output"})
 """Objects of a session that only group its fields; each API merges them deeply."""
+
+_PROMPT = "prompt"
+"""A template in the API's store, which fills in any field: where one is bound it is
+bound too, as a whole, if only to there being none."""
 
 
 class Bound:
@@ -19,6 +28,9 @@ class Bound:
 
     def __init__(self, config: Mapping[str, Any] | None) -> None:
         self._config = config
+        self._taken: Mapping[str, Any] = config or {}
+        """What of it can be forgotten no more."""
+        self._unanswered: list[tuple[str | None, Mapping[str, Any]]] = []
 
     @property
     def is_locked(self) -> bool:
@@ -33,7 +45,11 @@ class Bound:
         Fields that the update does not name are not added; if it names no bound one,
         the update itself is returned.
         """
-        return _held(update, self._config) if self._config else update
+        if not self._config:
+            return update
+        if _PROMPT not in self._config:
+            update = _without_prompt(update)
+        return _held(update, self._config)
 
     def applied_to_response(self, response: Json) -> Json:
         """Return the `response` of a `response.create` as it may travel.
@@ -41,15 +57,32 @@ class Bound:
         Bound fields are left out, so that those of the session hold: they have the same
         names in both. If there are none, the response itself is returned.
         """
-        return _freed(response, self._config) if self._config else response
+        if not self._config:
+            return response
+        return _freed(_without_prompt(response), self._config)
 
-    def learn(self, update: Mapping[str, Any]) -> None:
+    def learn(self, update: Mapping[str, Any], event_id: str | None) -> None:
         """Follow the server's own `session.update`: what it sets is bound from now on.
 
-        Nothing is learnt where nothing was bound to begin with (`None`).
+        At once, so that no update of the client's gets in between. Nothing is learnt
+        where nothing was bound to begin with (`None`).
         """
-        if self._config is not None:
-            self._config = _grown(self._config, update)
+        if self._config is None:
+            return
+        self._config = overlaid(self._config, update)
+        self._unanswered.append((event_id, update))
+        if len(self._unanswered) > MAX_UNANSWERED:
+            _, oldest = self._unanswered.pop(0)
+            self._taken = overlaid(self._taken, oldest)
+
+    def forget(self, event_id: str) -> None:
+        """Take back what was learnt from an update that the upstream has refused."""
+        before = len(self._unanswered)
+        self._unanswered = [one for one in self._unanswered if one[0] != event_id]
+        if len(self._unanswered) < before:
+            self._config = self._taken
+            for _, update in self._unanswered:
+                self._config = overlaid(self._config, update)
 
 
 def _held(theirs: Json, bound: Mapping[str, Any]) -> Json:
@@ -64,18 +97,11 @@ def _held(theirs: Json, bound: Mapping[str, Any]) -> Json:
 
 
 def _value(key: str, theirs: Any, bound: Any) -> Any:
+    if key == _PROMPT:
+        return bound
     if key in _NAMESPACES and isinstance(theirs, dict) and isinstance(bound, dict):
         return _held(theirs, bound)
-    return _overlaid(theirs, bound)
-
-
-def _overlaid(theirs: Any, bound: Any) -> Any:
-    """Lay a bound value over another; objects of one type merge."""
-    if not _are_alike(theirs, bound):
-        return bound
-    return theirs | {
-        key: _overlaid(theirs.get(key), value) for key, value in bound.items()
-    }
+    return overlaid({key: theirs}, {key: bound})[key]
 
 
 def _freed(theirs: Json, bound: Mapping[str, Any]) -> Json:
@@ -93,17 +119,7 @@ def _freed(theirs: Json, bound: Mapping[str, Any]) -> Json:
     return theirs if is_same else kept
 
 
-def _grown(bound: Mapping[str, Any], update: Mapping[str, Any]) -> Json:
-    grown = dict(bound)
-    for key, value in update.items():
-        before: Any = bound.get(key)
-        grown[key] = _grown(before, value) if _are_alike(value, before) else value
-    return grown
-
-
-def _are_alike(one: Any, bound: Any) -> bool:
-    """Return whether both are objects, and not of different `type`."""
-    if not isinstance(one, dict) or not isinstance(bound, dict):
-        return False
-    type_ = bound.get("type")
-    return type_ is None or bool(one.get("type", type_) == type_)
+def _without_prompt(theirs: Json) -> Json:
+    if _PROMPT not in theirs:
+        return theirs
+    return {key: value for key, value in theirs.items() if key != _PROMPT}

@@ -120,7 +120,7 @@ class DirectSession:
         while (payload := await self._client.receive()) is not None:
             self.traffic.events_up += 1
             match self._intake.read(payload, loop.time()):
-                case Forward(forwarded):
+                case Forward(payload=forwarded):
                     await self._upstream.room(len(forwarded))
                     self._upstream.send(forwarded)
                 case Refused() as refusal:

@@ -13,6 +13,7 @@ JSON, two for brackets, no base64. That costs about a tenth of what it costs to 
 from one WebSocket and write it to another.
 """
 
+import functools
 from typing import NamedTuple
 
 import orjson
@@ -35,6 +36,7 @@ class Forward(NamedTuple):
     """A client event for the upstream."""
 
     payload: bytes
+    event_id: str | None = None
 
 
 class ClearPlayback(NamedTuple):
@@ -106,17 +108,17 @@ class Intake:
         shaped = self._shaped(event)
         # A name that stands twice in an object may mean something else to the upstream.
         is_safe = self._binds or not self._bound.is_locked
-        return Forward(payload if shaped is event and is_safe else orjson.dumps(shaped))
+        if shaped is not event or not is_safe:
+            payload = orjson.dumps(shaped)
+        return Forward(payload, _event_id(event))
 
     def _refusal(self, payload: bytes, event: Json, now: float) -> Refused | None:
-        event_id = event.get("event_id")
-        event_id = event_id if isinstance(event_id, str) else None
         wrong = (
             self._wrong_shape(payload, event)
             or self._too_fast(len(payload), event["type"], now)
             or self._wrong_kind(event["type"])
         )
-        return wrong._replace(event_id=event_id) if wrong else None
+        return wrong._replace(event_id=_event_id(event)) if wrong else None
 
     def _wrong_shape(self, payload: bytes, event: Json) -> Refused | None:
         if is_too_deep(payload, event):
@@ -171,15 +173,16 @@ class Intake:
         match event["type"]:
             case "session.update":
                 # Anything but an object there is for the upstream to judge.
-                return within(event, "session", self._shaped_session)
+                shape = functools.partial(self._shaped_session, _event_id(event))
+                return within(event, "session", shape)
             case "response.create":
                 return within(event, "response", self._shaped_response)
             case _:
                 return event
 
-    def _shaped_session(self, session: Json) -> Json:
+    def _shaped_session(self, event_id: str | None, session: Json) -> Json:
         if self._binds:
-            self._bound.learn(session)
+            self._bound.learn(session, event_id)
         else:
             session = self._bound.applied_to_session(session)
         return _in_relays_formats(session) if self._has_media else session
@@ -188,6 +191,11 @@ class Intake:
         if not self._binds:
             response = self._bound.applied_to_response(response)
         return _in_relays_formats(response) if self._has_media else response
+
+
+def _event_id(event: Json) -> str | None:
+    event_id = event.get("event_id")
+    return event_id if isinstance(event_id, str) else None
 
 
 def _in_relays_formats(config: Json) -> Json:

@@ -109,7 +109,7 @@ class Session:
             updates=len(updates),
             locks=request.bound is not None,
             traffic=self._traffic,
-            deliver=self.audience.tell,
+            deliver=self._deliver,
             fields=fields,
         )
         for update in updates:  # before any event of the client's: see `opening`
@@ -160,8 +160,8 @@ class Session:
         """
         self._traffic.events_up += 1
         match event:
-            case Forward(payload):
-                self.audience.has_sent(payload, sender)
+            case Forward(payload, event_id):
+                self.audience.has_sent(event_id, sender)
                 self._upstream.send(payload)
             case ClearPlayback():
                 self._media.clear()
@@ -212,6 +212,11 @@ class Session:
             return
         self._inlet.take(event, message)
         self._media.follow(event)
+
+    def _deliver(self, message: bytes, caused_by: str | None) -> None:
+        if caused_by is not None and self.audience.sender_of(caused_by):
+            self.bound.forget(caused_by)
+        self.audience.tell(message, caused_by)
 
     def _expire(self) -> None:
         reason = self.life.expiry_reason

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from relay.bound import Bound
+from relay.bound import MAX_UNANSWERED, Bound
 
 Json = dict[str, Any]
 
@@ -153,7 +153,8 @@ def test_what_the_server_sets_later_is_bound_too() -> None:
             "instructions": "Sell cake.",
             "tools": [],
             "audio": {"input": {"turn_detection": None}},
-        }
+        },
+        None,
     )
     update = {
         "instructions": "x",
@@ -170,7 +171,7 @@ def test_what_the_server_sets_later_is_bound_too() -> None:
 def test_a_learnt_type_replaces_all_of_the_old_one() -> None:
     bound = Bound(LOCKED)
     semantic = {"type": "semantic_vad", "eagerness": "high"}
-    bound.learn({"audio": {"input": {"turn_detection": semantic}}})
+    bound.learn({"audio": {"input": {"turn_detection": semantic}}}, None)
     update = {"audio": {"input": {"turn_detection": None}}}
     shaped = bound.applied_to_session(update)
     assert shaped == {"audio": {"input": {"turn_detection": semantic}}}
@@ -178,16 +179,60 @@ def test_a_learnt_type_replaces_all_of_the_old_one() -> None:
 
 def test_an_unlocked_session_learns_nothing() -> None:
     bound = Bound(None)
-    bound.learn({"instructions": "Sell cake."})
+    bound.learn({"instructions": "Sell cake."}, None)
     update = {"instructions": "x"}
     assert bound.applied_to_session(update) is update
 
 
 def test_a_locked_session_that_set_nothing_learns() -> None:
     bound = Bound({})
-    bound.learn({"instructions": "Sell cake."})
+    bound.learn({"instructions": "Sell cake."}, None)
     update = {"instructions": "x"}
     assert bound.applied_to_session(update) == {"instructions": "Sell cake."}
+
+
+def test_what_the_upstream_refused_of_the_servers_is_bound_no_more() -> None:
+    bound = Bound({"instructions": "Sell tea."})
+    bound.learn({"instructions": "Sell cake.", "speed": 9}, "one")
+    bound.learn({"instructions": "Sell milk."}, "two")
+    bound.learn({"tools": []}, None)
+    update = {"instructions": "x", "speed": 1, "tools": [1]}
+    bound.forget("another")
+    assert bound.applied_to_session(update)["speed"] == 9
+    bound.forget("one")
+    assert bound.applied_to_session(update) == {
+        "instructions": "Sell milk.",
+        "speed": 1,
+        "tools": [],
+    }
+    bound.forget("two")
+    assert bound.applied_to_session(update)["instructions"] == "Sell tea."
+
+
+def test_only_the_latest_of_the_servers_updates_can_be_taken_back() -> None:
+    bound = Bound({})
+    for number in range(MAX_UNANSWERED + 1):
+        bound.learn({f"field_{number}": number}, f"e{number}")
+    bound.forget("e0")
+    bound.forget("e1")
+    update = {"field_0": None, "field_1": None, "field_2": None}
+    held = {"field_0": 0, "field_1": None, "field_2": 2}
+    assert bound.applied_to_session(update) == held
+
+
+@pytest.mark.parametrize(
+    ("config", "travels"),
+    [
+        ({"instructions": "x"}, {}),
+        ({"prompt": {"id": "ours"}}, {"prompt": {"id": "ours"}}),
+        ({"prompt": None}, {"prompt": None}),
+    ],
+)
+def test_a_prompt_cannot_bring_in_what_is_bound(config: Json, travels: Json) -> None:
+    prompt = {"id": "theirs", "version": "1", "variables": {"a": "b"}}
+    bound = Bound(config)
+    assert bound.applied_to_session({"prompt": prompt}) == travels
+    assert bound.applied_to_response({"prompt": prompt}) == {}
 
 
 @given(configs)
@@ -204,5 +249,7 @@ def test_nothing_raises_whatever_is_bound(config: Json, update: Json) -> None:
     bound.applied_to_response(update)
     shaped = bound.applied_to_session(update)
     assert bound.applied_to_session(shaped) == shaped
-    bound.learn(update)
+    bound.learn(update, "e")
+    bound.forget("e")
+    assert bound.applied_to_session(update) == shaped
     bound.applied_to_session(update)

@@ -9,7 +9,7 @@ import orjson
 
 from proto.errors import CloseCode
 from proto.request import SessionRequest
-from relay.audience import MAX_IDS, MAX_SIDEBANDS
+from relay.audience import MAX_ID_CHARACTERS, MAX_IDS, MAX_SIDEBANDS
 from relay.pacer import Clock
 from relay.session import Session
 from relay.sideband import Sideband
@@ -200,6 +200,39 @@ def test_the_lock_does_not_bind_a_server_and_keeps_what_it_sets() -> None:
 
     locked = {"instructions": "old"}
     play(scene, session=locked, bound=locked)
+
+
+def test_what_the_upstream_refuses_a_server_is_not_kept_for_the_client() -> None:
+    async def scene(stage: Stage) -> None:
+        server = await stage.attach()
+        for id_ in ("mine", "shared"):
+            session = {"instructions": "new", id_: 1}
+            server.says("session.update", event_id=id_, session=session)
+        await asyncio.sleep(0.01)
+        stage.call.event_received(b'{"type":"x","event_id":"shared"}')
+        for id_ in ("mine", "shared"):
+            stage.upstream.say("error", error={"code": "c", "event_id": id_})
+        update = {"mine": 2, "shared": 2}
+        event = {"type": "session.update", "session": update}
+        stage.call.event_received(orjson.dumps(event))
+        sent = orjson.loads(stage.upstream.sent[-1])["session"]
+        assert sent == {"mine": 2, "shared": 1}  # whose error the second was is unknown
+
+    play(scene, bound={"instructions": "old"})
+
+
+def test_ids_of_any_length_are_answered_and_only_short_ones_remembered() -> None:
+    async def scene(stage: Stage) -> None:
+        server = await stage.attach()
+        for length, told in ((MAX_ID_CHARACTERS, 0), (MAX_ID_CHARACTERS + 1, 1)):
+            server.says("some.event", event_id="x" * length)
+            await asyncio.sleep(0.01)
+            error = {"code": "c", "event_id": "x" * length}
+            stage.upstream.say("error", error=error)
+            assert len(stage.link.events) == told
+        assert server.types == ["error"] * 2
+
+    play(scene)
 
 
 def test_a_server_waits_while_the_upstream_is_full_and_the_call_does_not() -> None:
