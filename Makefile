@@ -3,7 +3,7 @@
 
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3),python3)
 BIN := .venv/bin
-PACKAGES := proto relay runtime transceiver
+PACKAGES := codec proto relay runtime transceiver
 UV := uv==0.13.8
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --custom-compile-command "make lock"

@@ -22,11 +22,11 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
+from codec.opus import Decoder, Encoder
 from proto.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.support.services import Stack, running_stack
 from tests.support.sound import babble, lag_samples
 from transceiver import rtp
-from transceiver.opus import Decoder, Encoder
 
 FRAME_S = FRAME_MS / 1000
 WARM_UP_FRAMES = 50

@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 from pylibsrtp import Policy, Session
 
+from codec import opus
+from codec.opus import Decoder, Encoder
 from proto.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, DownFrame
 from tests.support.sound import babble
-from transceiver import opus, rtp, srtp
+from transceiver import rtp, srtp
 from transceiver.media import Media, MediaKeys
-from transceiver.opus import Decoder, Encoder
 from transceiver.srtp import SrtpReceiver, SrtpSender
 from transceiver.timer import SharedTimer
 

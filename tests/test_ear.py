@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
+from codec.opus import Encoder
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.support import ear
 from tests.support.ear import BUFFER_S, Packet, Sound
 from tests.support.sound import Pcm, babble
-from transceiver.opus import Encoder
 
 FRAME_S, FRAME_TICKS = 0.02, 960
 LOOK_AHEAD_S = 0.0065

@@ -1,12 +1,12 @@
 """Errors of the media path.
 
     MediaError
-    ├── LibraryMissing     a C library, or a private name of its binding, is not there
-    ├── OpusError          libopus refused a payload, a frame or a setting
+    ├── LibraryMissing     a private name of pylibsrtp is not there
     └── MalformedPacket    bytes from the caller that are no RTP or RTCP
 
-`LibraryMissing` stops the service at start-up. The others never leave the media path:
-they are counted, and the next good packet is heard.
+`LibraryMissing` stops the service at start-up. `MalformedPacket` never leaves the media
+path: it is counted, and the next good packet is heard. The codecs' errors are their own
+(`codec.errors`).
 """
 
 
@@ -15,11 +15,7 @@ class MediaError(Exception):
 
 
 class LibraryMissing(MediaError):  # noqa: N818  # reads as what happened
-    """A C library, or a private name this package leans on, is not there."""
-
-
-class OpusError(MediaError):
-    """libopus refused a payload, a frame or a setting."""
+    """A private name that this package leans on is not there."""
 
 
 class MalformedPacket(MediaError):  # noqa: N818  # as above

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from pylibsrtp import Session
 
 from proto.frames import DownFrame, UpFrame
+from proto.payload import Payload
 from transceiver import rtcp, rtp
 from transceiver.errors import MalformedPacket
 from transceiver.packetizer import Packetizer
@@ -24,9 +25,10 @@ from transceiver.playout import Playout
 from transceiver.reorder import ReorderWindow
 from transceiver.rtcp import Reception, ReportBlock
 from transceiver.rtp import RtpPacket, SequenceExtender
+from transceiver.sound import SOUNDS
 from transceiver.srtp import SrtpReceiver, SrtpSender
 from transceiver.timer import SharedTimer
-from transceiver.voice import Voice
+from transceiver.voice import AsItCame, Decoded
 
 REPORT_INTERVAL_S = (1.0, 2.0)
 """Drawn evenly for each report, so that those of many calls do not come in step."""
@@ -93,6 +95,7 @@ class Media:
         uplink: Callable[[UpFrame], None],
         timer: SharedTimer,
         rng: random.Random | None = None,
+        payload: Payload = Payload.PCM,
     ) -> None:
         """Start the leg's media.
 
@@ -102,6 +105,7 @@ class Media:
             uplink: Takes the caller's frames; must neither block nor raise.
             timer: Shared by all calls.
             rng: Draws RTP's random starts and the report intervals.
+            payload: What the link carries, both ways.
         """
         self.rtt_s: float | None = None
         self.loss_percent = 0.0
@@ -119,10 +123,11 @@ class Media:
         self._stream: _Stream | None = None
         self._former: set[int] = set()
         self._window: ReorderWindow[tuple[int, bytes]] = ReorderWindow()
-        self._voice = Voice()
-        self._playout = Playout()
+        sound = SOUNDS[payload]
+        self._voice: AsItCame | Decoded = AsItCame() if sound.is_opus else Decoded()
+        self._playout = Playout(sound)
         start = self._rng.getrandbits(15), self._rng.getrandbits(32)
-        self._packetizer = Packetizer(self._ssrc, self._payload_type, start, now)
+        self._packetizer = Packetizer(self._ssrc, self._payload_type, start, now, sound)
         self._packetizer.encoder.set_expected_loss(EXPECTED_LOSS_PERCENT[0])
         self._received = self._frames_up = self._malformed = self._foreign = 0
         self._closed = False
@@ -250,8 +255,8 @@ class Media:
         talkspurt, samples = self._playout.heard(now)
         uplink, take = self._uplink, self._voice.take
         for lost, (timestamp, payload) in ready:
-            for position, pcm in take(lost, timestamp, payload, now):
-                uplink(UpFrame(position, talkspurt, samples, pcm))
+            for position, piece in take(lost, timestamp, payload, now):
+                uplink(UpFrame(position, talkspurt, samples, piece))
                 self._frames_up += 1
 
     # Downlink.

@@ -6,19 +6,20 @@ count what is sent: a frame that never came is a step in time, not a lost packet
 caller's reports would blame its own path. Nothing said is nothing encoded.
 """
 
+from codec.errors import OpusError
+from codec.opus import GRAIN_SAMPLES, Encoder
 from proto.frames import FRAME_BYTES, SAMPLE_BYTES, DownFrame
 from transceiver import rtp
-from transceiver.errors import OpusError
-from transceiver.opus import GRAIN_SAMPLES, Encoder
 from transceiver.rtcp import SenderInfo, ntp
 from transceiver.rtp import TICKS_PER_SAMPLE
+from transceiver.sound import PCM, Sound
 
 FRAME_SIZES_BYTES = tuple(GRAIN_SAMPLES * SAMPLE_BYTES * n for n in (1, 2, 4, 8))
 """PCM of 2.5, 5, 10 and 20 ms: what Opus encodes up to a full frame."""
 
 
 class Packetizer:
-    """One leg's encoder and RTP numbering.
+    """One leg's encoder and RTP numbering; what comes as Opus goes as it came.
 
     Attributes:
         encoder: To be tuned to the caller's path.
@@ -28,7 +29,12 @@ class Packetizer:
     """
 
     def __init__(
-        self, ssrc: int, payload_type: int, start: tuple[int, int], now: float
+        self,
+        ssrc: int,
+        payload_type: int,
+        start: tuple[int, int],
+        now: float,
+        sound: Sound = PCM,
     ) -> None:
         """Begin at `start`: sequence number and timestamp, random (RFC 3550 s. 5.1)."""
         self.encoder = Encoder()
@@ -38,6 +44,7 @@ class Packetizer:
         self._ssrc = ssrc
         self._payload_type = payload_type
         self._sequence, self._timestamp = start
+        self._sound = sound
         self._began_at = now
         self._talkspurt = 0
         self._octets = 0
@@ -50,7 +57,7 @@ class Packetizer:
         marker = frame.talkspurt != self._talkspurt
         if marker:
             self.encoder.reset()  # or the last syllable of the old one leaks into this
-        payload = self._encode(frame.payload)
+        payload = frame.payload if self._sound.is_opus else self._encode(frame.payload)
         if payload is None:
             return None
         ticks = frame.position_samples * TICKS_PER_SAMPLE
@@ -67,7 +74,7 @@ class Packetizer:
             marker=marker,
         )
         self._sent_ticks, self.sent_at = ticks, now
-        self._end_ticks = ticks + len(frame.payload) // SAMPLE_BYTES * TICKS_PER_SAMPLE
+        self._end_ticks = ticks + self._sound.samples(frame.payload) * TICKS_PER_SAMPLE
         self.packets += 1
         self._octets += len(payload)
         return header + payload

@@ -25,13 +25,8 @@ sent. Elsewhere what is heard is told as it goes on, in real time.
 import math
 from collections import deque
 
-from proto.frames import (
-    FRAME_BYTES,
-    FRAME_SAMPLES,
-    SAMPLE_BYTES,
-    SAMPLE_RATE_HZ,
-    DownFrame,
-)
+from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
+from transceiver.sound import PCM, Sound
 
 MAX_WAITING_FRAMES = 100
 """2 s of 20 ms frames; a frame that comes when it is full is dropped."""
@@ -74,8 +69,10 @@ class _Playhead:
         self.sent_samples = 0
         self._least = 0
 
-    def sent(self, frame: DownFrame, now: float, under_way_s: float) -> None:
-        """Note a frame just sent."""
+    def sent(
+        self, frame: DownFrame, samples: int, now: float, under_way_s: float
+    ) -> None:
+        """Note a frame just sent, of so many samples."""
         position = frame.position_samples
         if frame.talkspurt != self.talkspurt:
             self.talkspurt = frame.talkspurt
@@ -83,7 +80,7 @@ class _Playhead:
         elif self.sent_samples <= self._samples + (now - self._since) * SAMPLE_RATE_HZ:
             self._least = self.heard(now, under_way_s)
             self._samples, self._since = position, now
-        self.sent_samples = position + len(frame.payload) // SAMPLE_BYTES
+        self.sent_samples = position + samples
 
     def heard(self, now: float, under_way_s: float) -> int:
         """Return how many samples of the talkspurt have been heard."""
@@ -95,14 +92,19 @@ class _Playhead:
 class Playout:
     """One call's queue of frames; at most 2 s, beyond that new frames are dropped.
 
+    Args:
+        sound: What the frames carry.
+
     Attributes:
         under_way_s: Seconds from sending to hearing, as far as they are known.
         dropped: Frames not queued: flushed before, out of order, or no room.
         missing: Frames the link has given up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sound: Sound = PCM) -> None:
         self.under_way_s = 0.0
+        self._samples = sound.samples
+        self._silence = sound.silence
         self.dropped = 0
         self.missing = 0
         self._queue: deque[tuple[_Talkspurt, DownFrame]] = deque()
@@ -119,7 +121,7 @@ class Playout:
         if frame.talkspurt > talkspurt.number:
             talkspurt = _Talkspurt(frame.talkspurt)
             self._keep_unflushed()  # no hush before what is said next
-        samples = len(frame.payload) // SAMPLE_BYTES
+        samples = self._samples(frame.payload)
         if not samples or not self._has_room_for(frame, talkspurt):
             self.dropped += 1
             return
@@ -152,9 +154,10 @@ class Playout:
             if talkspurt is not self._playing:
                 self._playing = talkspurt
                 self._floor_s = self._end_s - frame.position_samples / SAMPLE_RATE_HZ
-            self._end_s = due_s + len(frame.payload) / (SAMPLE_BYTES * SAMPLE_RATE_HZ)
+            samples = self._samples(frame.payload)
+            self._end_s = due_s + samples / SAMPLE_RATE_HZ
             if talkspurt.number > self._flushed:
-                self._playhead.sent(frame, now, self.under_way_s)
+                self._playhead.sent(frame, samples, now, self.under_way_s)
             due.append(frame)
         return due
 
@@ -184,7 +187,7 @@ class Playout:
     def _hush(self) -> None:
         talkspurt, position = self._playing, self._playhead.sent_samples
         for _ in range(HUSH_FRAMES):
-            silence = DownFrame(talkspurt.number, position, 0, bytes(FRAME_BYTES))
+            silence = DownFrame(talkspurt.number, position, 0, self._silence)
             self._queue.append((talkspurt, silence))
             position += FRAME_SAMPLES
 

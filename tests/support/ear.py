@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codec.opus import GRAIN_SAMPLES, Decoder, carries_fec
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.support.sound import Pcm
-from transceiver.opus import GRAIN_SAMPLES, Decoder, carries_fec
 from transceiver.rtp import CLOCK_HZ, TICKS_PER_SAMPLE
 
 BUFFER_S = 0.04

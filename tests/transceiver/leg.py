@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from pylibsrtp import Policy, Session
 
+from codec.opus import Decoder, Encoder
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame, UpFrame
 from tests.support.clock import HandTurnedLoop
 from transceiver import rtcp, rtp
 from transceiver.media import Media, MediaKeys
-from transceiver.opus import Decoder, Encoder
 from transceiver.timer import SharedTimer
 
 PAYLOAD_TYPE = 111

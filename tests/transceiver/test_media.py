@@ -9,6 +9,7 @@ import pylibsrtp
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from codec.opus import carries_fec
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
 from tests.transceiver.leg import (
     CALLER_SSRC,
@@ -22,7 +23,6 @@ from tests.transceiver.leg import (
     voice,
 )
 from transceiver import rtcp
-from transceiver.opus import carries_fec
 from transceiver.playout import HUSH_FRAMES
 
 AUDIBLE = 1000.0

@@ -2,10 +2,10 @@
 
 import pytest
 
+from codec.opus import Decoder
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, DownFrame
 from tests.transceiver.leg import level, voice
 from transceiver import rtp
-from transceiver.opus import Decoder
 from transceiver.packetizer import Packetizer
 from transceiver.rtp import RtpPacket
 

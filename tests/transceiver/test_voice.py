@@ -2,17 +2,18 @@
 
 import pytest
 
+from codec.opus import Encoder
+from codec.voice import MAX_MADE_UP_SAMPLES, Piece, fade
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.transceiver.leg import FRAME_TICKS, level, voice
-from transceiver.opus import Encoder
-from transceiver.voice import MAX_MADE_UP_SAMPLES, Piece, Voice, fade
+from transceiver.voice import Decoded
 
 
 class Speaker:
     """Ordered packets of a voice, some of them missing."""
 
     def __init__(self, samples: int = FRAME_SAMPLES) -> None:
-        self.voice = Voice()
+        self.voice = Decoded()
         self.samples = samples
         self.now = 0.0
         self._encoder = Encoder()

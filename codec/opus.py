@@ -13,8 +13,8 @@ from typing import Any
 
 import cffi
 
+from codec.errors import LibraryMissing, OpusError
 from proto.frames import SAMPLE_BYTES, SAMPLE_RATE_HZ
-from transceiver.errors import LibraryMissing, OpusError
 
 GRAIN_SAMPLES = SAMPLE_RATE_HZ // 400
 """2.5 ms, of which every Opus duration is a multiple (RFC 6716 section 2.1.4)."""
@@ -27,6 +27,21 @@ MAX_PAYLOAD_BYTES = 1275
 
 FIRST_CELT_CONFIGURATION = 16
 """TOC configurations from here on are CELT, which carries no in-band FEC (table 2)."""
+
+_FRAMES_OF_CODE = (1, 2, 2, 0)
+"""Frames in a packet, by the last bits of its first byte; 0: the next byte says."""
+
+_FRAME_SAMPLES = tuple(
+    GRAIN_SAMPLES * grains
+    for durations, modes in (
+        ((4, 8, 16, 24), 3),  # SILK: 10, 20, 40, 60 ms; narrow, medium, wide band
+        ((4, 8), 2),  # hybrid: 10, 20 ms; super-wide, full band
+        ((1, 2, 4, 8), 4),  # CELT: 2.5, 5, 10, 20 ms; four bandwidths
+    )
+    for _ in range(modes)
+    for grains in durations
+)
+"""Samples of one frame, by TOC configuration (RFC 6716 table 2)."""
 
 APPLICATION_VOIP = 2048  # the numbers of opus_defines.h, from here to RESET_STATE
 SET_BITRATE = 4002
@@ -86,6 +101,20 @@ _lib = _load(_ffi)
 def version() -> str:
     """Return libopus's own version string."""
     return bytes(_ffi.string(_lib.opus_get_version_string())).decode()
+
+
+def packet_samples(payload: bytes) -> int:
+    """Return the duration of a packet at 24 kHz; 0: it is none.
+
+    Read from its first two bytes (RFC 6716 section 3.1, requirements R1, R5 of 3.4).
+    """
+    if not payload:
+        return 0
+    configuration, frames = payload[0] >> 3, _FRAMES_OF_CODE[payload[0] & 0b11]
+    if not frames:
+        frames = payload[1] & 0x3F if len(payload) > 1 else 0
+    samples = frames * _FRAME_SAMPLES[configuration]
+    return samples if samples <= MAX_PACKET_SAMPLES else 0
 
 
 def carries_fec(payload: bytes) -> bool:

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from codec import opus
+from codec.errors import LibraryMissing, OpusError
+from codec.opus import (
+    MAX_PACKET_SAMPLES,
+    Decoder,
+    Encoder,
+    carries_fec,
+    packet_samples,
+)
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.transceiver.leg import level, voice
-from transceiver import opus
-from transceiver.errors import LibraryMissing, OpusError
-from transceiver.opus import MAX_PACKET_SAMPLES, Decoder, Encoder, carries_fec
 
 LOOK_AHEAD_SAMPLES = 156
 """6.5 ms: what the VOIP encoder holds back."""
@@ -161,3 +167,18 @@ def test_the_rate_is_that_of_the_link() -> None:
 
 
 GOOD = encode(10)
+
+
+@pytest.mark.parametrize("milliseconds", [2.5, 5, 10, 20, 40, 60])
+def test_a_packets_duration_is_read_from_its_head(milliseconds: float) -> None:
+    samples = round(SAMPLE_RATE_HZ * milliseconds / 1000)
+    assert packet_samples(Encoder().encode(bytes(2 * samples))) == samples
+
+
+@given(st.binary(max_size=80))
+def test_a_packet_that_is_decoded_is_as_long_as_its_head_says(payload: bytes) -> None:
+    try:
+        pcm = Decoder().decode(payload)
+    except OpusError:
+        return
+    assert len(pcm) // 2 == packet_samples(payload)
