@@ -46,6 +46,8 @@ def _known(name: str) -> Iterator[bytes]:
         case "listening" | "dialling" | "stranger":
             yield from _hex(make.read("handshake"))
             yield from _hex(make.read("seal"))
+        case "opening":
+            yield from _hex(make.read("payload"))
         case "rtp" | "rtcp":
             yield from map(bytes.fromhex, _PACKETS)
         case "offer":

@@ -10,6 +10,13 @@ import orjson
 from proto import tunnel, wire
 from proto.errors import LocalError, RemoteError
 from proto.messages import MAX_REASON_BYTES, MAX_SESSION, Down, Up
+from proto.payload import (
+    MAX_OFFERED,
+    Payload,
+    decode_open,
+    decode_opened,
+    encode_open,
+)
 from proto.request import SessionRequest
 from tests.fuzz.draw import Draw
 
@@ -61,6 +68,17 @@ def close(data: bytes) -> None:
         return
     assert len(reason.encode()) <= MAX_REASON_BYTES
     assert wire.decode_close(wire.encode_close(code, reason)) == (code, reason)
+
+
+def opening(data: bytes) -> None:
+    """OPEN and OPENED are read to payloads known here, or refused."""
+    offered: tuple[Payload, ...] = ()
+    with contextlib.suppress(RemoteError):
+        offered, asked = decode_open(data)
+        assert len(offered) <= MAX_OFFERED
+        assert decode_open(encode_open(offered, asked)) == (offered, asked)
+    with contextlib.suppress(RemoteError):
+        assert decode_opened(data, offered) in (*offered, Payload.PCM)
 
 
 def request(data: bytes) -> None:

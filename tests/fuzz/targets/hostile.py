@@ -10,7 +10,14 @@ from collections.abc import Callable
 
 from proto import wire
 from proto.errors import LocalError, RemoteError
-from proto.events import Closed, Event, EventReceived, FlushRequested, Offered
+from proto.events import (
+    Closed,
+    Event,
+    EventReceived,
+    FlushRequested,
+    Offered,
+    Opened,
+)
 from proto.frames import DownFrame, UpFrame
 from proto.handshake import Ends
 from proto.link import Link, LinkState
@@ -32,6 +39,7 @@ from proto.messages import (
     Reset,
 )
 from proto.order import DEPTH
+from proto.payload import BOUNDS, Payload
 from proto.port import Role
 from proto.roster import MAX_REMEMBERED, MAX_SESSIONS
 from proto.session import Session, SessionState
@@ -67,6 +75,19 @@ class Ear:
 
     def frames_lost(self, count: int) -> None:
         self.lost += count
+
+
+class Judge(Ear):
+    """The sink of a session that is attacked: frames are what was agreed on."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        bounds = BOUNDS[self._session.payload]
+        assert 0 < len(frame.payload) <= bounds.max_bytes
+        assert len(frame.payload) % bounds.grain_bytes == 0
 
 
 class Attack:
@@ -181,6 +202,10 @@ class Attack:
             lambda: Nack(session, tuple(range(near, near + 64))),
             lambda: Fragment(session, near or 1, draw.byte() % 6, is_last(), b""),
             lambda: Fragment(session, n() or 1, n(), is_last(), bytes(size())),
+            lambda: Fragment(
+                session, 1, Carried.OPEN, True, bytes((near % 4, 1, 2, 9))
+            ),
+            lambda: Fragment(session, 1, Carried.OPENED, True, bytes((near % 5,))),
             lambda: _ack(session, sorted({n() for _ in range(near % 8)})),
             lambda: Ack(session, near, near + 256, ()),
             lambda: Reset(session, n()),
@@ -206,7 +231,9 @@ class Attack:
 
     def _send_frame(self) -> None:
         seq = self._draw.choice((self._draw.byte(), self._draw.number()))
-        self._seal(self._frame(self._session(), seq or 1, self._draw.number()))
+        size = self._draw.choice((1, 2, 160, 161, 960, 961, 1000, 1001))
+        position = self._draw.number()
+        self._seal(self._frame(self._session(), seq or 1, position, bytes(size)))
 
     def _send_raw(self) -> None:
         """Send what is no message, or not sealed at all."""
@@ -252,7 +279,8 @@ class Attack:
 
     def _open_another(self) -> None:
         if self._victim is Role.DIALER and self._draw.chance(0.3):
-            self._link.open_session(bytes(self._draw.byte()), self._now)
+            offered = self._draw.choice(((), (Payload.OPUS,), tuple(Payload)))
+            self._link.open_session(bytes(self._draw.byte()), self._now, offered)
 
     def _say(self, session: Session) -> None:
         frame = (
@@ -264,11 +292,13 @@ class Attack:
 
     # Both
 
-    def _frame(self, session: int, seq: int, position: int) -> bytes:
+    def _frame(
+        self, session: int, seq: int, position: int, payload: bytes = b"\0\0"
+    ) -> bytes:
         if self._victim is Role.DIALER:
-            frame = DownFrame(1 + position % 3, position, 200, b"\0\0")
+            frame = DownFrame(1 + position % 3, position, 200, payload)
             return wire.encode_down(session, seq, frame)
-        return wire.encode_up(session, seq, UpFrame(position, 0, 0, b"\0\0"))
+        return wire.encode_up(session, seq, UpFrame(position, 0, 0, payload))
 
     def _send(self, message: Control) -> None:
         self._seal(wire.encode(message))
@@ -306,12 +336,17 @@ class Attack:
                 assert len(request) <= MAX_REQUEST_BYTES
                 session = self._link.sessions.get(number)
                 if session is not None:
-                    session.accept()
+                    session.audio.sink = Judge(session)
+                    session.accept(self._draw.choice((Payload.PCM, *session.offered)))
                     self._link.settle(session, self._now)
             case EventReceived(number, payload) if number == BYSTANDER:
                 self._heard.append(payload)
             case EventReceived(_, payload):
                 assert len(payload) <= MAX_MESSAGE_BYTES
+            case Opened(number):
+                session = self._link.sessions.get(number)
+                if session is not None:
+                    session.audio.sink = Judge(session)
             case Closed(number) | FlushRequested(number):
                 assert number != BYSTANDER or self._link.state is LinkState.CLOSED
             case _:
