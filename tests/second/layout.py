@@ -37,14 +37,9 @@ def _seqs(value: Any) -> bool:
 
 
 def _pairs(value: Any) -> bool:
-    return (
-        type(value) is list
-        and len(value) <= 16
-        and all(
-            type(pair) is list and len(pair) == 2 and all(map(_POSITIVE, pair))
-            for pair in value
-        )
-    )
+    if type(value) is not list or len(value) > 32 or len(value) % 2:
+        return False
+    return all(map(_POSITIVE, value)) and value == sorted(set(value))
 
 
 def _pcm(value: Any) -> bool:
@@ -65,7 +60,7 @@ _SHAPES: dict[int, tuple[Check, ...]] = {  # only what a dialer may say
     FRAGMENT: (
         _SESSION,
         _POSITIVE,
-        _integer(OPEN, CLOSE),
+        _COUNT,
         lambda value: type(value) is bool,
         lambda value: type(value) is bytes and len(value) <= 1100,
     ),

@@ -7,6 +7,7 @@ from tests.second import layout
 from tests.second.happenings import Down, Happening, Up
 from tests.second.keys import Agreed, Opener, Sealer
 from tests.second.layout import (
+    DRAINING,
     LINK_LOST,
     NORMAL,
     OPEN,
@@ -33,7 +34,7 @@ class Link:
         self.sealer = Sealer(agreed.down, agreed.peer_id, now)
         self.refused = 0
         self.rtt = Rtt()
-        self._opener = Opener(agreed.up)
+        self.opener = Opener(agreed.up)
         self._over: deque[int] = deque(maxlen=ENDED)
         self._pings: dict[int, float] = {}
         self._ping, self._ping_at, self._dead_at = 0, now, now + DEAD_S
@@ -43,12 +44,12 @@ class Link:
 
     def receive(self, datagram: bytes, address: Any, now: float) -> None:
         """Take a sealed datagram that names this link."""
-        plaintext = self._opener.open(datagram)
+        plaintext = self.opener.open(datagram)
         if plaintext is None:
             return
         self._now = now
         self._dead_at = now + DEAD_S
-        if layout.HEADER.unpack_from(datagram)[4] == self._opener.newest:
+        if layout.HEADER.unpack_from(datagram)[4] == self.opener.newest:
             self.address = address
         message = layout.message(plaintext)
         if message is None:
@@ -162,7 +163,7 @@ class Link:
             del self.sessions[number]
             self._over.append(number)
         if self.alive and self.sealer.worn_out:
-            self.leave(NORMAL, now)
+            self.leave(DRAINING, now)
         self.pump(now)
 
     def _gone(self, code: int) -> None:

@@ -4,12 +4,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.second.layout import FRAGMENT, OPEN
+from tests.second.layout import CLOSE, EVENT, FRAGMENT, OPEN, OPENED
 from tests.second.sound import NEVER, Rtt
 
 FRAGMENT_BYTES = 1100
 MESSAGE_BYTES = 1 << 20
-REQUEST_BYTES = 256 << 10
+LONGEST_BYTES = {OPEN: 256 << 10, OPENED: 1, EVENT: MESSAGE_BYTES, CLOSE: 525}
 WINDOW = 256  # past the next
 ON_THE_WAY = 64
 QUEUE_BYTES, QUEUE_FRAGMENTS = 4 << 20, 8192
@@ -56,10 +56,10 @@ class Incoming:
     def _piece(
         self, carried: int, is_last: bool, data: bytes
     ) -> tuple[int, bytes] | None:
-        if self._carried not in (None, carried):
+        if self._carried not in (None, carried) or not OPEN <= carried <= CLOSE:
             raise BrokenError
         self._parts += data
-        if len(self._parts) > (REQUEST_BYTES if carried == OPEN else MESSAGE_BYTES):
+        if len(self._parts) > LONGEST_BYTES[carried]:
             raise BrokenError
         self._carried = None if is_last else carried
         if not is_last:
@@ -67,15 +67,15 @@ class Incoming:
         whole, self._parts = bytes(self._parts), bytearray()
         return carried, whole
 
-    def acknowledgement(self) -> tuple[int, int, list[tuple[int, int]]]:
+    def acknowledgement(self) -> tuple[int, int, list[int]]:
         """Return next, limit and the first 16 runs beyond it."""
-        runs: list[tuple[int, int]] = []
+        runs: list[int] = []
         for seq in sorted(self._held):
-            if runs and runs[-1][1] == seq:
-                runs[-1] = (runs[-1][0], seq + 1)
+            if runs and runs[-1] == seq:
+                runs[-1] = seq + 1
             else:
-                runs.append((seq, seq + 1))
-        return self.next_seq, self.next_seq + WINDOW, runs[:16]
+                runs += [seq, seq + 1]
+        return self.next_seq, self.next_seq + WINDOW, runs[:32]
 
 
 @dataclass(slots=True)
@@ -156,13 +156,13 @@ class Outgoing:
         return (FRAGMENT, self.session, seq, *self._pieces[seq])
 
     def acknowledged(
-        self, next_seq: int, limit: int, pairs: list[list[int]], now: float
+        self, next_seq: int, limit: int, runs: list[int], now: float
     ) -> tuple[int, bool]:
         """Return how many fragments are newly acknowledged, and if some got lost."""
-        ends = [next_seq, *(end for _, end in pairs)]
-        if max(ends) > self._next_new:
+        if max([next_seq, *runs]) > self._next_new:
             return 0, False
         self._limit = max(self._limit, limit)
+        pairs = list(zip(runs[::2], runs[1::2], strict=True))
         news = [
             seq
             for seq in [*self._sent, *self._again]

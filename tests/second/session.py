@@ -155,8 +155,9 @@ class Session:
         """End at once; with a RESET if the peer should know."""
         if reset:
             self._say(layout.RESET, self.number, code)
+        ended = self._closed_with if self.state is State.CLOSING else (code, "")
         self._move(Sign.ENDED)
-        self._tell(Ended(self.number, code))
+        self._tell(Ended(self.number, *ended))
 
     @property
     def deadline(self) -> float:
@@ -171,7 +172,9 @@ class Session:
     def tick(self, now: float) -> None:
         """Do what is due, but for lost fragments."""
         expiring = self.state in (State.AWAITED, State.CLOSING)
-        if now >= self.outgoing.stuck_at or (expiring and now >= self._expires_at):
+        if expiring and now >= self._expires_at:
+            self.end(TIMEOUT)
+        elif now >= self.outgoing.stuck_at:
             self.end(TIMEOUT, reset=True)
         if self.state is not State.OPEN:
             return

@@ -46,13 +46,14 @@ class Rtt:
     def pause(self) -> float:
         """Between two asks for one frame."""
         rtt = self.smooth or 0.0
-        return max(min((self.wait - rtt) / 2, 1.25 * rtt + 0.001), FLOOR_ASK_S)
+        return min(max((self.wait - rtt) / 2, FLOOR_ASK_S), 1.25 * rtt + 0.001)
 
 
 @dataclass(slots=True)
 class _Missing:
     given_up_at: float
     ask_at: float
+    pause: float
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Uplink:
 
     rtt: Rtt
     next_seq: int = 1
-    _held: dict[int, Any] = field(default_factory=dict)  # None: given up
+    _held: dict[int, Any] = field(default_factory=dict)
     _missing: dict[int, _Missing] = field(default_factory=dict)
 
     def frame(self, seq: int, frame: Any, now: float) -> list[Any]:
@@ -78,45 +79,42 @@ class Uplink:
         out = self._hand_over(newest - DEPTH + 1 if first is None else first)
         for seq in range(self.next_seq, newest + 1):
             if seq not in self._held and seq not in self._missing:
-                self._missing[seq] = _Missing(now + self.rtt.wait, now)
+                self._missing[seq] = _Missing(now + self.rtt.wait, now, self.rtt.pause)
         return out
 
     def asks(self, now: float) -> list[int]:
         """Return what to ask for now."""
         due = [seq for seq, gap in self._missing.items() if gap.ask_at <= now]
+        useful = now + 0.8 * (self.rtt.smooth or 0.0)
         for seq in due:
             gap = self._missing[seq]
-            gap.ask_at = now + self.rtt.pause
-            if gap.ask_at + 0.8 * (self.rtt.smooth or 0.0) >= gap.given_up_at:
-                gap.ask_at = NEVER
-        return due
+            gap.ask_at = now + gap.pause if useful < gap.given_up_at else NEVER
+        return [seq for seq in due if self._missing[seq].ask_at < NEVER]
 
     def give_up(self, now: float) -> list[Any]:
         """Give up what is due."""
-        for seq in [s for s, g in self._missing.items() if g.given_up_at <= now]:
-            del self._missing[seq]
-            self._held[seq] = None
-        return self._hand_over()
+        out: list[Any] = []
+        while (gap := self._missing.get(self.next_seq)) and gap.given_up_at <= now:
+            out += self._hand_over(self.next_seq + 1)
+        return out
 
     @property
     def deadline(self) -> float:
         """When to ask or to give up."""
-        gaps = self._missing.values()
-        return min((min(g.ask_at, g.given_up_at) for g in gaps), default=NEVER)
+        first = self._missing.get(self.next_seq)
+        give_up_at = first.given_up_at if first is not None else NEVER
+        return min([give_up_at, *(gap.ask_at for gap in self._missing.values())])
 
     def _hand_over(self, first: int = 0) -> list[Any]:
-        out, lost = [], 0
+        out: list[Any] = []
+        lost = 0
         for seq in sorted(self._held):
-            if seq > self.next_seq and seq >= first:
+            reach = min(seq, max(first, self.next_seq))
+            lost, self.next_seq = lost + reach - self.next_seq, reach
+            if seq > reach:
                 break
-            lost += seq - self.next_seq
-            frame = self._held.pop(seq)
-            self.next_seq = seq + 1
-            if frame is None:
-                lost += 1
-                continue
-            out += [lost, frame] if lost else [frame]
-            lost = 0
+            out += [lost, self._held.pop(seq)] if lost else [self._held.pop(seq)]
+            lost, self.next_seq = 0, seq + 1
         lost += max(first - self.next_seq, 0)
         self.next_seq = max(first, self.next_seq)
         for seq in [seq for seq in self._missing if seq < self.next_seq]:
