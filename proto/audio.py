@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from proto import wire
 from proto.errors import LocalError, RemoteError
-from proto.frames import FRAME_MS, DownFrame, UpFrame
+from proto.frames import FRAME_MS, FRAME_SAMPLES, DownFrame, UpFrame
 from proto.messages import Last, Nack
 from proto.order import History, Order
 from proto.payload import BOUNDS, Payload
@@ -25,6 +25,15 @@ UPLINK_WAIT_MIN_S: Final = 0.03
 
 DOWNLINK_MARGIN_S: Final = 0.005
 """Taken off a downlink frame's lead: what decoding, encoding and a timer need."""
+
+HEAD_SAMPLES: Final = 10 * FRAME_SAMPLES
+"""Of a talkspurt: 200 ms, within which its frames come with less lead than later."""
+
+LOSSY_S: Final = 60.0
+"""So long after it asked for a frame the peer is taken to lose some: a few replies."""
+
+_AT_ONCE_S: Final = 0.04
+"""A frame due sooner than this is over when those on the quiet check are sent again."""
 
 _TOLD: Final = 2
 """Times that LAST is sent."""
@@ -48,6 +57,8 @@ class Audio:
         )
         self._frame_type = UpFrame if is_dialer else DownFrame
         self._history = History()
+        self._head_samples = 0 if is_dialer else HEAD_SAMPLES
+        self._doubtful: list[int] = []
         self._is_speaking = False
         self._told = 0
         self._order = Order()
@@ -73,7 +84,10 @@ class Audio:
         if not self._is_speaking:
             self._is_speaking = True
             port.spoke(self, now)
-        return port.seal(self._encode(self._session, seq, frame))
+        datagram = port.seal(self._encode(self._session, seq, frame))
+        if frame.position_samples < self._head_samples:
+            self._double(seq, frame, now)
+        return datagram
 
     def receive_frame(self, seq: int, frame: UpFrame | DownFrame, now: float) -> bool:
         """Take a frame; return whether `deadline` may have changed.
@@ -112,25 +126,21 @@ class Audio:
         """Send again what the peer misses and we still have."""
         if not self.is_open:
             return
+        self._port.asked_at = now
         for seq in message.seqs:
-            sent = self._history.again(seq)
-            if sent is None:
-                continue
-            sent_at, frame = sent
-            if type(frame) is DownFrame:
-                frame = frame._replace(lead_ms=_lead_left_ms(frame, sent_at, now))
-            self._resent += 1
-            self._port.transmit(
-                self._port.seal(self._encode(self._session, seq, frame))
-            )
+            self._send_again(seq, now)
 
     def tell_last(self, now: float, quiet_s: float) -> bool:
         """Send LAST if no frame was sent for `quiet_s`; return whether that is all.
 
-        It is sent twice, for it may be lost like the frame it tells of.
+        It is sent twice, for it may be lost like the frame it tells of. Frames that no
+        repair would reach in time are sent a second time meanwhile.
         """
         if not self.is_open:
             return True
+        for seq in self._doubtful:
+            self._send_again(seq, now)
+        self._doubtful.clear()
         history = self._history
         if now - history.sent_at < quiet_s:
             self._told = 0
@@ -170,6 +180,31 @@ class Audio:
         counts.repaired, counts.duplicate = order.repaired, order.duplicate
         counts.asked_again, counts.given_up = order.asked, order.given_up
         return counts
+
+    def _double(self, seq: int, frame: UpFrame | DownFrame, now: float) -> None:
+        """See to a frame with too little lead to be asked for, if the peer loses some.
+
+        It is sent twice: one of a talkspurt's first frames is due before a repair.
+        """
+        rtt = self._port.rtt
+        if now - self._port.asked_at > LOSSY_S or type(frame) is not DownFrame:
+            return
+        lead_s = frame.lead_ms / 1000
+        if lead_s < _AT_ONCE_S:
+            self._send_again(seq, now)
+        elif lead_s < self._rtt_s + 4 * rtt.variation_s + DOWNLINK_MARGIN_S:
+            self._doubtful.append(seq)
+
+    def _send_again(self, seq: int, now: float) -> None:
+        """Send a frame again with the lead that is left, if we have it and may."""
+        sent = self._history.again(seq)
+        if sent is None:
+            return
+        sent_at, frame = sent
+        if type(frame) is DownFrame:
+            frame = frame._replace(lead_ms=_lead_left_ms(frame, sent_at, now))
+        self._resent += 1
+        self._port.transmit(self._port.seal(self._encode(self._session, seq, frame)))
 
     @property
     def _rtt_s(self) -> float:

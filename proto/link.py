@@ -99,6 +99,7 @@ class Link:
         self.deadline = math.inf
         self.rtt = Rtt()
         self.sharing = Sharing()
+        self.asked_at = -math.inf
         self._roster = Roster()
         self.sessions: Mapping[int, Session] = self._roster.sessions
         self.outgoing: list[bytes] = []

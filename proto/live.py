@@ -251,7 +251,9 @@ class LiveLink:
     def transmit(self, datagram: bytes) -> None:
         """Send a sealed frame. HOT PATH."""
         self._send(datagram, self.address)
-        if self.core.deadline < self._timer_at:
+        if self.core.outgoing:
+            self._transmit()
+        elif self.core.deadline < self._timer_at:
             self._rearm()
 
     def settle(self, session: Session) -> None:

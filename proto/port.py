@@ -48,10 +48,15 @@ class Speaker(Protocol):
 
 
 class Port(Protocol):
-    """The link as its sessions see it."""
+    """The link as its sessions see it.
+
+    Attributes:
+        asked_at: When the peer last asked for a frame again; -math.inf: never.
+    """
 
     rtt: Rtt
     sharing: Sharing
+    asked_at: float
 
     def seal(self, plaintext: bytes) -> bytes:
         """Return the datagram of a message."""

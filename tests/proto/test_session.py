@@ -45,6 +45,7 @@ class Wire:
     def __init__(self) -> None:
         self.rtt = Rtt()
         self.sharing = Sharing()
+        self.asked_at = -math.inf
         self.sent: list[Control] = []
         self.told: list[Event] = []
 

@@ -153,10 +153,14 @@ class End:
         session.audio.sink = ear
         return ear
 
-    def say(self, session: Session, frame: UpFrame | DownFrame) -> None:
+    def say(self, session: Session, frame: UpFrame | DownFrame) -> float:
+        """Send a frame; return when it arrives unless it is lost: then math.inf."""
         datagram = session.audio.seal_frame(frame, self.now)
-        if datagram is not None:
-            self.lab.carry(self, datagram)
+        arrives = math.inf if datagram is None else self.lab.carry(self, datagram)
+        for link in self.links.values():
+            for other in link.take_datagrams():
+                self.lab.carry(self, other)
+        return arrives
 
 
 class Lab:
@@ -185,11 +189,13 @@ class Lab:
         self._order += 1
         heapq.heappush(self._queue, (when, self._order, action))
 
-    def carry(self, sender: End, datagram: bytes) -> None:
-        """Put a datagram on its way."""
+    def carry(self, sender: End, datagram: bytes) -> float:
+        """Put a datagram on its way; return when it first arrives, math.inf: never."""
         receiver = self.relay if sender is self.edge else self.edge
-        for when in sender.path.arrivals(self.now):
+        arrivals = list(sender.path.arrivals(self.now))
+        for when in arrivals:
             self.at(when, lambda: receiver.receive(datagram))
+        return min(arrivals, default=math.inf)
 
     def dial(self, key: bytes = KEY) -> Link:
         """Begin a link."""

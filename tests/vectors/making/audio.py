@@ -24,6 +24,7 @@ class Trace:
     def __init__(self, rtt_us: int, variation_us: int) -> None:
         self.rtt = Rtt()
         self.sharing = Sharing()
+        self.asked_at = -math.inf
         if rtt_us:
             self.rtt.smoothed_s = rtt_us / 1e6
             self.rtt.variation_s = variation_us / 1e6
