@@ -315,9 +315,9 @@ class Link:
             self._rearm()
         if type(message) is self._audio_type:
             session = self.sessions.get(message.session)
-            if session is not None and session.audio.receive_frame(
-                message.seq, message.frame, now
-            ):
+            if session is None:
+                self._receive_stray(message)
+            elif session.audio.receive_frame(message.seq, message.frame, now):
                 self._settle(session)
         else:
             self._receive_control(message, now)
@@ -329,11 +329,13 @@ class Link:
             self._receive_fragment(message)
         elif (for_session := _FOR_SESSION.get(type(message))) is not None:
             session = self.sessions.get(message.session)
-            if session is not None:
-                try:
-                    for_session(session, message, now)
-                finally:
-                    self._settle(session)
+            if session is None:
+                self._receive_stray(message)
+                return
+            try:
+                for_session(session, message, now)
+            finally:
+                self._settle(session)
         elif type(message) is Ping:
             self.send(self._liveness.pinged(message, now))
         elif type(message) is Pong:
@@ -353,6 +355,13 @@ class Link:
                 session.receive_fragment(fragment)
             finally:
                 self._settle(session)
+
+    def _receive_stray(self, message: Any) -> None:
+        """Tell a peer that a session has ended: our RESET of it may have been lost."""
+        if type(message) not in (Ack, Reset) and self._roster.has_ended(
+            message.session
+        ):
+            self.send(Reset(message.session, CloseCode.NORMAL))
 
     def _offered(self, fragment: Fragment) -> Session | None:
         """Return the session that the first fragment of an OPEN begins."""

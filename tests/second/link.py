@@ -128,6 +128,8 @@ class Link:
     def _of_session(self, kind: int, rest: list[Any], now: float) -> None:
         session = self.sessions.get(rest[0])
         if session is None:
+            if kind not in (layout.ACK, layout.RESET) and rest[0] in self._over:
+                self.say(layout.RESET, rest[0], NORMAL)
             return
         if kind == layout.ACK:
             _, next_seq, limit, pairs = rest

@@ -270,6 +270,30 @@ def test_a_reset_of_the_listener_ends_the_session_there() -> None:
     assert session_again[0].id == 2
 
 
+def test_what_a_lost_reset_leaves_behind_ends_with_the_next_frame() -> None:
+    lab, session = opened(1)
+    lab.cut_both(0.0, 0.05)
+    lab.second.session(session.id).end(CloseCode.TIMEOUT, reset=True)
+    lab.run(0.1)
+    assert not lab.told(Closed)
+    lab.edge.say(session, UpFrame(0, 0, 0, PCM))
+    lab.run(0.1)
+    assert [closed.session for closed in lab.told(Closed)] == [session.id]
+
+
+def test_what_a_lost_reset_leaves_here_ends_with_the_next_frame() -> None:
+    lab, session = opened(1)
+    peer = lab.second.session(session.id)
+    lab.cut_both(0.0, 0.05)
+    session.fail(CloseCode.TIMEOUT, "")
+    lab.edge.link.settle(session, lab.now)
+    lab.run(0.1)
+    assert not lab.second.those(Ended)
+    peer.play(1, 0, LEAD_MS, PCM, lab.now)
+    lab.run(0.1)
+    assert lab.second.those(Ended) == [Ended(session.id, CloseCode.NORMAL)]
+
+
 def test_sessions_of_one_link_do_not_mix() -> None:
     lab = SecondLab(1, loss=0.01)
     lab.connect()
