@@ -4,6 +4,8 @@ Towards the upstream everything is GA; what a beta client sends gets its GA shap
 it gets has beta's names. Both sides, and the session objects:
 
     beta                                      GA
+    transcription_session.update              session.update, of type transcription
+    transcription_session.created, .updated   session.created, .updated
     session: flat, no `type`                  session: `type`, `audio.input`, `.output`
       modalities ["text", "audio"]              output_modalities ["audio"]
       input_audio_format "pcm16"                audio.input.format {"type": …}
@@ -38,6 +40,9 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
 }
 """Where GA keeps what beta keeps flat, in sessions and in responses."""
 
+ONLY_BETA = frozenset({"transcription_session.update"})
+"""Client events that GA has no name for."""
+
 _GONE = frozenset({"temperature", "client_secret"})
 """Fields of beta sessions and responses that GA refuses."""
 
@@ -60,6 +65,10 @@ _BETA_EVENTS = {
     "response.output_audio_transcript.done": "response.audio_transcript.done",
     "conversation.item.added": "conversation.item.created",
 }
+_TRANSCRIPTION_EVENTS = {
+    f"session.{what}": f"transcription_session.{what}"
+    for what in ("created", "updated")
+}
 _DROPPED = "conversation.item.done"
 """Says again what `conversation.item.created` and `response.output_item.done` say."""
 
@@ -72,6 +81,9 @@ def client_event_to_ga(event: Json) -> Json:
     match event.get("type"):
         case "session.update":
             return within(event, "session", session_to_ga)
+        case "transcription_session.update":
+            update = {**event, "type": "session.update"}
+            return within(update, "session", _transcription_to_ga)
         case "response.create":
             return within(event, "response", _response_to_ga)
         case "conversation.item.create":
@@ -85,16 +97,23 @@ def session_to_ga(session: Mapping[str, Any]) -> Json:
 
     A GA session comes out as it went in, so this may be applied twice.
     """
-    flat = _config_to_ga(session)
+    flat = config_to_ga(session)
     return flat if "type" in flat else {"type": "realtime", **flat}
 
 
+def _transcription_to_ga(session: Json) -> Json:
+    """Name the type; what is heard has no modalities."""
+    heard = {key: value for key, value in session.items() if key != "modalities"}
+    return session_to_ga({**heard, "type": "transcription"})
+
+
 def _response_to_ga(response: Json) -> Json:
-    response = _config_to_ga(response)
+    response = config_to_ga(response)
     return within_each(response, "input", _item_to_ga)
 
 
-def _config_to_ga(config: Mapping[str, Any]) -> Json:
+def config_to_ga(config: Mapping[str, Any]) -> Json:
+    """Return the fields that sessions and responses share as GA has them."""
     kept = {
         key: value
         for key, value in config.items()
@@ -174,10 +193,16 @@ def server_event_to_beta(event: Json) -> Json | None:
     kind = event.get("type")
     if kind == _DROPPED:
         return None
-    event = _renamed(event, _BETA_EVENTS)
+    names = _TRANSCRIPTION_EVENTS if _is_transcription(event) else _BETA_EVENTS
+    event = _renamed(event, names)
     for key, shape in _SHAPES_TO_BETA.items():
         event = within(event, key, shape)
     return event
+
+
+def _is_transcription(event: Json) -> bool:
+    session = event.get("session")
+    return isinstance(session, dict) and session.get("type") == "transcription"
 
 
 def session_to_beta(session: Json) -> Json:

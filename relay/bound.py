@@ -37,6 +37,10 @@ class Bound:
         """Something is bound, or may come to be."""
         return self._config is not None
 
+    def binds(self, field: str) -> bool:
+        """Return whether a field of the session is bound."""
+        return field in (self._config or {})
+
     def applied_to_session(self, update: Json) -> Json:
         """Return the session of a `session.update` as it may travel.
 

@@ -10,6 +10,7 @@ When the relay ends the session, the client gets an `error` event that says why 
 there is one to tell, then a close code (RFC 6455 section 7.4.1):
 
     1001   its time is up, or the relay is shutting down: connect again
+    1008   it sends what is refused, and nothing else
     1011   the upstream refused it, or was lost
     1013   the upstream takes no more sessions now
     3000 to 4999   the upstream itself closed with that code
@@ -26,7 +27,14 @@ from relay import errors
 from relay.bound import Bound
 from relay.door import ClientEnd
 from relay.inlet import Inlet
-from relay.intake import ClearPlayback, Forward, Intake, Refused
+from relay.intake import (
+    FLOOD_REASON,
+    ClearPlayback,
+    Flood,
+    Forward,
+    Intake,
+    Refused,
+)
 from relay.life import Life
 from relay.limits import Limits
 from relay.metrics import Traffic
@@ -38,8 +46,8 @@ from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
 
 NORMAL_CLOSURE: Final = 1000
 GOING_AWAY: Final = 1001
+POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
-TRY_AGAIN_LATER: Final = 1013
 
 _CLOSES: Final[Mapping[CloseCode, int]] = {
     CloseCode.NORMAL: NORMAL_CLOSURE,
@@ -126,6 +134,8 @@ class DirectSession:
                 case Refused() as refusal:
                     self.traffic.events_refused += 1
                     self._tell(errors.refused(self._ids.next(), refusal))
+                case Flood():
+                    self._end(CloseCode.PROTOCOL, FLOOD_REASON, POLICY_VIOLATION)
                 case ClearPlayback():
                     raise AssertionError("a client without media has none to clear")
         self.life.end(CloseCode.NORMAL, "the client left")

@@ -1,7 +1,9 @@
 """How much, how deep and how fast: bounds on what one client sends.
 
-Audio is counted in bytes, because clients cut the same second into 10 or into 100
-events, and some send a whole recording at once. All else is counted in events.
+All is counted in bytes, because clients cut the same second of audio into 10 or into
+100 events, and some send a whole recording at once. What is no audio is counted in
+events too. What is refused costs the relay as much as what is not, so it has a bound
+of its own, beyond which the client is let go.
 """
 
 from collections.abc import Iterable
@@ -11,11 +13,16 @@ MAX_DEPTH = 64
 """Levels of objects and arrays in one event. The API's own reach 12 (a tool's schema
 excepted); the JSON writer used here stops at 254."""
 
-AUDIO_BYTES_PER_S = 1_048_576
-"""Sustained rate of `input_audio_buffer.append`, in bytes of JSON: 16 times real time
-for PCM at 24 kHz in base64, which is 64,000."""
+MAX_MARKS = 200_000
+"""Brackets and commas in one event, those in its texts too. A value costs up to 70
+bytes of memory and 0.1 us, and everyone waits: measured, 16 MiB of nothing but empty
+lists are 390 MB and one second. So many are 14 MB and 20 ms."""
 
-AUDIO_BURST_BYTES = 33_554_432
+BYTES_PER_S = 1_048_576
+"""Sustained rate of all events, in bytes of JSON: 16 times real time for PCM at 24 kHz
+in base64, which is 64,000."""
+
+BURST_BYTES = 33_554_432
 """As much at once: over eight minutes of PCM, more than the five that an input buffer
 of the built-in engine holds."""
 
@@ -29,6 +36,9 @@ than ten."""
 
 EVENTS_BURST = 2_000
 """As many at once: a client that reconnects sends its history, one event an item."""
+
+REFUSED_BYTES = 65_536
+"""A refused event of as many bytes counts as two, and so on."""
 
 
 class TokenBucket:
@@ -55,16 +65,29 @@ class Limits:
     """What one client may still send."""
 
     def __init__(self) -> None:
-        self._audio = TokenBucket(AUDIO_BYTES_PER_S, AUDIO_BURST_BYTES)
+        self._bytes = TokenBucket(BYTES_PER_S, BURST_BYTES)
         self._events = TokenBucket(EVENTS_PER_S, EVENTS_BURST)
+        self._refused = TokenBucket(EVENTS_PER_S, EVENTS_BURST)
 
     def take_append(self, event_bytes: int, now: float) -> bool:
         """Take an `input_audio_buffer.append`; False if it comes too fast."""
-        return self._audio.take(event_bytes + APPEND_BYTES, now)
+        return self._bytes.take(event_bytes + APPEND_BYTES, now)
 
-    def take_event(self, now: float) -> bool:
+    def take_event(self, event_bytes: int, now: float) -> bool:
         """Take any other event; False if it comes too fast."""
-        return self._events.take(1, now)
+        return self._events.take(1, now) and self._bytes.take(event_bytes, now)
+
+    def take_refused(self, event_bytes: int, now: float) -> bool:
+        """Take an event that is refused; False if there have been too many."""
+        return self._refused.take(1 + event_bytes / REFUSED_BYTES, now)
+
+
+def has_too_many_values(payload: bytes) -> bool:
+    """Return whether JSON text has more than `MAX_MARKS`; before it is read."""
+    return (
+        len(payload) > MAX_MARKS
+        and sum(payload.count(mark) for mark in (b"{", b"[", b",")) > MAX_MARKS
+    )
 
 
 def is_too_deep(payload: bytes, value: Any) -> bool:

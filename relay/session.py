@@ -19,12 +19,22 @@ from typing import Any, Protocol
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import DownFrame, UpFrame
 from proto.messages import MAX_MESSAGE_BYTES
+from proto.payload import Payload
 from proto.request import SessionRequest
 from relay import errors
 from relay.audience import Audience, Listener
 from relay.bound import Bound
+from relay.carriage import chosen
 from relay.inlet import Inlet
-from relay.intake import ClearPlayback, ClientEvent, Forward, Intake, Refused
+from relay.intake import (
+    FLOOD_REASON,
+    ClearPlayback,
+    ClientEvent,
+    Flood,
+    Forward,
+    Intake,
+    Refused,
+)
 from relay.life import Life
 from relay.limits import Limits
 from relay.media import Media, MediaLink, Owner
@@ -44,8 +54,12 @@ class LinkEnd(MediaLink, Protocol):
 
     id: int
 
-    def accept(self) -> None:
-        """Let the edge know that the session is open."""
+    @property
+    def offered(self) -> tuple[Payload, ...]:
+        """What its audio may be carried as, the best first."""
+
+    def accept(self, payload: Payload = Payload.PCM) -> None:
+        """Let the edge know that the session is open, and what carries its audio."""
 
     def send_event(self, payload: bytes) -> None:
         """Send an event to the client; raises LocalError."""
@@ -78,7 +92,12 @@ class Session:
         self.request = request
         self.bound = Bound(request.bound)
         self.ids = EventIds()
-        fields = {"call": request.call_id, "session": link.id}
+        self._payload = chosen(link.offered)
+        fields = {
+            "call": request.call_id,
+            "session": link.id,
+            "payload": self._payload.name.lower(),
+        }
         self.life = Life(max_s, fields)
         self._traffic = Traffic()
         self._link = link
@@ -91,6 +110,7 @@ class Session:
             clock,
             self.ids,
             Owner(tell=self.audience.tell, failed=self._downlink_failed),
+            self._payload,
         )
         self._intake = Intake(
             limits=Limits(),
@@ -131,7 +151,7 @@ class Session:
     async def run(self) -> None:
         """Hold the conversation until either side ends it."""
         if not self.life.is_over:
-            self._link.accept()
+            self._link.accept(self._payload)
         try:
             converse = functools.partial(self._upstream.run, self)
             await self.life.last(converse, expired=self._expire)
@@ -177,7 +197,11 @@ class Session:
 
     def event_received(self, payload: bytes) -> None:
         """Take a client's event."""
-        self.take(self._intake.read(payload, self._loop.time()), sender=None)
+        event = self._intake.read(payload, self._loop.time())
+        if isinstance(event, Flood):
+            self.close(CloseCode.PROTOCOL, FLOOD_REASON)
+        else:
+            self.take(event, sender=None)
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         """Take the caller's audio."""

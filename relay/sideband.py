@@ -3,7 +3,8 @@
     attached ──► session.created, as the session is now ──► what the client is told
       │  sends: all that the client may send; the lock of a client secret does not bind
       │  it, and what it changes in a locked session is locked from then on
-      └──► it leaves, falls behind (close 1013), or the call ends (close 1000)
+      └──► it leaves, falls behind (close 1013), sends nothing but what is refused
+           (close 1008), or the call ends (close 1000)
 
 Its events wait while the upstream's queue is full; the call never waits for it.
 """
@@ -13,12 +14,13 @@ import asyncio
 import orjson
 
 from relay.door import ClientEnd
-from relay.intake import Intake
+from relay.intake import FLOOD_REASON, Flood, Intake
 from relay.limits import Limits
 from relay.outlet import Outlet
 from relay.session import Session
 
 NORMAL_CLOSURE = 1000
+POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 """RFC 6455 section 7.4.1 and the IANA registry of close codes."""
 
@@ -86,5 +88,9 @@ class Sideband:
             self.tell(orjson.dumps(event))
 
     def _take(self, payload: bytes) -> None:
-        now = asyncio.get_running_loop().time()
-        self._call.take(self._intake.read(payload, now), sender=self)
+        assert self._client is not None
+        event = self._intake.read(payload, asyncio.get_running_loop().time())
+        if isinstance(event, Flood):
+            self._client.close(POLICY_VIOLATION, FLOOD_REASON)
+        else:
+            self._call.take(event, sender=self)

@@ -7,6 +7,7 @@ import orjson
 
 from proto.errors import CloseCode, LocalError
 from proto.frames import DownFrame
+from proto.payload import Payload
 from relay.upstream import protocol
 from relay.upstream.port import Receiver, UpstreamError
 
@@ -17,6 +18,8 @@ class FakeLink:
     def __init__(self) -> None:
         self.id = 7
         self.accepted = 0
+        self.offered: tuple[Payload, ...] = ()
+        self.payload: Payload | None = None
         self.events: list[dict[str, Any]] = []
         self.raw_events: list[bytes] = []
         self.frames: list[DownFrame] = []
@@ -25,8 +28,9 @@ class FakeLink:
         self.refuse_events_with: LocalError | None = None
         self.refuse_frames_with: Exception | None = None
 
-    def accept(self) -> None:
+    def accept(self, payload: Payload = Payload.PCM) -> None:
         self.accepted += 1
+        self.payload = payload
 
     def send_event(self, payload: bytes) -> None:
         if self.refuse_events_with:

@@ -383,3 +383,35 @@ def test_translating_twice_changes_nothing_more(event: Json) -> None:
     assert beta.session_to_ga(session) == session
     ga = beta.client_event_to_ga(event)
     assert beta.client_event_to_ga(ga) == ga
+
+
+def test_a_transcription_session_is_updated_under_betas_name_for_it() -> None:
+    event = {
+        "type": "transcription_session.update",
+        "event_id": "e",
+        "session": {
+            "input_audio_format": "g711_ulaw",
+            "input_audio_transcription": {"model": "whisper-1"},
+            "turn_detection": None,
+            "modalities": ["text"],
+        },
+    }
+    ga = beta.client_event_to_ga(event)
+    assert ga == {
+        "type": "session.update",
+        "event_id": "e",
+        "session": {
+            "type": "transcription",
+            "audio": {
+                "input": {
+                    "format": {"type": "audio/pcmu"},
+                    "transcription": {"model": "whisper-1"},
+                    "turn_detection": None,
+                }
+            },
+        },
+    }
+    told = beta.server_event_to_beta({**ga, "type": "session.updated"})
+    assert told is not None
+    assert told["type"] == "transcription_session.updated"
+    assert told["session"]["input_audio_format"] == "g711_ulaw"

@@ -11,6 +11,8 @@ import pytest
 from proto.errors import CloseCode
 from proto.request import SessionRequest
 from relay.direct import DirectSession
+from relay.intake import FLOOD_REASON
+from relay.limits import EVENTS_BURST
 from relay.upstream.echo import Echo
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from relay.upstream.protocol import LOCK_ID
@@ -172,6 +174,17 @@ def test_a_refused_event_is_answered_with_its_id_and_goes_no_further() -> None:
     stage = play(scene)
     assert stage.session.traffic.events_refused == 2
     assert stage.session.traffic.events_up == 2
+
+
+def test_a_client_that_sends_nothing_but_nonsense_is_let_go() -> None:
+    async def scene(stage: Stage) -> None:
+        for _ in range(EVENTS_BURST + 1):
+            stage.client.says_raw(b"[]")
+        await asyncio.sleep(0.01)
+        assert stage.client.closes == [(1008, FLOOD_REASON)]
+
+    stage = play(scene)
+    assert stage.session.life.code is CloseCode.PROTOCOL
 
 
 def test_an_error_about_the_relays_key_does_not_reach_the_client() -> None:

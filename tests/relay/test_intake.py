@@ -11,6 +11,7 @@ from relay.intake import (
     MAX_EVENT_BYTES,
     MAX_MEDIA_EVENT_BYTES,
     ClearPlayback,
+    Flood,
     Forward,
     Intake,
     Refused,
@@ -243,6 +244,59 @@ def test_a_beta_clients_update_is_translated_before_it_is_bound() -> None:
         "type": "realtime",
         "audio": {"output": {"voice": "marin", "format": PCM_24K}},
     }
+
+
+def test_a_locked_session_is_written_in_ga_whoever_writes() -> None:
+    reader = intake(bound=Bound({"audio": {"output": {"voice": "marin"}}}))
+    event = forwarded(reader, type="session.update", session={"voice": "ash"})
+    assert event["session"]["audio"] == {"output": {"voice": "marin"}}
+    assert "voice" not in event["session"]
+    event = forwarded(reader, type="response.create", response={"voice": "ash"})
+    assert event["response"] == {"audio": {"output": {}}}
+
+
+def test_a_locked_session_is_not_changed_by_betas_other_update() -> None:
+    bound = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+    session = {"turn_detection": {"type": "server_vad"}}
+    reader = intake(bound=Bound(bound))
+    event = forwarded(reader, type="transcription_session.update", session=session)
+    assert event == {"type": "session.update", "session": bound}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "conversation.item.create", "item": {"type": "mcp_list_tools"}},
+        {
+            "type": "response.create",
+            "response": {"input": ["x", {"type": "mcp_list_tools", "tools": []}]},
+        },
+    ],
+)
+def test_bound_tools_are_not_listed_anew_by_the_client(event: dict[str, Any]) -> None:
+    result = refused(intake(bound=Bound({"tools": []})), orjson.dumps(event))
+    assert result.code == "invalid_value"
+    payload = orjson.dumps(event)
+    for reader in (intake(), intake(bound=Bound({"instructions": "x"}))):
+        assert isinstance(reader.read(payload, NOW), Forward)
+    server = intake(bound=Bound({"tools": []}), binds=True, has_media=True)
+    assert isinstance(server.read(payload, NOW), Forward)
+
+
+@either
+def test_a_client_that_sends_nothing_but_nonsense_is_let_go(has_media: bool) -> None:
+    reader = intake(has_media=has_media)
+    for _ in range(EVENTS_BURST - 1):
+        assert refused(reader, b"[]").code == "invalid_json"
+    while (result := reader.read(b"[]", NOW)) != Flood():
+        assert isinstance(result, Refused)
+    assert isinstance(reader.read(b'{"type":"x"}', NOW), Forward)
+    assert isinstance(reader.read(b"[]", NOW + 1), Refused)
+
+
+def test_a_million_values_are_refused_unread() -> None:
+    payload = b'{"type":"x","x":[' + b"[]," * 1_000_000 + b"[]]}"
+    assert refused(intake(), payload).code == "event_too_large"
 
 
 names = st.sampled_from([

@@ -6,14 +6,17 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
+from relay.intake import MAX_EVENT_BYTES
 from relay.limits import (
-    AUDIO_BURST_BYTES,
-    AUDIO_BYTES_PER_S,
+    BURST_BYTES,
+    BYTES_PER_S,
     EVENTS_BURST,
     EVENTS_PER_S,
     MAX_DEPTH,
+    MAX_MARKS,
     Limits,
     TokenBucket,
+    has_too_many_values,
     is_too_deep,
 )
 
@@ -80,7 +83,7 @@ def test_more_audio_than_that_has_to_wait() -> None:
     while limits.take_append(1_000_000, 0.0):
         pass
     assert not limits.take_append(1_000_000, 0.0)
-    assert limits.take_append(1_000_000, 1_001_024 / AUDIO_BYTES_PER_S)
+    assert limits.take_append(1_000_000, 1_001_024 / BYTES_PER_S)
 
 
 def test_tiny_appends_are_bounded_in_number() -> None:
@@ -88,20 +91,51 @@ def test_tiny_appends_are_bounded_in_number() -> None:
     passed = 0
     while limits.take_append(60, 0.0):
         passed += 1
-    assert passed < AUDIO_BURST_BYTES / 1_000
+    assert passed < BURST_BYTES / 1_000
 
 
 def test_a_history_passes_at_once_and_then_events_have_a_rate() -> None:
     limits = Limits()
-    assert all(limits.take_event(0.0) for _ in range(EVENTS_BURST))
-    assert not limits.take_event(0.0)
-    passed = sum(limits.take_event(1.0) for _ in range(2 * EVENTS_PER_S))
+    assert all(limits.take_event(50, 0.0) for _ in range(EVENTS_BURST))
+    assert not limits.take_event(50, 0.0)
+    passed = sum(limits.take_event(50, 1.0) for _ in range(2 * EVENTS_PER_S))
     assert passed == EVENTS_PER_S
+
+
+def test_large_events_are_bounded_in_bytes_too() -> None:
+    limits = Limits()
+    assert limits.take_event(BURST_BYTES, 0.0)
+    assert not limits.take_event(BYTES_PER_S, 0.5)
+    assert limits.take_event(BYTES_PER_S, 1.0)
+
+
+def test_what_is_refused_has_a_limit_that_size_uses_up() -> None:
+    limits = Limits()
+    assert all(limits.take_refused(0, 0.0) for _ in range(EVENTS_BURST))
+    assert not limits.take_refused(0, 0.0)
+    assert sum(Limits().take_refused(0, now) for now in range(10)) == 10
+    limits = Limits()
+    passed = 0
+    while limits.take_refused(MAX_EVENT_BYTES, 0.0):
+        passed += 1
+    assert passed < 10
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b"1,", b'"a",'])
+def test_values_are_counted_before_they_are_read(unit: bytes) -> None:
+    assert has_too_many_values(b"[" + unit * MAX_MARKS + b"1]")
+    assert not has_too_many_values(b"[" + unit * (MAX_MARKS // 4) + b"1]")
+
+
+def test_audio_and_text_of_any_length_have_few_values() -> None:
+    assert not has_too_many_values(b'{"audio":"' + b"A" * 2**24 + b'"}')
+    prose = b"It rains, and rains, and then it stops. " * 50_000
+    assert not has_too_many_values(b'{"text":"' + prose + b'"}')
 
 
 def test_audio_and_events_do_not_share_a_limit() -> None:
     limits = Limits()
-    while limits.take_event(0.0):
+    while limits.take_event(50, 0.0):
         pass
     assert limits.take_append(1_000, 0.0)
 

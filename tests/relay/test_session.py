@@ -12,6 +12,8 @@ import pytest
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import UpFrame
 from proto.request import SessionRequest
+from relay.intake import FLOOD_REASON
+from relay.limits import EVENTS_BURST
 from relay.pacer import Clock
 from relay.session import Session
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
@@ -95,6 +97,15 @@ def test_the_client_sees_one_session_created_that_tells_what_holds() -> None:
         ]
         await asyncio.sleep(5)
         assert len(stage.link.events) == 1
+
+    play(scene)
+
+
+def test_a_client_that_sends_nothing_but_nonsense_ends_its_call() -> None:
+    async def scene(stage: Stage) -> None:
+        for _ in range(EVENTS_BURST + 1):
+            stage.session.event_received(b"[]")
+        assert stage.link.closes == [(CloseCode.PROTOCOL, FLOOD_REASON)]
 
     play(scene)
 

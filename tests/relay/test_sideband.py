@@ -10,6 +10,8 @@ import orjson
 from proto.errors import CloseCode
 from proto.request import SessionRequest
 from relay.audience import MAX_ID_CHARACTERS, MAX_IDS, MAX_SIDEBANDS
+from relay.intake import FLOOD_REASON
+from relay.limits import EVENTS_BURST
 from relay.pacer import Clock
 from relay.session import Session
 from relay.sideband import Sideband
@@ -112,6 +114,18 @@ def test_a_server_may_send_what_the_client_may() -> None:
         error = server.events[0]["error"]
         assert (error["code"], error["event_id"]) == ("unsupported_event", "mine")
         assert stage.link.events == []
+
+    play(scene)
+
+
+def test_a_server_that_sends_nothing_but_nonsense_is_let_go() -> None:
+    async def scene(stage: Stage) -> None:
+        server = await stage.attach()
+        for _ in range(EVENTS_BURST + 1):
+            server.says_raw(b"[]")
+        await asyncio.sleep(0.01)
+        assert server.closes == [(1008, FLOOD_REASON)]
+        assert not stage.call.life.is_over
 
     play(scene)
 
