@@ -165,6 +165,8 @@ def intake(data: bytes) -> None:
                 assert message
             case ClearPlayback():
                 assert options & 4
+            case _:
+                pass
 
 
 def upstream(data: bytes) -> None:
