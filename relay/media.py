@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 from proto.errors import NotConnected
 from proto.frames import SAMPLE_BYTES, DownFrame, UpFrame
+from proto.payload import Payload
+from relay.carriage import carriage
 from relay.metrics import Traffic
 from relay.pacer import LEAD_S, LIVE_LEAD_S, Clock, Downlink
 from relay.timeline import Timeline
@@ -49,6 +51,7 @@ class Media:
         clock: Clock,
         ids: EventIds,
         owner: Owner,
+        payload: Payload = Payload.PCM,
     ) -> None:
         self._link = link
         self._upstream = upstream
@@ -60,10 +63,11 @@ class Media:
         self._timeline = Timeline()
         self._traffic = Traffic()
         self._turn = Turn(ids)
+        self._hearing, send = carriage(payload, link.send_down)
         self._downlink = Downlink(
             self._turn.speech,
             LIVE_LEAD_S if upstream.is_live else LEAD_S,
-            send=link.send_down,
+            send=send,
             on_sent=self._frames_sent,
             on_failed=owner.failed,
         )
@@ -80,9 +84,10 @@ class Media:
     def frame_received(self, frame: UpFrame) -> None:
         """Take the caller's audio, and how far the caller has heard."""
         self._traffic.frames_up += 1
-        samples = len(frame.payload) // SAMPLE_BYTES
-        self._fill(self._timeline.gap_before(frame.position_samples, samples))
-        self._upstream.append(frame.payload)
+        for position, pcm in self._hearing.take(frame):
+            samples = len(pcm) // SAMPLE_BYTES
+            self._fill(self._timeline.gap_before(position, samples))
+            self._upstream.append(pcm)
         now = self._loop.time()
         self._carry_out(
             self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
@@ -91,7 +96,8 @@ class Media:
     def frames_lost(self, count: int) -> None:
         """Keep the upstream's time true over frames that will not come."""
         self._traffic.frames_lost += count
-        self._fill(self._timeline.lost(count))
+        if self._hearing.lost(count):
+            self._fill(self._timeline.lost(count))
 
     def flush_done(self, talkspurt: int, heard_samples: int) -> None:
         """Take what the caller heard before the edge fell silent."""

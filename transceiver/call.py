@@ -81,6 +81,7 @@ class Call:
             ),
         )
         self._session: LinkSession | None = None
+        self._keys: MediaKeys | None = None
         self._waiting_events: deque[bytes] | None = deque()
         self._talking: asyncio.Future[None] = self._loop.create_future()
         self._channel_opened: asyncio.Future[None] = self._loop.create_future()
@@ -165,12 +166,21 @@ class Call:
     # What the peer says.
 
     def _connected(self, keys: MediaKeys) -> None:
-        leg, session = self._peer.leg, self._session
-        if leg is None or session is None or self._ended.done():
+        if self._peer.leg is None or self._session is None or self._ended.done():
             return
-        self.media = Media(keys, leg.send, session.send_up, self._timer)
-        leg.on_media = self.media.datagram_received
+        self._keys = keys
+        self._begin_media()
         self._talking.set_result(None)
+
+    def _begin_media(self) -> None:
+        """Let audio flow, once both ends can: what it is carried as is known then."""
+        leg, session, keys = self._peer.leg, self._session, self._keys
+        if leg is None or session is None or keys is None or not session.is_open:
+            return
+        self.media = Media(
+            keys, leg.send, session.send_up, self._timer, payload=session.payload
+        )
+        leg.on_media = self.media.datagram_received
 
     def _channel_open(self) -> None:
         self._channel_opened.set_result(None)
@@ -197,7 +207,9 @@ class Call:
     # What the session says (proto.udp.SessionReceiver).
 
     def opened(self) -> None:
-        """The relay took the session; nothing waits for this."""
+        """The relay took the session."""
+        if not self._ended.done():
+            self._begin_media()
 
     def event_received(self, payload: bytes) -> None:
         """Pass a Realtime event to the client, or keep it until it can be."""

@@ -58,7 +58,7 @@ async def _serve_on(
     port: UdpPort, settings: TransceiverSettings, stop: asyncio.Event
 ) -> None:
     metrics = Metrics(port.dropped)
-    uplink = Uplink(settings.relays, settings.link_key)
+    uplink = Uplink(settings.relays, settings.link_key, settings.link_payload)
     admission = Admission(
         max_calls=settings.max_calls, max_calls_per_key=settings.max_calls_per_key
     )

@@ -5,10 +5,22 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from proto.payload import Payload
 from runtime import settings as env
 from runtime.settings import Address, SettingsError, setting
 from transceiver.client_secrets import is_client_secret
+from transceiver.sound import SOUNDS
 from transceiver.tls import server_context
+
+
+def payload(value: str) -> Payload:
+    """Accept the name of a payload that the edge speaks."""
+    for known in SOUNDS:
+        if value.lower() == known.name.lower():
+            return known
+    raise ValueError(
+        f"{value!r} is not one of {', '.join(known.name.lower() for known in SOUNDS)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,13 @@ class TransceiverSettings:
         env.link_key,
         "pre-shared key of the link, base64 of at least 32 bytes; required",
         secret=True,
+    )
+    link_payload: Payload = setting(  # noqa: RUF009  # an enum's member is immutable
+        "TANDEM_LINK_PAYLOAD",
+        "pcm",
+        payload,
+        "what relays are asked to carry audio as: pcm, or opus (smaller: for links"
+        " across regions)",
     )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 from proto.errors import LinkError
+from proto.payload import Payload
 from proto.udp import Dialer
 from runtime.settings import Address
 
@@ -15,12 +16,24 @@ class NoRelay(LinkError):  # noqa: N818  # reads as what happened
 class Uplink:
     """The links to all configured relays.
 
+    Args:
+        addresses: Theirs.
+        key: The pre-shared key.
+        payload: What they are asked to carry audio as.
+
     Attributes:
         tunnels: How many tunnels of ours each relay holds; kept by who opens them.
     """
 
-    def __init__(self, addresses: tuple[Address, ...], key: bytes) -> None:
-        self.dialers = [Dialer(address, key) for address in addresses]
+    def __init__(
+        self,
+        addresses: tuple[Address, ...],
+        key: bytes,
+        payload: Payload = Payload.PCM,
+    ) -> None:
+        self.dialers = [
+            Dialer(address, key, payloads=(payload,)) for address in addresses
+        ]
         self.tunnels: Counter[Dialer] = Counter()
 
     async def run(self) -> None:

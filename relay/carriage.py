@@ -1,0 +1,107 @@
+"""What the link carries a call's audio as, to and from the PCM of turns and upstreams.
+
+A relay takes what it is asked for. PCM passes as it is. Opus comes as the caller sent
+it: decoded here, and what was lost on the caller's path or the link made up. Towards
+the caller it is encoded as it leaves: nothing is encoded that a barge-in drops.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from codec.opus import Encoder
+from codec.voice import Piece, Voice
+from proto.frames import DownFrame, UpFrame
+from proto.payload import Payload
+
+MAX_DTX_BYTES = 2
+"""An Opus packet no longer announces silence that is not sent (libopus's encoder)."""
+
+EXPECTED_LOSS_PERCENT = 10
+"""What the encoder guards against: the caller's reports of its path end at the edge."""
+
+
+class Hearing(Protocol):
+    """The caller's audio, out of the link."""
+
+    def take(self, frame: UpFrame) -> list[Piece]:
+        """Return the PCM of the next frame, and before it what was made up."""
+
+    def lost(self, count: int) -> bool:
+        """Take note of frames that will not come; return whether to fill their time."""
+
+
+class PcmHearing:
+    """PCM, as it is."""
+
+    def take(self, frame: UpFrame) -> list[Piece]:
+        """Return the frame's own."""
+        return [(frame.position_samples, frame.payload)]
+
+    def lost(self, count: int) -> bool:
+        """Silence stands in for them at once."""
+        return True
+
+
+class OpusHearing:
+    """Opus, decoded in the order of its positions.
+
+    A jump in them is a loss, made up, unless the packet before announced silence.
+    """
+
+    def __init__(self) -> None:
+        self._voice = Voice()
+        self._is_silent = True  # before the first packet nothing was lost
+
+    def take(self, frame: UpFrame) -> list[Piece]:
+        """Decode; a position before the end of the last packet moves up to it."""
+        voice = self._voice
+        position = max(frame.position_samples, voice.end_samples)
+        lost = 0 if self._is_silent else position - voice.end_samples
+        self._is_silent = len(frame.payload) <= MAX_DTX_BYTES
+        return voice.take(position, frame.payload, lost)
+
+    def lost(self, count: int) -> bool:
+        """The next packet shows how much it was, and repeats some of it."""
+        self._is_silent = False
+        return False
+
+
+class OpusSpeaking:
+    """Encodes the model's audio as it leaves.
+
+    Args:
+        send: Sends a frame over the link.
+    """
+
+    def __init__(self, send: Callable[[DownFrame], None]) -> None:
+        self._send = send
+        self._encoder = Encoder()
+        self._encoder.set_expected_loss(EXPECTED_LOSS_PERCENT)
+        self._talkspurt = 0
+
+    def send(self, frame: DownFrame) -> None:
+        """Encode and send a frame of 20 ms."""
+        if frame.talkspurt != self._talkspurt:
+            self._talkspurt = frame.talkspurt
+            self._encoder.reset()  # or the last syllable of the old one leaks into this
+        self._send(frame._replace(payload=self._encoder.encode(frame.payload)))
+
+
+class Carriage(NamedTuple):
+    """Both directions of one call."""
+
+    hearing: Hearing
+    send: Callable[[DownFrame], None]
+
+
+def chosen(offered: tuple[Payload, ...]) -> Payload:
+    """Return the payload that the edge likes best of those spoken here."""
+    spoken = Payload.PCM, Payload.OPUS
+    return next((payload for payload in offered if payload in spoken), Payload.PCM)
+
+
+def carriage(payload: Payload, send: Callable[[DownFrame], None]) -> Carriage:
+    """Return what carries a call's audio; `send` is the link's."""
+    if payload is Payload.OPUS:
+        return Carriage(OpusHearing(), OpusSpeaking(send).send)
+    return Carriage(PcmHearing(), send)

@@ -1,0 +1,150 @@
+"""What the relay hears of Opus that an edge passed on, and what it says in Opus."""
+
+import itertools
+
+import pytest
+
+from codec.opus import Decoder, Encoder, packet_samples
+from proto.frames import FRAME_BYTES, FRAME_SAMPLES, DownFrame, UpFrame
+from proto.payload import Payload
+from relay.carriage import OpusHearing, OpusSpeaking, carriage, chosen
+from tests.transceiver.leg import level, voice
+
+AUDIBLE = 1000.0
+SPOKEN_HERE = {Payload.PCM, Payload.OPUS}
+
+
+class Edge:
+    """Opus frames as an edge passes them on."""
+
+    def __init__(self) -> None:
+        self.hearing = OpusHearing()
+        self.position = 0
+        self._encoder = Encoder()
+        self._encoder.set_expected_loss(20)
+
+    def frame(self) -> UpFrame:
+        pcm = voice(self.position, FRAME_SAMPLES)
+        frame = UpFrame(self.position, 0, 0, self._encoder.encode(pcm))
+        self.position += FRAME_SAMPLES
+        return frame
+
+    def say(self, packets: int = 1) -> list[tuple[int, bytes]]:
+        return [
+            piece for _ in range(packets) for piece in self.hearing.take(self.frame())
+        ]
+
+    def lose(self, packets: int) -> None:
+        for _ in range(packets):
+            self.frame()
+
+
+def joined(pieces: list[tuple[int, bytes]]) -> bytes:
+    """Return PCM without a seam, from the first piece on."""
+    for (start, pcm), (following, _) in itertools.pairwise(pieces):
+        assert start + len(pcm) // 2 == following
+    return b"".join(pcm for _, pcm in pieces)
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        offer
+        for count in range(len(Payload) + 1)
+        for offer in itertools.permutations(Payload, count)
+    ],
+)
+def test_the_edge_gets_what_it_likes_best_of_what_is_spoken_here(
+    offered: tuple[Payload, ...],
+) -> None:
+    spoken = [payload for payload in offered if payload in SPOKEN_HERE]
+    assert chosen(offered) is (spoken[0] if spoken else Payload.PCM)
+
+
+def test_a_voice_is_heard_whole() -> None:
+    pcm = joined(Edge().say(50))
+    assert len(pcm) == 50 * FRAME_BYTES
+    assert level(pcm) > AUDIBLE
+
+
+@pytest.mark.parametrize("lost", range(1, 7))
+@pytest.mark.parametrize("on_the_link", [True, False])
+def test_what_is_lost_up_to_120_ms_is_made_up(*, lost: int, on_the_link: bool) -> None:
+    edge = Edge()
+    pieces = edge.say(20)
+    edge.lose(lost)
+    if on_the_link:
+        assert not edge.hearing.lost(lost)
+    pieces += edge.say(5)
+    pcm = joined(pieces)
+    assert len(pcm) == (25 + lost) * FRAME_BYTES
+    gap = pcm[20 * FRAME_BYTES :][: lost * FRAME_BYTES]
+    assert level(gap[:FRAME_BYTES]) > AUDIBLE
+    assert level(pcm[-FRAME_BYTES:]) > AUDIBLE
+    assert edge.hearing._voice.recovered == 1
+
+
+def test_of_a_longer_loss_the_rest_is_a_jump() -> None:
+    edge = Edge()
+    edge.say(20)
+    edge.lose(30)
+    (first, _), *others, (last, _) = edge.say()
+    assert first == 20 * FRAME_SAMPLES
+    assert last == 50 * FRAME_SAMPLES
+    assert sum(len(pcm) for _, pcm in others) == 5 * FRAME_BYTES
+
+
+def test_silence_that_was_announced_is_no_loss() -> None:
+    edge = Edge()
+    edge.say(20)
+    edge.hearing.take(edge.frame()._replace(payload=Encoder().encode(bytes(960))[:1]))
+    edge.lose(30)
+    ((position, _),) = edge.say()
+    assert position == 51 * FRAME_SAMPLES
+
+
+def test_a_position_that_goes_back_is_moved_on() -> None:
+    edge = Edge()
+    edge.say(20)
+    edge.position = 0
+    ((position, _),) = edge.say()
+    assert position == 20 * FRAME_SAMPLES
+
+
+@pytest.mark.parametrize(
+    "payload", [b"\xff", b"\xff" * 1000, b"\x03", b"\x00" * 1000, b"\x4b\xff"]
+)
+def test_what_is_no_packet_is_made_up_and_the_next_one_heard(payload: bytes) -> None:
+    edge = Edge()
+    edge.say(20)
+    made_up = edge.hearing.take(edge.frame()._replace(payload=payload))
+    assert all(0 < len(pcm) <= FRAME_BYTES for _, pcm in made_up)
+    assert level(joined(edge.say(5))) > AUDIBLE
+
+
+def test_what_is_said_is_encoded_as_it_leaves() -> None:
+    sent: list[DownFrame] = []
+    carried = carriage(Payload.OPUS, sent.append)
+    frames = [
+        DownFrame(1, n * FRAME_SAMPLES, 160, voice(n * FRAME_SAMPLES, FRAME_SAMPLES))
+        for n in range(20)
+    ]
+    for frame in frames:
+        carried.send(frame)
+    assert [frame._replace(payload=b"") for frame in sent] == [
+        frame._replace(payload=b"") for frame in frames
+    ]
+    assert {packet_samples(frame.payload) for frame in sent} == {FRAME_SAMPLES}
+    decoder = Decoder()
+    pcm = b"".join(decoder.decode(frame.payload) for frame in sent)
+    assert level(pcm) > AUDIBLE
+
+
+def test_nothing_of_one_talkspurt_leaks_into_the_next() -> None:
+    sent: list[DownFrame] = []
+    speaking = OpusSpeaking(sent.append)
+    for n in range(10):
+        pcm = voice(n * FRAME_SAMPLES, FRAME_SAMPLES)
+        speaking.send(DownFrame(1, n * FRAME_SAMPLES, 160, pcm))
+    speaking.send(DownFrame(2, 0, 160, bytes(FRAME_BYTES)))
+    assert level(Decoder().decode(sent[-1].payload)) < 10
