@@ -5,10 +5,11 @@ from collections.abc import Awaitable
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from transceiver.http.errors import ApiError
+from transceiver.http.multipart import form_parts
 
 _T = TypeVar("_T")
 
@@ -94,15 +95,10 @@ async def _read_offer_parts(request: web.Request) -> _Parts:
 
 
 async def _read_multipart(request: web.Request) -> _Parts:
-    limits = {"sdp": MAX_OFFER_BYTES, "session": MAX_SESSION_BYTES}
-    parts: dict[str, bytes] = {}
+    body = await request.read()
     try:
-        reader = await request.multipart()
-        async for part in reader:
-            name = part.name if isinstance(part, BodyPartReader) else None
-            if isinstance(part, BodyPartReader) and name in limits:
-                parts[name] = await _read_part(part, limits[name])
-    except (ValueError, HttpProcessingError) as error:
+        parts = form_parts(request.headers["Content-Type"], body)
+    except ValueError as error:
         raise ApiError(
             400, "invalid_multipart", f"the multipart body is broken: {error}"
         ) from error
@@ -111,30 +107,11 @@ async def _read_multipart(request: web.Request) -> _Parts:
     return _Parts(parts["sdp"], parts.get("session"))
 
 
-async def _read_part(part: BodyPartReader, limit_bytes: int) -> bytes:
-    data = bytearray()
-    while chunk := await part.read_chunk():
-        data += chunk
-        if len(data) > limit_bytes:
-            raise ApiError(
-                413,
-                "request_too_large",
-                f"the part {part.name} exceeds {limit_bytes} bytes",
-                part.name,
-            )
-    return bytes(data)
-
-
 def _parse(parts: _Parts) -> OfferBody:
     if not parts.offer.strip():
         raise ApiError(400, "missing_sdp", "the SDP offer is empty", "sdp")
-    if len(parts.offer) > MAX_OFFER_BYTES:
-        raise ApiError(
-            413,
-            "request_too_large",
-            f"the offer exceeds {MAX_OFFER_BYTES} bytes",
-            "sdp",
-        )
+    _check_size(parts.offer, MAX_OFFER_BYTES, "sdp")
+    _check_size(parts.session or b"", MAX_SESSION_BYTES, "session")
     try:
         offer = parts.offer.decode()
         session = orjson.loads(parts.session) if parts.session else None
@@ -150,3 +127,9 @@ def _parse(parts: _Parts) -> OfferBody:
             400, "invalid_type", "session.model is not a string", "session.model"
         )
     return OfferBody(offer, session)
+
+
+def _check_size(part: bytes, limit_bytes: int, param: str) -> None:
+    if len(part) > limit_bytes:
+        message = f"{param} exceeds {limit_bytes} bytes"
+        raise ApiError(413, "request_too_large", message, param)
