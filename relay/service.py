@@ -88,8 +88,9 @@ class Relay:
         """Take sessions until `stop` is set, then close them."""
         settings, reception = self._settings, self._reception
         address = Address(settings.link_host, settings.link_port)
-        listener = Listener(address, settings.link_key, reception.accept)
-        door = Door(address, settings.link_key, reception.answer)
+        key, other = settings.link_keys
+        listener = Listener(address, key, reception.accept, former_key=other)
+        door = Door(address, key, reception.answer, former_key=other)
         async with self._tasks as tasks:
             background = [
                 tasks.create_task(listener.run()),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from runtime import settings as env
-from runtime.settings import Address, SettingsError, setting
+from runtime.settings import Address, LinkKeys, SettingsError, setting
 
 BUILTIN = "builtin"
 ECHO = "echo"
@@ -36,11 +36,12 @@ class RelaySettings:
         env.port,
         "port of the link (UDP) and of the tunnel (TCP)",
     )
-    link_key: bytes = setting(
+    link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
         "TANDEM_LINK_KEY",
         "",
-        env.link_key,
-        "pre-shared key of the link: base64 of at least 32 bytes",
+        env.link_keys,
+        "pre-shared key of the link, base64 of at least 32 bytes; a second one after a "
+        "comma is accepted too; required",
         secret=True,
     )
     http_host: str = setting(

@@ -35,6 +35,18 @@ class Address(NamedTuple):
         return f"{host}:{self.port}"
 
 
+class LinkKeys(NamedTuple):
+    """The cluster's pre-shared key, and a second one while keys are changed.
+
+    Attributes:
+        key: Links and tunnels are dialled with it, client secrets minted under it.
+        other: Accepted as well, wherever `key` is.
+    """
+
+    key: bytes
+    other: bytes | None = None
+
+
 class Row(NamedTuple):
     """One documented setting: variable, default as written, meaning."""
 
@@ -178,6 +190,14 @@ def link_key(value: str) -> bytes:
             f"holds {len(key)} bytes, at least {LINK_KEY_MIN_BYTES} needed"
         )
     return key
+
+
+def link_keys(value: str) -> LinkKeys:
+    """Accept one link key, or two with a comma between."""
+    first, comma, second = value.partition(",")
+    if not comma:
+        return LinkKeys(link_key(first))
+    return LinkKeys(link_key(first.strip()), link_key(second.strip()))
 
 
 def log_level(value: str) -> str:

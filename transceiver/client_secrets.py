@@ -64,10 +64,12 @@ class ClientSecrets:
 
     Args:
         link_key: The pre-shared key of the cluster's links.
+        other_key: A second one, under which they may have been minted, too.
     """
 
-    def __init__(self, link_key: bytes) -> None:
+    def __init__(self, link_key: bytes, other_key: bytes | None = None) -> None:
         self._link_key = link_key
+        self._other_key = other_key
 
     def mint(self, secret: ClientSecret) -> str:
         """Return the secret in its `ek_` form.
@@ -80,7 +82,9 @@ class ClientSecrets:
         if len(content) > MAX_JSON_BYTES:
             raise TooLong
         salt = os.urandom(_SALT_BYTES)
-        sealed = self._key(salt).encrypt(_NONCE, zlib.compress(content, 9), None)
+        sealed = _key(self._link_key, salt).encrypt(
+            _NONCE, zlib.compress(content, 9), None
+        )
         minted = PREFIX + _encode(salt + sealed)
         if len(minted) > MAX_CHARACTERS:
             raise TooLong
@@ -95,16 +99,26 @@ class ClientSecrets:
         Raises:
             BadSecret: It is not one of ours.
         """
-        salt_and_sealed = _decode(minted)
-        key = self._key(salt_and_sealed[:_SALT_BYTES])
-        try:
-            packed = key.decrypt(_NONCE, salt_and_sealed[_SALT_BYTES:], None)
-        except InvalidTag:
-            raise BadSecret from None
+        data = _decode(minted)
+        packed = _unseal(self._link_key, data)
+        if packed is None and self._other_key is not None:
+            packed = _unseal(self._other_key, data)
+        if packed is None:
+            raise BadSecret
         return ClientSecret(*orjson.loads(_unpack(packed)))
 
-    def _key(self, salt: bytes) -> AESGCM:
-        return AESGCM(HKDF(SHA256(), 32, salt, _LABEL).derive(self._link_key))
+
+def _unseal(link_key: bytes, data: bytes) -> bytes | None:
+    """Return what was sealed under a key; None: it was not, or was changed since."""
+    salt, sealed = data[:_SALT_BYTES], data[_SALT_BYTES:]
+    try:
+        return _key(link_key, salt).decrypt(_NONCE, sealed, None)
+    except InvalidTag:
+        return None
+
+
+def _key(link_key: bytes, salt: bytes) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), 32, salt, _LABEL).derive(link_key))
 
 
 def is_client_secret(key: str) -> bool:

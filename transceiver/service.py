@@ -58,18 +58,18 @@ async def _serve_on(
     port: UdpPort, settings: TransceiverSettings, stop: asyncio.Event
 ) -> None:
     metrics = Metrics(port.dropped)
-    uplink = Uplink(settings.relays, settings.link_key, settings.link_payload)
+    uplink = Uplink(settings.relays, settings.link_keys.key, settings.link_payload)
     admission = Admission(
         max_calls=settings.max_calls, max_calls_per_key=settings.max_calls_per_key
     )
     calls = Calls(port, uplink, metrics, admission)
     metrics.calls.set_function(lambda: len(calls))
     metrics.slots.set_function(lambda: len(admission))
-    client_secrets = ClientSecrets(settings.link_key)
+    client_secrets = ClientSecrets(*settings.link_keys)
     wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
     keys = KeyRing(settings.api_keys, client_secrets, wall_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        tunnels = Tunnels(http, uplink, settings.link_key)
+        tunnels = Tunnels(http, uplink, settings.link_keys.key)
         routes = [
             *status.routes(metrics.registry, calls.reason_not_ready),
             *call_routes(calls, keys, tunnels),

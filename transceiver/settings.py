@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proto.payload import Payload
 from runtime import settings as env
-from runtime.settings import Address, SettingsError, setting
+from runtime.settings import Address, LinkKeys, SettingsError, setting
 from transceiver.client_secrets import is_client_secret
 from transceiver.sound import SOUNDS
 from transceiver.tls import server_context
@@ -83,11 +83,12 @@ class TransceiverSettings:
         env.addresses,
         "comma-separated host:port of the relays' links",
     )
-    link_key: bytes = setting(
+    link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
         "TANDEM_LINK_KEY",
         "",
-        env.link_key,
-        "pre-shared key of the link, base64 of at least 32 bytes; required",
+        env.link_keys,
+        "pre-shared key of the link, base64 of at least 32 bytes; a second one after a "
+        "comma is accepted too; required",
         secret=True,
     )
     link_payload: Payload = setting(  # noqa: RUF009  # an enum's member is immutable

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from runtime import settings as env
-from runtime.settings import Address, Row, SettingsError, setting
+from runtime.settings import Address, LinkKeys, Row, SettingsError, setting
 
 Parser = Callable[[str], object]
 
@@ -76,6 +76,8 @@ def test_rows_and_help_show_what_was_declared() -> None:
         (env.words, " a , ,b", ("a", "b")),
         (env.log_level, "debug", "DEBUG"),
         (env.link_key, KEY, bytes(range(32))),
+        (env.link_keys, KEY, LinkKeys(bytes(range(32)))),
+        (env.link_keys, f"{KEY} , {KEY}", LinkKeys(bytes(range(32)), bytes(range(32)))),
         (env.websocket_url, "wss://x/v1", "wss://x/v1"),
         (env.http_url, "", ""),
         (env.http_url, "http://localhost:1", "http://localhost:1"),
@@ -99,6 +101,10 @@ def test_good_values_are_accepted(parse: Parser, value: str, result: object) -> 
         (env.addresses, "relay"),
         (env.addresses, ":7000"),
         (env.addresses, "relay:0"),
+        (env.link_keys, ""),
+        (env.link_keys, f"{KEY},"),
+        (env.link_keys, f",{KEY}"),
+        (env.link_keys, f"{KEY},{KEY},{KEY}"),
         (env.log_level, "loud"),
         (env.link_key, ""),
         (env.link_key, "not base64!"),
@@ -123,6 +129,7 @@ PARSERS: list[Parser] = [
     env.words,
     env.addresses,
     env.link_key,
+    env.link_keys,
     env.log_level,
     env.websocket_url,
     env.http_url,

@@ -97,6 +97,18 @@ def test_a_secret_of_another_cluster_is_refused() -> None:
         ClientSecrets(LINK_KEY).open(foreign)
 
 
+def test_both_keys_open_secrets_while_keys_are_changed_and_the_first_mints() -> None:
+    before, after = ClientSecrets(LINK_KEY), ClientSecrets(bytes(32))
+    changing = ClientSecrets(bytes(32), LINK_KEY)
+    assert changing.open(before.mint(SECRET)) == SECRET
+    assert changing.open(after.mint(SECRET)) == SECRET
+    assert after.open(changing.mint(SECRET)) == SECRET
+    with pytest.raises(BadSecret):
+        before.open(changing.mint(SECRET))
+    with pytest.raises(BadSecret):
+        changing.open(ClientSecrets(bytes(31) + b"x").mint(SECRET))
+
+
 @given(st.text())
 def test_any_text_opens_or_is_refused(text: str) -> None:
     with pytest.raises(BadSecret):
