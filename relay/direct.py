@@ -67,6 +67,7 @@ class DirectSession:
     """
 
     transport = "websocket"
+    has_media = False
 
     def __init__(
         self, request: SessionRequest, upstream: Upstream, max_s: float

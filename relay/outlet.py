@@ -1,9 +1,11 @@
 """What goes to one client, in its words and in its size.
 
-A beta client gets beta's names. What is larger than the client's transport takes goes
-without the audio of its items, then without their images too (a client knows those it
-sent), and if that is not enough an `error` event goes instead, so that the client knows
-what it misses. All else passes as the bytes it came in.
+A beta client gets beta's names. A WebRTC client, whose audio comes by media, gets none
+with the items it retrieves, as from OpenAI. What is larger than the client's transport
+takes goes without the audio of its items, then without their images too (a client knows
+those it sent), and if that is not enough an `error` event goes instead, so that the
+client knows what it misses; it echoes no `event_id`, as an event does not say which of
+the client's it answers. All else passes as the bytes it came in.
 """
 
 from collections.abc import Sequence
@@ -15,23 +17,35 @@ from relay import beta
 from relay.upstream.events import OWN_PREFIX
 from relay.within import Json, Shape, within, within_each
 
+_RETRIEVED = b"conversation.item.retrieved"
+
 
 class Outlet:
     """Shapes events for one client."""
 
-    def __init__(self, *, speaks_beta: bool, max_event_bytes: int | None) -> None:
+    def __init__(
+        self,
+        *,
+        speaks_beta: bool,
+        max_event_bytes: int | None,
+        has_media: bool = False,
+    ) -> None:
         """Make the outlet of one client.
 
         Args:
             speaks_beta: The client reads beta events.
             max_event_bytes: Largest event that its transport takes; None: no bound.
+            has_media: Its audio comes by media.
         """
+        self._has_media = has_media
         self._speaks_beta = speaks_beta
         self._max_bytes = max_event_bytes
         self._errors = 0
 
     def shape(self, message: bytes) -> Sequence[bytes]:
         """Return an event as the client gets it: usually one, or none."""
+        if self._has_media and _RETRIEVED in message:
+            message = _without_retrieved_audio(message)
         if self._speaks_beta:
             translated = _in_beta(message)
             if translated is None:
@@ -61,6 +75,14 @@ class Outlet:
             f"A {name} of {event_bytes} bytes was not sent: "
             f"this connection takes events of at most {max_bytes} bytes.",
         )
+
+
+def _without_retrieved_audio(message: bytes) -> bytes:
+    event = _object(message)
+    if event.get("type") != _RETRIEVED.decode():
+        return message
+    smaller = _with_parts(event, _without_audio)
+    return message if smaller is event else _written(smaller) or message
 
 
 def _in_beta(message: bytes) -> bytes | None:
@@ -102,6 +124,8 @@ def _with_parts(event: Json, shape: Shape) -> Json:
 
 
 def _without_audio(part: Json) -> Json:
+    if "audio" not in part:
+        return part
     return {key: value for key, value in part.items() if key != "audio"}
 
 

@@ -80,6 +80,7 @@ class Session:
     """
 
     transport = "webrtc"
+    has_media = True
 
     def __init__(
         self,
@@ -123,6 +124,7 @@ class Session:
             max_event_bytes=min(
                 request.max_event_bytes or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES
             ),
+            has_media=True,
         )
         updates = first_updates(request, protocol.media_update)
         self._inlet = Inlet(

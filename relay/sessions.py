@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 DRAIN_TIMEOUT_S = 3.0
 """Seconds that closing sessions may take to say goodbye to their upstreams."""
 
+_STOPPING = "the relay is shutting down"
+
 
 class LiveSession(Protocol):
     """A session of either kind."""
@@ -51,6 +53,7 @@ class Sessions:
         self._unix_now = unix_now
         self._live: dict[LiveSession, asyncio.Task[None] | None] = {}
         self._calls: dict[str, Call] = {}
+        self._is_draining = False
 
     def find(self, call_id: str, tenant: str) -> Call | None:
         """Return a tenant's live call.
@@ -76,6 +79,8 @@ class Sessions:
         live.inc()
         loop = asyncio.get_running_loop()
         started_s = loop.time()
+        if self._is_draining:  # it was asked for in the very moment before
+            session.close(CloseCode.DRAINING, _STOPPING)
         try:
             await run()
         except Exception:
@@ -90,13 +95,14 @@ class Sessions:
             self._conclude(session, loop.time() - started_s)
 
     async def drain(self) -> None:
-        """Close all of them, and wait until they are gone."""
+        """Close all of them, and those yet to begin; wait until they are gone."""
+        self._is_draining = True
         closing = list(self._live.items())
         if not closing:
             return
         log.info("draining", extra={"sessions": len(closing)})
         for session, _ in closing:
-            session.close(CloseCode.DRAINING, "the relay is shutting down")
+            session.close(CloseCode.DRAINING, _STOPPING)
         tasks = [task for _, task in closing if task is not None]
         _, pending = await asyncio.wait(tasks, timeout=DRAIN_TIMEOUT_S)
         for task in pending:

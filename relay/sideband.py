@@ -10,6 +10,7 @@ Its events wait while the upstream's queue is full; the call never waits for it.
 """
 
 import asyncio
+import contextlib
 
 import orjson
 
@@ -85,7 +86,8 @@ class Sideband:
                 "event_id": self._call.ids.next(),
                 "session": self._call.session,
             }
-            self.tell(orjson.dumps(event))
+            with contextlib.suppress(orjson.JSONEncodeError):  # it reads deeper
+                self.tell(orjson.dumps(event))
 
     def _take(self, payload: bytes) -> None:
         assert self._client is not None

@@ -202,7 +202,8 @@ async def _read(websocket: _WebSocket, receiver: Receiver) -> None:
             if message.type is WSMsgType.ERROR:
                 raise _failed(message.data)
             raise _closed(websocket, message.extra)
-        receiver.upstream_event(protocol.read_upstream(message.data), message.data)
+        event = protocol.read_upstream(message.data, has_media=receiver.has_media)
+        receiver.upstream_event(event, message.data)
 
 
 def _refused(error: aiohttp.WSServerHandshakeError) -> UpstreamRefused:

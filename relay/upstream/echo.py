@@ -70,4 +70,6 @@ class Echo:
         if self._receiver:
             event = {"type": type_, "event_id": self._ids.next(), **fields}
             message = orjson.dumps(event)
-            self._receiver.upstream_event(protocol.read_upstream(message), message)
+            has_media = self._receiver.has_media
+            read = protocol.read_upstream(message, has_media=has_media)
+            self._receiver.upstream_event(read, message)

@@ -94,7 +94,7 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A message that is not the event it claims to be; it goes nowhere."""
+    """A message that is no event, or audio that cannot be played; it goes nowhere."""
 
     reason: str
 

@@ -41,6 +41,9 @@ class UpstreamLost(UpstreamError):  # noqa: N818  # reads as what happened
 class Receiver(Protocol):
     """The session, as its upstream sees it."""
 
+    has_media: bool
+    """It plays the model's audio; False: that passes like any event."""
+
     def upstream_connected(self) -> None:
         """The upstream takes events now."""
 

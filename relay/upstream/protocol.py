@@ -100,17 +100,28 @@ def direct_update(session: Mapping[str, Any] | None, **fields: str) -> bytes | N
     return orjson.dumps({"type": "session.update", **fields, "session": session})
 
 
-def read_upstream(message: bytes) -> events.UpstreamEvent:
+def read_upstream(message: bytes, *, has_media: bool = True) -> events.UpstreamEvent:
     """Parse one upstream message, once.
 
-    What is not JSON, or lacks the fields that the relay needs of it, is `Malformed`.
+    What is no JSON object with a type is `Malformed`. An event that lacks what the
+    relay needs of it is merely passed on, but for audio that cannot be played.
+
+    Args:
+        message: The text.
+        has_media: The relay plays the session's audio; False: that passes like the
+            rest, undecoded, and so do the turns.
     """
     try:
         event = orjson.loads(message)
-        read = _READERS.get(event["type"])
-        return read(event) if read else _PASSING
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        read = (_READERS if has_media else _CONFIG_READERS).get(event["type"])
+    except (ValueError, KeyError, TypeError) as error:
         return events.Malformed(str(error))
+    if read is None:
+        return _PASSING
+    try:
+        return read(event)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return events.Malformed(str(error)) if read is _audio_delta else _PASSING
 
 
 def _audio_delta(event: Mapping[str, Any]) -> events.AudioDelta:
@@ -160,7 +171,17 @@ def _error(event: Mapping[str, Any]) -> events.OwnError | events.Failure:
 
 _PASSING = events.Passing()
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], events.UpstreamEvent]] = {
+_Readers = Mapping[str, Callable[[Mapping[str, Any]], events.UpstreamEvent]]
+
+_CONFIG_READERS: _Readers = {
+    "session.created": _session_configured,
+    "session.updated": _session_configured,
+    "error": _error,
+}
+"""What concerns the relay in any session."""
+
+_READERS: _Readers = {
+    **_CONFIG_READERS,
     "response.output_audio.delta": _audio_delta,
     "response.audio.delta": _audio_delta,
     "response.output_audio.done": _audio_done,
@@ -168,10 +189,8 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], events.UpstreamEvent]] = {
     "response.created": _response_created,
     "response.done": _response_done,
     "input_audio_buffer.speech_started": _speech_started,
-    "session.created": _session_configured,
-    "session.updated": _session_configured,
-    "error": _error,
 }
+"""And what does where it plays the audio."""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

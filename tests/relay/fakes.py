@@ -108,7 +108,9 @@ class FakeUpstream:
         """Have the model send any text."""
         assert self._receiver is not None
         try:
-            self._receiver.upstream_event(protocol.read_upstream(message), message)
+            has_media = self._receiver.has_media
+            event = protocol.read_upstream(message, has_media=has_media)
+            self._receiver.upstream_event(event, message)
         except UpstreamError as error:
             self.fail(error)
 

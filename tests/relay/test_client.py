@@ -50,6 +50,8 @@ def client_of(http: StuckHttp, url: str = "ws://x/v1") -> RealtimeClient:
 
 
 class Nobody:
+    has_media = True
+
     def upstream_connected(self) -> None:
         pass
 

@@ -64,6 +64,24 @@ def test_unknown_events_and_fields_pass_both_ways_byte_for_byte() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"type":"response.created" }',
+        b'{"type":"session.created" }',
+        b'{"type":"response.output_audio.delta","delta":"not base64"}',
+    ],
+)
+def test_what_the_relay_does_not_need_of_an_event_may_be_missing(
+    message: bytes,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.upstream.say_raw(message)
+        assert stage.client.raw_events == [message]
+
+    play(scene)
+
+
 def test_audio_passes_both_ways_in_the_formats_that_the_client_asks_for() -> None:
     law = {"format": {"type": "audio/pcmu"}}
     update = {"session": {"audio": {"input": law, "output": law}}}

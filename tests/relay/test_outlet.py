@@ -187,3 +187,24 @@ def test_whatever_comes_out_fits_and_nothing_raises(
     outlet = Outlet(speaks_beta=speaks_beta, max_event_bytes=400)
     for message in outlet.shape(orjson.dumps(event)):
         assert len(message) <= 400
+
+
+def retrieved(item: Any) -> bytes:
+    event = {"type": "conversation.item.retrieved", "event_id": "e", "item": item}
+    return orjson.dumps(event)
+
+
+def test_a_webrtc_client_gets_no_audio_with_what_it_retrieves() -> None:
+    outlet = Outlet(speaks_beta=False, max_event_bytes=10**6, has_media=True)
+    (message,) = outlet.shape(retrieved(HEARD))
+    (part,) = orjson.loads(message)["item"]["content"]
+    assert part == {"type": "input_audio", "transcript": "Ho"}
+    for other in (retrieved(SHOWN), retrieved({"content": None}), b"[]"):
+        assert outlet.shape(other) == (other,)
+    quoting = orjson.dumps({"type": "x", "quoted": "conversation.item.retrieved"})
+    assert outlet.shape(quoting) == (quoting,)
+
+
+def test_who_plays_no_media_gets_what_it_retrieves_with_its_audio() -> None:
+    outlet = Outlet(speaks_beta=False, max_event_bytes=None)
+    assert outlet.shape(retrieved(HEARD)) == (retrieved(HEARD),)

@@ -187,6 +187,23 @@ def test_a_relay_that_drains_closes_all_and_takes_no_more() -> None:
     play(scene)
 
 
+def test_a_session_asked_for_as_the_relay_stops_is_let_go() -> None:
+    async def scene(stage: Stage) -> None:
+        link, client = FakeLink(), FakeClient()
+        data = SessionRequest(call_id="rtc_1", tenant="t").encode()
+        stage.reception.accept(cast("LinkSession", link), data)
+        request = SessionRequest(call_id="sess_1", tenant="t")
+        conversation = stage.reception.answer(Converse(request))
+        assert not isinstance(conversation, Facts | Refused)
+        stage.tasks.create_task(conversation.run(client))
+        await stage.sessions.drain()
+        await asyncio.sleep(0.01)
+        assert link.closes[0][0] is CloseCode.DRAINING
+        assert not link.accepted
+
+    play(scene)
+
+
 def test_a_session_that_does_not_end_is_cut_off() -> None:
     async def scene(stage: Stage) -> None:
         client = await stage.converse()
