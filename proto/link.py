@@ -305,7 +305,7 @@ class Link:
             raise RemoteError("no keys, or no more")
         opener = self._ends.opener
         newest = opener.newest
-        message = wire.decode(self._open(datagram))
+        plaintext = self._open(datagram)
         self._liveness.heard_at = now
         if self.state is _S.FINISHING:
             self._step(_I.SEALED)
@@ -313,6 +313,7 @@ class Link:
             self.emit(LinkUp())
             self._tick(now)
             self._rearm()
+        message = wire.decode(plaintext)
         if type(message) is self._audio_type:
             session = self.sessions.get(message.session)
             if session is None:

@@ -14,7 +14,7 @@ from tests.second.layout import (
     REFUSED_CAPACITY,
 )
 from tests.second.session import Session, State
-from tests.second.sound import Rtt
+from tests.second.sound import NEVER, Rtt
 
 PING_S, DEAD_S, LATE_S, GRACE_S = 0.100, 0.700, 0.100, 0.200
 SESSIONS = ENDED = 1024
@@ -89,6 +89,10 @@ class Link:
         self._now = now
         self.say(layout.BYE, code)
         self._gone(LINK_LOST)
+
+    def sleep(self) -> None:
+        """Let nothing be due any more."""
+        self._ping_at = self._dead_at = NEVER
 
     def pump(self, now: float) -> None:
         """Send fragments, each session in turn, as far as the window goes."""

@@ -1,7 +1,5 @@
 """The second listener as the relay of a `Lab`: the project's dialer against it."""
 
-import functools
-import math
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,6 +20,7 @@ class SecondRelay(End):
     links: Any = field(default_factory=lambda: {0: Listener([KEY], bytes(32))})
     happened: list[tuple[float, Happening]] = field(default_factory=list)
     refusal: int | None = None
+    is_mute: bool = False
 
     @property
     def listener(self) -> Listener:
@@ -34,10 +33,16 @@ class SecondRelay(End):
         self.links[0] = listener
 
     def receive(self, datagram: bytes) -> None:
-        self.listener.receive(datagram, "edge", self.now)
+        if not self.is_mute:
+            self.listener.receive(datagram, "edge", self.now)
 
     def handle_timeouts(self) -> None:
         self.listener.tick(self.now)
+
+    def mute(self) -> None:
+        """Hear, answer and send nothing of its own from now on."""
+        self.is_mute = True
+        self.link.sleep()
 
     def drain(self) -> None:
         while out := self.listener.drain(self.now):
@@ -72,25 +77,13 @@ class SecondRelay(End):
 
 
 class SecondLab(Lab):
-    """A `Lab` whose relay is the second implementation.
-
-    Attributes:
-        arrives_at: When the newest datagram first arrives; inf: it is lost.
-    """
+    """A `Lab` whose relay is the second implementation."""
 
     def __init__(self, seed: int, **path: float) -> None:
         super().__init__(seed, **path)
         self.key = KEY
-        self.arrives_at = math.inf
         self.second = SecondRelay(self, self.relay.path)
         self.relay = self.second
-
-    def carry(self, sender: End, datagram: bytes) -> None:
-        receiver = self.relay if sender is self.edge else self.edge
-        arrivals = list(sender.path.arrivals(self.now))
-        self.arrives_at = min(arrivals, default=math.inf)
-        for when in arrivals:
-            self.at(when, functools.partial(receiver.receive, datagram))
 
     def open(self, count: int = 1) -> list[EdgeSession]:
         sessions = super().open(count)

@@ -56,8 +56,7 @@ class Talk:
         lab.run(count * FRAME_S + 1.0)
 
     def _speak(self, lab: SecondLab, session: Session, number: int) -> None:
-        lab.edge.say(session, UpFrame(number, 0, 0, PCM))
-        self.arrived[number] = lab.arrives_at
+        self.arrived[number] = lab.edge.say(session, UpFrame(number, 0, 0, PCM))
         lab.second.session(session.id).play(1, number, LEAD_MS, PCM, lab.now)
         self.due[number] = lab.now + lab.second.path.delay_s + LEAD_MS / 1000
         lab.second.drain()
@@ -316,6 +315,24 @@ def test_a_silent_listener_is_noticed_and_a_silent_dialer_too() -> None:
     assert [type(event) for event in lab.told(LinkDown)] == [LinkDown]
     assert lab.second.those(Ended) == [Ended(session.id, CloseCode.LINK_LOST)]
     assert not lab.second.listener.links
+
+
+def test_what_opens_is_a_sign_of_life_whatever_is_in_it() -> None:
+    lab, _ = opened(1)
+    link = lab.second.link
+    lab.second.mute()
+
+    def say_what_is_not_known() -> None:
+        link.say(99, "of a later version")
+        lab.second.drain()
+
+    for number in range(5):
+        lab.at(lab.now + 0.5 * number, say_what_is_not_known)
+    lab.run(2.5)
+    assert not lab.told(LinkDown)
+    assert lab.edge.link.stats.malformed == 5
+    lab.run(0.5)
+    assert lab.told(LinkDown)
 
 
 def test_each_end_leaves_with_one_datagram() -> None:
