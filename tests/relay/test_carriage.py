@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from codec.opus import Decoder, Encoder, packet_samples
+from codec.opus import Decoder, Encoder, carries_fec, packet_samples
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, DownFrame, UpFrame
 from proto.payload import Payload
 from relay.carriage import OpusHearing, OpusSpeaking, carriage, chosen
@@ -75,13 +75,14 @@ def test_what_is_lost_up_to_120_ms_is_made_up(*, lost: int, on_the_link: bool) -
     edge.lose(lost)
     if on_the_link:
         assert not edge.hearing.lost(lost)
-    pieces += edge.say(5)
+    following = edge.frame()
+    pieces += edge.hearing.take(following) + edge.say(4)
     pcm = joined(pieces)
     assert len(pcm) == (25 + lost) * FRAME_BYTES
     gap = pcm[20 * FRAME_BYTES :][: lost * FRAME_BYTES]
     assert level(gap[:FRAME_BYTES]) > AUDIBLE
     assert level(pcm[-FRAME_BYTES:]) > AUDIBLE
-    assert edge.hearing._voice.recovered == 1
+    assert edge.hearing._voice.recovered == carries_fec(following.payload)
 
 
 def test_of_a_longer_loss_the_rest_is_a_jump() -> None:
