@@ -50,6 +50,9 @@ HEARTBEAT_S: Final = 10.0
 LAST_WORDS_S: Final = 1.0
 """Seconds that what is queued gets to leave before the close, and the close itself."""
 
+IDLE_S: Final = 3.0
+"""Seconds that a connection may be without an upgrade, however slowly it asks."""
+
 BACKLOG: Final = 512
 """Connections that the kernel holds until they are taken."""
 
@@ -127,7 +130,14 @@ class Door:
         app = web.Application()
         app.add_routes([web.get(tunnel.PATH, self._enter)])
         app.on_shutdown.append(self._leave)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=3 * LAST_WORDS_S)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=3 * LAST_WORDS_S,
+            keepalive_timeout=IDLE_S,
+            lingering_time=0,
+            auto_decompress=False,  # strangers send bodies too
+        )
         try:
             await runner.setup()
             await web.SockSite(runner, self._socket).start()

@@ -1,16 +1,14 @@
 """The transceiver's composition root: what is started, in which order, and stopped."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator
 
 import aiohttp
-from aiohttp import web
 
 from runtime import status
+from runtime.settings import Address
 from transceiver.admission import Admission
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
@@ -19,6 +17,7 @@ from transceiver.http.application import application
 from transceiver.http.calls import call_routes
 from transceiver.http.client_secrets import client_secret_routes
 from transceiver.http.realtime import realtime_routes
+from transceiver.http.server import listening
 from transceiver.metrics import Metrics
 from transceiver.settings import TransceiverSettings, is_loopback
 from transceiver.tunnel import Tunnels
@@ -27,12 +26,6 @@ from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.pinned import check_aiortc
 
 log = logging.getLogger(__name__)
-
-SHUTDOWN_S = 2.0
-"""Seconds that open HTTP requests get to finish at a stop."""
-
-MAX_FIELD_BYTES = 16 * 1024
-"""Longest header field taken: a client secret among a WebSocket's subprotocols."""
 
 
 async def serve(settings: TransceiverSettings, stop: asyncio.Event) -> None:
@@ -77,7 +70,8 @@ async def _serve_on(
             *realtime_routes(keys, admission, tunnels, stop),
         ]
         app = application(routes, metrics.refused.inc)
-        async with _listening(app, settings):
+        address = Address(settings.http_host, settings.http_port)
+        async with listening(app, address, settings.tls_context()):
             _log_start(settings, port)
             gc.freeze()  # what start-up made lives on: collections need not visit it
             async with asyncio.TaskGroup() as group:
@@ -85,30 +79,6 @@ async def _serve_on(
                 await calls.run(stop)
                 links.cancel()
     log.info("transceiver stopped")
-
-
-@contextlib.asynccontextmanager
-async def _listening(
-    app: web.Application, settings: TransceiverSettings
-) -> AsyncIterator[None]:
-    """Serve the public HTTP for the length of a block."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=SHUTDOWN_S,
-        max_field_size=MAX_FIELD_BYTES,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(
-            runner,
-            settings.http_host,
-            settings.http_port,
-            ssl_context=settings.tls_context(),
-        ).start()
-        yield
-    finally:
-        await runner.cleanup()
 
 
 def _log_start(settings: TransceiverSettings, port: UdpPort) -> None:

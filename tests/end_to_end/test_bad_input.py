@@ -20,7 +20,7 @@ UPGRADE = {
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }
 IN_PARTS = {"Content-Type": "multipart/form-data; boundary=B"}
-NOT_GZIP = {"Content-Encoding": "gzip"}
+GZIP = {"Content-Encoding": "gzip"}
 NO_AUDIO = (
     "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
     "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
@@ -91,8 +91,13 @@ async def test_unusable_bodies_are_refused_and_leave_no_call(echo_stack: Stack) 
             "invalid_multipart",
             {"data": b"--B\r\nX: " + b"y" * 20_000, "headers": IN_PARTS},
         ),
-        (400, "invalid_body", {"data": b"junk", "headers": SDP | NOT_GZIP}),
-        (400, "invalid_body", {"data": b"junk", "headers": IN_PARTS | NOT_GZIP}),
+        (415, "unsupported_content_encoding", {"data": b"", "headers": SDP | GZIP}),
+        (
+            415,
+            "unsupported_content_encoding",
+            {"data": b"junk", "headers": IN_PARTS | GZIP},
+        ),
+        (415, "unsupported_content_encoding", {"json": {}, "headers": GZIP}),
     ]
     for status, code, request in cases:
         async with (

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import aiohttp
-from aiohttp import web
 
 from proto.errors import CloseCode
 from proto.request import SessionRequest
 from proto.udp import SessionReceiver
+from runtime.settings import Address
 from transceiver.admission import Admission
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
@@ -19,8 +19,8 @@ from transceiver.client_secrets import ClientSecret, ClientSecrets
 from transceiver.http.application import application
 from transceiver.http.calls import call_routes
 from transceiver.http.client_secrets import client_secret_routes
+from transceiver.http.server import listening
 from transceiver.metrics import Metrics
-from transceiver.service import MAX_FIELD_BYTES
 from transceiver.tunnel import Refusal
 from transceiver.uplink import Uplink
 from transceiver.webrtc.ice import UdpPort
@@ -101,17 +101,16 @@ async def front_door(
         *call_routes(calls, ring, control),
         *client_secret_routes(ring, client_secrets, wall_s),
     ]
-    runner = web.AppRunner(
-        application(routes, metrics.refused.inc), max_field_size=MAX_FIELD_BYTES
-    )
-    await runner.setup()
+    app = application(routes, metrics.refused.inc)
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = "http://{}:{}".format(*runner.addresses[0])
-        async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
+        async with (
+            listening(app, Address("127.0.0.1", 0), None) as address,
+            aiohttp.ClientSession() as http,
+            asyncio.TaskGroup() as group,
+        ):
             group.create_task(calls.run(stop))
+            url = f"http://{address}"
             yield FrontDoor(url, relay, control, admission, http, ring, client_secrets)
             stop.set()
     finally:
-        await runner.cleanup()
         port.close()

@@ -1,7 +1,7 @@
 """Bodies of requests, read within bounds of size and time."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -52,7 +52,7 @@ async def read_offer(request: web.Request) -> OfferBody:
     Raises:
         ApiError: The body is late, broken, too large, or not of that kind.
     """
-    return _parse(await _in_time(_read_offer_parts(request)))
+    return _parse(await _in_time(request, _read_offer_parts))
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:
@@ -61,7 +61,7 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     Raises:
         ApiError: The body is late, broken, too large, or not a JSON object.
     """
-    body = await _in_time(request.read())
+    body = await _in_time(request, web.Request.read)
     try:
         value = orjson.loads(body) if body.strip() else {}
     except orjson.JSONDecodeError as error:
@@ -71,10 +71,15 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     return value
 
 
-async def _in_time(reading: Awaitable[_T]) -> _T:
+async def _in_time(
+    request: web.Request, read: Callable[[web.Request], Awaitable[_T]]
+) -> _T:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        message = "send the body as it is: no Content-Encoding is taken"
+        raise ApiError(415, "unsupported_content_encoding", message)
     try:
         async with asyncio.timeout(BODY_S):
-            return await reading
+            return await read(request)
     except TimeoutError:
         raise ApiError(408, "timeout", "the body took too long to arrive") from None
     except _BROKEN_BODY as error:
