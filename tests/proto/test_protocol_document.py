@@ -8,6 +8,7 @@ import pytest
 from proto import handshake, wire
 from proto.errors import CloseCode
 from proto.messages import Carried, Kind
+from proto.payload import BOUNDS, Payload
 
 DOCUMENT = importlib.resources.files("proto").joinpath("PROTOCOL.md").read_text()
 
@@ -15,6 +16,16 @@ DOCUMENT = importlib.resources.files("proto").joinpath("PROTOCOL.md").read_text(
 @pytest.mark.parametrize("kind", [*Kind, *Carried])
 def test_messages_have_the_numbers_of_the_document(kind: Kind | Carried) -> None:
     assert re.search(rf"^\| {kind.value} \| {kind.name} \|", DOCUMENT, re.MULTILINE)
+
+
+@pytest.mark.parametrize("payload", Payload)
+def test_payloads_have_the_codes_and_bounds_of_the_document(payload: Payload) -> None:
+    row = rf"^\| {payload.value} \| {payload.name} \|.*\| \d to ([\d,]+)(, even)? \|$"
+    found = re.search(row, DOCUMENT, re.MULTILINE)
+    assert found
+    bounds = BOUNDS[payload]
+    assert int(found[1].replace(",", "")) == bounds.max_bytes
+    assert bool(found[2]) is (bounds.grain_bytes == 2)
 
 
 @pytest.mark.parametrize("code", CloseCode)
