@@ -33,13 +33,13 @@ def _integer(low: int, high: int) -> Check:
 
 
 def _seqs(value: Any) -> bool:
-    return type(value) is list and len(value) <= 64 and all(map(_POSITIVE, value))
+    return type(value) is list and len(value) <= 64 and all(map(_COUNT, value))
 
 
 def _pairs(value: Any) -> bool:
     if type(value) is not list or len(value) > 32 or len(value) % 2:
         return False
-    return all(map(_POSITIVE, value)) and value == sorted(set(value))
+    return all(map(_COUNT, value)) and value == sorted(set(value))
 
 
 def _pcm(value: Any) -> bool:
@@ -64,7 +64,7 @@ _SHAPES: dict[int, tuple[Check, ...]] = {  # only what a dialer may say
         lambda value: type(value) is bool,
         lambda value: type(value) is bytes and len(value) <= 1100,
     ),
-    ACK: (_SESSION, _POSITIVE, _POSITIVE, _pairs),
+    ACK: (_SESSION, _COUNT, _COUNT, _pairs),
     RESET: (_SESSION, _COUNT),
     FLUSHED: (_SESSION, _COUNT, _COUNT, _COUNT),
 }
@@ -100,9 +100,11 @@ def message(plaintext: bytes) -> list[Any] | None:
     shape = _SHAPES.get(value[0])
     if shape is None or len(shape) != len(value) - 1:
         return None
-    if all(check(element) for check, element in zip(shape, value[1:], strict=True)):
-        return value
-    return None
+    if not all(check(field) for check, field in zip(shape, value[1:], strict=True)):
+        return None
+    if value[0] == ACK and value[4] and value[4][0] <= value[2]:
+        return None
+    return value
 
 
 def closing(payload: bytes) -> tuple[int, str] | None:

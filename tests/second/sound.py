@@ -69,14 +69,14 @@ class Uplink:
         """Take a frame; return frames in order, and counts of those given up."""
         if seq < self.next_seq or seq in self._held:
             return []
-        out = self.shown(seq - 1, now, seq - DEPTH + 1)
+        out = self.shown(seq - 1, now)
         self._missing.pop(seq, None)
         self._held[seq] = frame
         return out + self._hand_over()
 
-    def shown(self, newest: int, now: float, first: int | None = None) -> list[Any]:
-        """Note that frames up to `newest` exist; nothing below `first` is held."""
-        out = self._hand_over(newest - DEPTH + 1 if first is None else first)
+    def shown(self, newest: int, now: float) -> list[Any]:
+        """Note that frames up to `newest` exist; wait for the last 64 of them."""
+        out = self._hand_over(newest - DEPTH + 1)
         for seq in range(self.next_seq, newest + 1):
             if seq not in self._held and seq not in self._missing:
                 self._missing[seq] = _Missing(now + self.rtt.wait, now, self.rtt.pause)
@@ -95,7 +95,10 @@ class Uplink:
         """Give up what is due."""
         out: list[Any] = []
         while (gap := self._missing.get(self.next_seq)) and gap.given_up_at <= now:
-            out += self._hand_over(self.next_seq + 1)
+            given_up, *frames = self._hand_over(self.next_seq + 1)
+            if out and isinstance(out[-1], int):
+                given_up += out.pop()
+            out += [given_up, *frames]
         return out
 
     @property
