@@ -24,10 +24,8 @@ from typing import Final
 from proto.errors import CloseCode
 from proto.request import SessionRequest
 from relay import errors
-from relay.bound import Bound
-from relay.door import ClientEnd
-from relay.inlet import Inlet
-from relay.intake import (
+from relay.client.bound import Bound
+from relay.client.intake import (
     FLOOD_REASON,
     ClearPlayback,
     Flood,
@@ -35,11 +33,13 @@ from relay.intake import (
     Intake,
     Refused,
 )
+from relay.client.limits import Limits
+from relay.client.outlet import Outlet
+from relay.door import ClientEnd
+from relay.inlet import Inlet
 from relay.life import Life
-from relay.limits import Limits
 from relay.metrics import Traffic
 from relay.opening import first_updates
-from relay.outlet import Outlet
 from relay.upstream import protocol
 from relay.upstream.events import EventIds, UpstreamEvent
 from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused

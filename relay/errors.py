@@ -1,7 +1,7 @@
 """The `error` events that a session makes by itself, in the API's words."""
 
 from proto.realtime import error_event
-from relay.intake import Refused
+from relay.client.intake import Refused
 from relay.upstream.port import UpstreamError
 
 

@@ -29,7 +29,7 @@ import orjson
 
 from proto.overlay import overlaid
 from proto.request import SessionRequest
-from relay.bound import Bound
+from relay.client.bound import Bound
 from relay.upstream.protocol import LOCK_ID
 
 MAX_HELD = 8

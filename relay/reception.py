@@ -22,7 +22,7 @@ from proto.tunnel import (
     TunnelRequest,
 )
 from proto.udp import LinkSession
-from relay import beta
+from relay.client import beta
 from relay.direct import DirectSession
 from relay.door import ClientEnd, Conversation
 from relay.pacer import Clock

@@ -23,10 +23,9 @@ from proto.payload import Payload
 from proto.request import SessionRequest
 from relay import errors
 from relay.audience import Audience, Listener
-from relay.bound import Bound
 from relay.carriage import chosen
-from relay.inlet import Inlet
-from relay.intake import (
+from relay.client.bound import Bound
+from relay.client.intake import (
     FLOOD_REASON,
     ClearPlayback,
     ClientEvent,
@@ -35,12 +34,13 @@ from relay.intake import (
     Intake,
     Refused,
 )
+from relay.client.limits import Limits
+from relay.client.outlet import Outlet
+from relay.inlet import Inlet
 from relay.life import Life
-from relay.limits import Limits
 from relay.media import Media, MediaLink, Owner
 from relay.metrics import Traffic
 from relay.opening import first_updates
-from relay.outlet import Outlet
 from relay.pacer import Clock
 from relay.upstream import events, protocol
 from relay.upstream.events import EventIds, UpstreamEvent

@@ -14,10 +14,10 @@ import contextlib
 
 import orjson
 
+from relay.client.intake import FLOOD_REASON, Flood, Intake
+from relay.client.limits import Limits
+from relay.client.outlet import Outlet
 from relay.door import ClientEnd
-from relay.intake import FLOOD_REASON, Flood, Intake
-from relay.limits import Limits
-from relay.outlet import Outlet
 from relay.session import Session
 
 NORMAL_CLOSURE = 1000

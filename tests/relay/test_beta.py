@@ -11,7 +11,7 @@ from openai.types.beta.realtime.realtime_client_event import RealtimeClientEvent
 from openai.types.beta.realtime.realtime_server_event import RealtimeServerEvent
 from pydantic import BaseModel
 
-from relay import beta
+from relay.client import beta
 from tests.engine.talk import Talk, kinds, only
 from tests.support.event_rules import strict_parse_client
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from relay.bound import MAX_UNANSWERED, Bound
+from relay.client.bound import MAX_UNANSWERED, Bound
 
 Json = dict[str, Any]
 

@@ -10,9 +10,9 @@ import pytest
 
 from proto.errors import CloseCode
 from proto.request import SessionRequest
+from relay.client.intake import FLOOD_REASON
+from relay.client.limits import EVENTS_BURST
 from relay.direct import DirectSession
-from relay.intake import FLOOD_REASON
-from relay.limits import EVENTS_BURST
 from relay.upstream.echo import Echo
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from relay.upstream.protocol import LOCK_ID

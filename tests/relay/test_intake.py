@@ -6,8 +6,8 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from relay.bound import Bound
-from relay.intake import (
+from relay.client.bound import Bound
+from relay.client.intake import (
     MAX_EVENT_BYTES,
     MAX_MEDIA_EVENT_BYTES,
     ClearPlayback,
@@ -16,7 +16,7 @@ from relay.intake import (
     Intake,
     Refused,
 )
-from relay.limits import EVENTS_BURST, EVENTS_PER_S, Limits
+from relay.client.limits import EVENTS_BURST, EVENTS_PER_S, Limits
 from relay.upstream.protocol import PCM_24K
 
 NOW = 1_000.0

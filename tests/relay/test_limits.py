@@ -6,8 +6,8 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from relay.intake import MAX_EVENT_BYTES
-from relay.limits import (
+from relay.client.intake import MAX_EVENT_BYTES
+from relay.client.limits import (
     BURST_BYTES,
     BYTES_PER_S,
     EVENTS_BURST,

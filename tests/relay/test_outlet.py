@@ -6,7 +6,7 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from relay.outlet import Outlet
+from relay.client.outlet import Outlet
 from tests.support.event_rules import strict_parse
 
 MAX_BYTES = 2_000

@@ -12,8 +12,8 @@ import pytest
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import UpFrame
 from proto.request import SessionRequest
-from relay.intake import FLOOD_REASON
-from relay.limits import EVENTS_BURST
+from relay.client.intake import FLOOD_REASON
+from relay.client.limits import EVENTS_BURST
 from relay.pacer import Clock
 from relay.session import Session
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused

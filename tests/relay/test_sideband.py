@@ -10,8 +10,8 @@ import orjson
 from proto.errors import CloseCode
 from proto.request import SessionRequest
 from relay.audience import MAX_ID_CHARACTERS, MAX_IDS, MAX_SIDEBANDS
-from relay.intake import FLOOD_REASON
-from relay.limits import EVENTS_BURST
+from relay.client.intake import FLOOD_REASON
+from relay.client.limits import EVENTS_BURST
 from relay.pacer import Clock
 from relay.session import Session
 from relay.sideband import Sideband

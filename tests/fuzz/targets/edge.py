@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 
 from proto.messages import MAX_MESSAGE_BYTES
-from relay import beta
-from relay.bound import Bound
-from relay.intake import ClearPlayback, Forward, Intake, Refused
-from relay.limits import Limits, is_too_deep
+from relay.client import beta
+from relay.client.bound import Bound
+from relay.client.intake import ClearPlayback, Forward, Intake, Refused
+from relay.client.limits import Limits, is_too_deep
 from relay.upstream import protocol
 from tests.fuzz.draw import Draw
 from transceiver import rtcp as rtcp_packets, rtp as rtp_packets

@@ -25,7 +25,7 @@ JSON; an event that has to change in nothing is returned itself.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from relay.within import Json, Shape, within, within_each
+from relay.client.within import Json, Shape, within, within_each
 
 _PATHS: Mapping[str, tuple[str, ...]] = {
     "modalities": ("output_modalities",),

@@ -24,17 +24,17 @@ from typing import NamedTuple
 import orjson
 
 from proto.messages import MAX_MESSAGE_BYTES
-from relay import beta
-from relay.bound import Bound
-from relay.limits import (
+from relay.client import beta
+from relay.client.bound import Bound
+from relay.client.limits import (
     MAX_DEPTH,
     MAX_MARKS,
     Limits,
     has_too_many_values,
     is_too_deep,
 )
+from relay.client.within import Json, within
 from relay.upstream.protocol import PCM_24K
-from relay.within import Json, within
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """Largest event of a WebSocket client: the API takes 15 MiB of audio in one append."""

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import orjson
 
 from proto.realtime import error_event
-from relay import beta
+from relay.client import beta
+from relay.client.within import Json, Shape, within, within_each
 from relay.upstream.events import OWN_PREFIX
-from relay.within import Json, Shape, within, within_each
 
 _RETRIEVED = b"conversation.item.retrieved"
 

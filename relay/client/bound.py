@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proto.overlay import overlaid
-from relay.within import Json
+from relay.client.within import Json
 
 MAX_UNANSWERED = 64
 """The server's latest updates that can still be forgotten; of more, the oldest counts
