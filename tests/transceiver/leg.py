@@ -8,6 +8,7 @@ from pylibsrtp import Policy, Session
 
 from codec.opus import Decoder, Encoder
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame, UpFrame
+from proto.payload import Payload
 from tests.support.clock import HandTurnedLoop
 from transceiver import rtcp, rtp
 from transceiver.media import Media, MediaKeys
@@ -35,7 +36,7 @@ class Sent(NamedTuple):
 class Leg:
     """One leg's media between a caller and a link that are both the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, payload: Payload = Payload.PCM) -> None:
         self.loop = HandTurnedLoop(1000.0)
         self.timer = SharedTimer(self.loop)
         self.up: list[tuple[float, UpFrame]] = []
@@ -55,6 +56,7 @@ class Leg:
             lambda frame: self.up.append((self.loop.now, frame)),
             self.timer,
             random.Random(1),
+            payload,
         )
         self.began_at = self.loop.now
 
