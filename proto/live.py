@@ -29,6 +29,7 @@ from proto.frames import DownFrame, UpFrame
 from proto.link import Link
 from proto.payload import Payload
 from proto.session import Session, SessionState
+from proto.stats import FrameCounts
 from runtime.udp import UdpAddress
 
 T = TypeVar("T")
@@ -75,6 +76,11 @@ class LinkSession:
     def is_open(self) -> bool:
         """Audio and events may be sent."""
         return self._core.state is SessionState.OPEN
+
+    @property
+    def frame_counts(self) -> FrameCounts:
+        """What became of its audio frames, up to now; also when it has ended."""
+        return self._core.audio.counts()
 
     @property
     def offered(self) -> tuple[Payload, ...]:

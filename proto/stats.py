@@ -85,8 +85,21 @@ class FrameCounts:
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    @property
+    def share_given_up(self) -> float:
+        """Part of the frames meant for this end that never came, 0 to 1."""
+        meant = self.received + self.given_up
+        return self.given_up / meant if meant else 0.0
+
+    def fields(self) -> dict[str, int]:
+        """Return them for a log line."""
+        return {f"link_{name}": getattr(self, name) for name in self.__slots__}
+
 
 _ADDED: Final = (
+    "dials",
+    "ups",
+    "downs",
     "datagrams_sent",
     "datagrams_received",
     "datagrams_missing",
@@ -98,9 +111,12 @@ _ADDED: Final = (
 
 
 class LinkStats:
-    """What one end of a link has seen.
+    """What one end of a link has seen, or of many links, one after another or at once.
 
     Attributes:
+        dials: Attempts to make a link; counted where there are many.
+        ups: Links that came up; likewise.
+        downs: Links that had come up and ended, for whatever reason; likewise.
         datagrams_sent: Sealed datagrams sent.
         datagrams_received: Sealed datagrams that were authentic and new.
         datagrams_missing: Counters skipped by the peer's newest datagram: lost or late.
@@ -113,6 +129,9 @@ class LinkStats:
     """
 
     def __init__(self) -> None:
+        self.dials = 0
+        self.ups = 0
+        self.downs = 0
         self.datagrams_sent = 0
         self.datagrams_received = 0
         self.datagrams_missing = 0

@@ -67,6 +67,7 @@ class Dialer:
         self._payloads = payloads
         self._rng = rng or random.Random()
         self._live: LiveLink | None = None
+        self._ended = LinkStats()
         self._down = asyncio.Event()
 
     @property
@@ -82,9 +83,27 @@ class Dialer:
         return self._live.core.rtt.smoothed_s
 
     @property
+    def rtt_variation_s(self) -> float | None:
+        """How far round-trip times stray, in seconds; None when the link is not up."""
+        if self._live is None or not self.is_up:
+            return None
+        return self._live.core.rtt.variation_s
+
+    @property
+    def jitter_s(self) -> float | None:
+        """Interarrival jitter in seconds; None when the link is not up."""
+        if self._live is None or not self.is_up:
+            return None
+        return self._live.core.stats.jitter_s
+
+    @property
     def stats(self) -> LinkStats:
-        """Figures of the present link, or of the last."""
-        return self._live.core.stats if self._live is not None else LinkStats()
+        """Figures of all links to this relay, the present one too."""
+        total = LinkStats()
+        total.add(self._ended)
+        if self._live is not None:
+            total.add(self._live.core.stats)
+        return total
 
     def open_session(self, request: bytes, receiver: SessionReceiver) -> LinkSession:
         """Ask the relay for a session; `receiver` hears how that went.
@@ -122,12 +141,15 @@ class Dialer:
         link_id = int.from_bytes(os.urandom(4), "big") or 1
         handshake = DialerHandshake(self._key, link_id, os.urandom(NONCE_BYTES))
         core = Link.dial(handshake, asyncio.get_running_loop().time())
+        self._ended.dials += 1
         live = self._live = LiveLink(core, udp.send, relay, None, self._changed)
         try:
             await self._down.wait()
         finally:
             self.is_up = False
             live.leave("the edge left")
+            self._live = None
+            self._ended.add(core.stats)
             udp.close()
 
     async def _resolve(self) -> UdpAddress:
@@ -145,9 +167,11 @@ class Dialer:
     def _changed(self, live: LiveLink, down: str | None) -> None:
         was_up, self.is_up = self.is_up, down is None
         if down is None:
+            self._ended.ups += 1
             log.info("link up", extra={"relay": self.address, "link": live.core.id})
             return
         if was_up:
+            self._ended.downs += 1
             log.warning("link down", extra={"relay": self.address, "reason": down})
         self._down.set()
 
@@ -199,6 +223,12 @@ class Listener:
         return sum(len(live.core.sessions) for live in self._links.values())
 
     @property
+    def rtts_s(self) -> list[float]:
+        """Smoothed round-trip times of the links that are up and measured, seconds."""
+        measured = (live.core.rtt.smoothed_s for live in self._links.values())
+        return [rtt_s for rtt_s in measured if rtt_s is not None]
+
+    @property
     def stats(self) -> LinkStats:
         """Figures of all links, ended ones too."""
         total = LinkStats()
@@ -240,6 +270,7 @@ class Listener:
 
     def _begin(self, ends: Ends, address: UdpAddress, now: float) -> None:
         core = Link.answer(ends, now)
+        self._ended.ups += 1
         log.info("link up", extra={"link": ends.link_id, "from": address[0]})
         self._links[ends.link_id] = LiveLink(
             core, self._udp.send, address, self._accept, self._changed
@@ -249,4 +280,5 @@ class Listener:
         if down is not None:
             log.info("link down", extra={"link": live.core.id, "reason": down})
             self._links.pop(live.core.id, None)
+            self._ended.downs += 1
             self._ended.add(live.core.stats)

@@ -68,6 +68,7 @@ class DirectSession:
 
     transport = "websocket"
     has_media = False
+    frame_counts = None
 
     def __init__(
         self, request: SessionRequest, upstream: Upstream, max_s: float

@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from proto.metrics import session_loss
+
 TRANSPORTS = ("webrtc", "websocket")
 """How a session's client came to the edge."""
 
@@ -100,6 +102,7 @@ class Metrics:
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
             registry=self.registry,
         )
+        self.session_loss = session_loss(self.registry)
         self.registry.register(_TrafficCollector(self.ended, live))
 
     def session_ended(self, traffic: Traffic, ending: Ending) -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 from aiohttp import web
 
+from proto.metrics import ListenerMetrics
 from proto.request import SessionRequest
 from proto.udp import Listener
 from relay.door import Door
@@ -90,6 +91,7 @@ class Relay:
         address = Address(settings.link_host, settings.link_port)
         key, other = settings.link_keys
         listener = Listener(address, key, reception.accept, former_key=other)
+        self._metrics.registry.register(ListenerMetrics(listener))
         door = Door(address, key, reception.answer, former_key=other)
         async with self._tasks as tasks:
             background = [

@@ -21,6 +21,7 @@ from proto.frames import DownFrame, UpFrame
 from proto.messages import MAX_MESSAGE_BYTES
 from proto.payload import Payload
 from proto.request import SessionRequest
+from proto.stats import FrameCounts
 from relay import errors
 from relay.audience import Audience, Listener
 from relay.carriage import chosen
@@ -63,6 +64,10 @@ class LinkEnd(MediaLink, Protocol):
 
     def send_event(self, payload: bytes) -> None:
         """Send an event to the client; raises LocalError."""
+
+    @property
+    def frame_counts(self) -> FrameCounts:
+        """What became of its audio frames."""
 
     def close(self, code: CloseCode = CloseCode.NORMAL, reason: str = "") -> None:
         """End the session."""
@@ -136,6 +141,11 @@ class Session:
         )
         for update in updates:  # before any event of the client's: see `opening`
             upstream.send(update)
+
+    @property
+    def frame_counts(self) -> FrameCounts | None:
+        """What became of its audio frames on the link."""
+        return self._link.frame_counts
 
     @property
     def traffic(self) -> Traffic:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from proto.errors import CloseCode
 from proto.request import SessionRequest
+from proto.stats import FrameCounts
 from relay.life import Life
 from relay.metrics import Ending, Metrics, Traffic
 from relay.session import Session
@@ -29,6 +30,10 @@ class LiveSession(Protocol):
     @property
     def traffic(self) -> Traffic:
         """What has passed through so far."""
+
+    @property
+    def frame_counts(self) -> FrameCounts | None:
+        """What became of its audio frames on the link, if it has one."""
 
     def close(self, code: CloseCode, reason: str) -> None:
         """End it from this side."""
@@ -120,6 +125,9 @@ class Sessions:
         error_code = life.failure.code if life.failure else None
         ending = Ending(session.transport, code, error_code, seconds)
         self.metrics.session_ended(traffic, ending)
+        frames = session.frame_counts
+        if frames is not None:
+            self.metrics.session_loss.observe(frames.share_given_up)
         log.info(
             "session closed",
             extra={
@@ -133,6 +141,7 @@ class Sessions:
                 "events_up": traffic.events_up,
                 "events_down": traffic.events_down,
                 "barge_ins": traffic.barge_ins,
+                **(frames.fields() if frames is not None else {}),
             },
         )
 

@@ -18,6 +18,7 @@ from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import DownFrame, UpFrame
 from proto.realtime import error_event
 from proto.request import SessionRequest
+from proto.stats import FrameCounts
 from proto.udp import Dialer, LinkSession
 from transceiver.media import Media, MediaKeys
 from transceiver.opening import Opening
@@ -90,6 +91,11 @@ class Call:
         self._edge_stops: asyncio.Future[None] = self._loop.create_future()
         self._relay_left = False
         self._told_of_dropped = False
+
+    @property
+    def frame_counts(self) -> FrameCounts | None:
+        """What became of its audio frames on the link; None: it never had a session."""
+        return self._session.frame_counts if self._session is not None else None
 
     async def answer(self, request: CallRequest, relay: Dialer) -> str:
         """Answer the offer, and open the session while ICE and DTLS get under way.

@@ -106,6 +106,7 @@ class Calls:
             slot.close()
         seconds = asyncio.get_running_loop().time() - started
         self._metrics.call_ended(call, ending)
+        frames = call.frame_counts
         log.info(
             "call ended",
             extra={
@@ -113,5 +114,6 @@ class Calls:
                 "code": ending.code.name,
                 "reason": ending.reason,
                 "seconds": round(seconds, 1),
+                **(frames.fields() if frames is not None else {}),
             },
         )

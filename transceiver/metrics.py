@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from proto.metrics import session_loss
 from transceiver.call import Call, Ending
 
 
@@ -43,12 +44,16 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.session_loss = session_loss(self.registry)
+
     def call_ended(self, call: Call, ending: Ending) -> None:
         """Count a call that is over."""
         self.ended.labels(ending.code.name.lower()).inc()
         if call.media is not None:
             for kind, count in call.media.counts().items():
                 self.media.labels(kind).inc(count)
+        if call.frame_counts is not None:
+            self.session_loss.observe(call.frame_counts.share_given_up)
 
 
 class _DroppedCollector(Collector):

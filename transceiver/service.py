@@ -7,6 +7,7 @@ import time
 
 import aiohttp
 
+from proto.metrics import DialerMetrics
 from runtime import status
 from runtime.settings import Address
 from transceiver.admission import Admission
@@ -52,6 +53,7 @@ async def _serve_on(
 ) -> None:
     metrics = Metrics(port.dropped)
     uplink = Uplink(settings.relays, settings.link_keys.key, settings.link_payload)
+    metrics.registry.register(DialerMetrics(uplink.dialers))
     admission = Admission(
         max_calls=settings.max_calls, max_calls_per_key=settings.max_calls_per_key
     )

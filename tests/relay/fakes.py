@@ -8,6 +8,7 @@ import orjson
 from proto.errors import CloseCode, LocalError
 from proto.frames import DownFrame
 from proto.payload import Payload
+from proto.stats import FrameCounts
 from relay.upstream import protocol
 from relay.upstream.port import Receiver, UpstreamError
 
@@ -27,6 +28,10 @@ class FakeLink:
         self.closes: list[tuple[CloseCode, str]] = []
         self.refuse_events_with: LocalError | None = None
         self.refuse_frames_with: Exception | None = None
+
+    @property
+    def frame_counts(self) -> FrameCounts:
+        return FrameCounts()
 
     def accept(self, payload: Payload = Payload.PCM) -> None:
         self.accepted += 1
