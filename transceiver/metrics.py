@@ -26,6 +26,12 @@ class Metrics:
             "Calls and WebSocket sessions, those being set up too.",
             registry=self.registry,
         )
+        self.websockets = Gauge(
+            "tandem_websockets",
+            "WebSockets being held, by kind: session, or sideband of a call.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.ended = Counter(
             "tandem_calls_ended",
             "Calls that ended, by close code.",

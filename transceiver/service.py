@@ -69,7 +69,7 @@ async def _serve_on(
             *status.routes(metrics.registry, calls.reason_not_ready),
             *call_routes(calls, keys, tunnels),
             *client_secret_routes(keys, client_secrets, wall_s),
-            *realtime_routes(keys, admission, tunnels, stop),
+            *realtime_routes(keys, admission, tunnels, metrics.websockets, stop),
         ]
         app = application(routes, metrics.refused.inc)
         address = Address(settings.http_host, settings.http_port)

@@ -61,9 +61,6 @@ CLOSE_S: Final = 1.0
 LOST: Final = 1006
 """Close code of a connection that ended without one (RFC 6455 section 7.4.1)."""
 
-_NO_CODE: Final = 1005
-"""What a close frame without a code reads as (as above)."""
-
 _WebSocket = aiohttp.ClientWebSocketResponse[Literal[True]]
 
 
@@ -124,8 +121,7 @@ class Tunnel:
                 await self.close(WSCloseCode.POLICY_VIOLATION, "not authentic")
                 return Closed(LOST, "a message was not authentic")
         if message.type is WSMsgType.CLOSE:
-            code = WSCloseCode.OK if message.data == _NO_CODE else message.data
-            return Closed(int(code), message.extra or "")
+            return Closed(message.data or WSCloseCode.OK, message.extra or "")
         return Closed(LOST, "the connection broke")
 
     async def close(self, code: int, reason: str) -> None:
@@ -133,8 +129,7 @@ class Tunnel:
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
-        closing = self._websocket.close(code=code, message=close_reason(reason))
-        await is_done_within(closing, 2 * CLOSE_S)
+        await _leave(self._websocket, code, reason)
 
 
 class Tunnels:
@@ -228,7 +223,7 @@ class Tunnels:
                     refused.append(answer)
                 for task in asking:
                     task.cancel()
-        except asyncio.CancelledError:
+        except BaseException:
             found = None
             raise
         finally:
@@ -272,11 +267,11 @@ class Tunnels:
                 sealed = await _message(websocket)
             answer = tunnel.decode_answer(channel.open(sealed))
         except BaseException:
-            await websocket.close()
+            await _leave(websocket)
             raise
         if isinstance(answer, Admitted):
             return Tunnel(websocket, channel, release)
-        await websocket.close()
+        await _leave(websocket)
         return answer
 
     async def _dial(self, address: Address) -> tuple[_WebSocket, Channel]:
@@ -295,11 +290,18 @@ class Tunnels:
         try:
             return websocket, handshake.welcomed(await _message(websocket))
         except BaseException:
-            await websocket.close()
+            await _leave(websocket)
             raise
 
 
 _UNREACHABLE: Final = Refused(503, "server_overloaded", "no relay can be reached")
+
+
+async def _leave(
+    websocket: _WebSocket, code: int = WSCloseCode.OK, reason: str = ""
+) -> None:
+    closing = websocket.close(code=code, message=close_reason(reason))
+    await is_done_within(closing, 2 * CLOSE_S)
 
 
 async def _message(websocket: _WebSocket) -> bytes:

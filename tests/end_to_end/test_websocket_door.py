@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client import Gauge
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
@@ -28,6 +29,13 @@ from transceiver.http.server import listening
 
 KEY = "sk-of-the-websocket-door"
 NOW_S = 1_000_000
+UPGRADE = {
+    "Host": "edge",
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
 SESSION = {"type": "realtime", "instructions": "Be brief.", "model": "of-the-secret"}
 
 
@@ -40,6 +48,7 @@ class Edge:
     admission: Admission
     stop: asyncio.Event
     relay: Door
+    held: Gauge
     asked: list[TunnelRequest] = field(default_factory=list)
 
     @property
@@ -81,11 +90,12 @@ async def edge(answer: Answer = lambda _: Echo(), **limits: int) -> AsyncIterato
         tunnels_to(door.address) as (tunnels, _),
     ):
         keys = KeyRing((KEY,), secrets, lambda: NOW_S)
-        routes = realtime.realtime_routes(keys, admission, tunnels, stop)
+        held = Gauge("websockets", "", ["kind"], registry=None)
+        routes = realtime.realtime_routes(keys, admission, tunnels, held, stop)
         app = application(routes, lambda: None)
         async with listening(app, Address("127.0.0.1", 0), None) as address:
             url = f"http://{address}"
-            yield Edge(url, secrets, admission, stop, door, asked)
+            yield Edge(url, secrets, admission, stop, door, held, asked)
             stop.set()
 
 
@@ -284,6 +294,54 @@ async def test_what_is_no_upgrade_is_400() -> None:
         async with http.get(f"{door.url}/v1/realtime", headers=headers) as response:
             assert response.status == 400
             assert (await response.json())["error"]["code"] == "websocket_required"
+
+        async with http.head(
+            f"{door.url}/v1/realtime", headers=headers | UPGRADE
+        ) as response:
+            assert response.status == 405
+
+
+@pytest.mark.asyncio
+async def test_a_header_need_not_be_utf8() -> None:
+    async with edge() as door:
+        host, _, port = door.url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        headers = UPGRADE | {"Authorization": f"Bearer {KEY}", "X-Name": "J\xfcrgen"}
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        request = "\r\n".join(["GET /v1/realtime HTTP/1.1", *lines, "", ""])
+        writer.write(request.encode("latin-1"))
+        assert b" 101 " in await reader.readline()
+        writer.transport.abort()
+        await nothing_left(door)
+
+
+@pytest.mark.asyncio
+async def test_who_sees_a_close_can_dial_again_at_once() -> None:
+    talk = Talk()
+    over: list[Conversation] = [Echo(), talk, Echo()]
+    async with edge(lambda _: over.pop(), max_calls=1) as door:
+        async with door.dial():
+            pass  # closed by the client
+        async with door.dial() as websocket:
+            (await talk.client).close(1001, "closed by the relay")
+            await closed(websocket)
+            async with door.dial():
+                talk.over.set()
+
+
+@pytest.mark.asyncio
+async def test_websockets_are_counted_by_kind() -> None:
+    async with edge() as door:
+        counts = door.held.labels("session"), door.held.labels("sideband")
+        async with door.dial(), door.dial("?call_id=rtc_1"), door.dial():
+            assert [_value(count) for count in counts] == [2, 1]
+        async with asyncio.timeout(5):
+            while any(_value(count) for count in counts):  # noqa: ASYNC110  # in the servers' tasks
+                await asyncio.sleep(0.01)
+
+
+def _value(gauge: Gauge) -> float:
+    return next(iter(gauge.collect())).samples[0].value
 
 
 # --- events ---

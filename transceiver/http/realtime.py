@@ -18,10 +18,11 @@ and passes on the relay's closes.
 import asyncio
 import logging
 import secrets
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from multidict import CIMultiDict
+from prometheus_client import Gauge
 
 from proto.channel import MAX_MESSAGE_BYTES
 from proto.realtime import error_event
@@ -53,11 +54,20 @@ _BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"
 
 _OFFERED: Final = "Sec-WebSocket-Protocol"
 
+_HANDSHAKE: Final = frozenset(
+    {"connection", "upgrade", "sec-websocket-version", "sec-websocket-key"}
+)
+"""What an upgrade consists of (RFC 6455 section 4.1)."""
+
 _WebSocket = web.WebSocketResponse[Literal[False]]
 
 
 def realtime_routes(
-    keys: KeyRing, admission: Admission, tunnels: Tunnels, stop: asyncio.Event
+    keys: KeyRing,
+    admission: Admission,
+    tunnels: Tunnels,
+    held: Gauge,
+    stop: asyncio.Event,
 ) -> list[web.RouteDef]:
     """Return the WebSocket's route.
 
@@ -65,6 +75,7 @@ def realtime_routes(
         keys: Tells who calls.
         admission: Holds a slot for each session; one who attaches needs none.
         tunnels: Lead to the relays.
+        held: Counts the WebSockets that are held, by kind: session or sideband.
         stop: Once set, every client is let go with 1001.
     """
 
@@ -77,13 +88,18 @@ def realtime_routes(
             call_id = _query(request, "call_id") or ""
             with_api_key(caller)
             tunnel = await tunnels.attach(call_id, caller.tenant, is_beta)
-            return await _hold(upgrade, tunnel, call_id, stop)
+            with held.labels("sideband").track_inprogress():
+                passed = await _hold(upgrade, tunnel, call_id, stop)
+            return await passed.close()
         wanted = _session(request, caller, is_beta)
+        # The slot is free when the client sees the close: it may dial again at once.
         with admission.slot(caller.tenant):
             tunnel = await tunnels.converse(wanted)
-            return await _hold(upgrade, tunnel, wanted.call_id, stop)
+            with held.labels("session").track_inprogress():
+                passed = await _hold(upgrade, tunnel, wanted.call_id, stop)
+        return await passed.close()
 
-    return [web.get(REALTIME_PATH, realtime)]
+    return [web.get(REALTIME_PATH, realtime, allow_head=False)]
 
 
 def _subprotocols(request: web.Request) -> list[str]:
@@ -125,13 +141,17 @@ def _session(request: web.Request, caller: Caller, is_beta: bool) -> SessionRequ
 def _upgrade(request: web.Request, offered: list[str]) -> web.Request:
     """Return the request as the WebSocket library may see it: with no key in it.
 
-    Where it finds no subprotocol that it knows, it logs all that were offered.
+    Where it finds no subprotocol that it knows, it logs all that were offered. What is
+    not for it is left out: it cannot copy a header whose bytes are not UTF-8.
 
     Raises:
         ApiError: 400, it is no upgrade.
     """
-    headers = CIMultiDict(request.headers)
-    headers.popall(_OFFERED, None)
+    headers = CIMultiDict(
+        (name, value)
+        for name, value in request.headers.items()
+        if name.lower() in _HANDSHAKE and value.isascii()
+    )
     if _SUBPROTOCOL in offered:
         headers[_OFFERED] = _SUBPROTOCOL
     upgrade = request.clone(headers=headers)
@@ -140,9 +160,27 @@ def _upgrade(request: web.Request, offered: list[str]) -> web.Request:
     return upgrade
 
 
+class _Passed(NamedTuple):
+    """A WebSocket over which nothing passes any more, and how it is to end."""
+
+    websocket: _WebSocket
+    upgrade: web.Request
+    ending: Closed
+
+    async def close(self) -> web.StreamResponse:
+        """Close it, or answer the client's close; cut off one who takes neither."""
+        code, reason = self.ending
+        closing = self.websocket.close(code=code, message=close_reason(reason))
+        is_closed = await is_done_within(closing, 2 * CLOSE_S)
+        is_lost = self.websocket.close_code == LOST
+        if self.upgrade.transport is not None and (is_lost or not is_closed):
+            self.upgrade.transport.abort()
+        return self.websocket
+
+
 async def _hold(
     upgrade: web.Request, tunnel: Tunnel, session_id: str, stop: asyncio.Event
-) -> web.StreamResponse:
+) -> _Passed:
     """Upgrade, and let events pass until either side or the edge ends it."""
     websocket: _WebSocket = web.WebSocketResponse(
         protocols=(_SUBPROTOCOL,),
@@ -151,19 +189,19 @@ async def _hold(
         timeout=CLOSE_S,
         compress=False,
         decode_text=False,
+        autoclose=False,
     )
     began_s = asyncio.get_running_loop().time()
     try:
         await websocket.prepare(upgrade)
         log.info("websocket opened", extra={"session": session_id})
         ending = await _pass_events(websocket, tunnel, stop)
-        await _close(websocket, upgrade, ending)
     finally:
         await tunnel.close(WSCloseCode.OK, "")
     seconds = round(asyncio.get_running_loop().time() - began_s, 1)
     fields = {"session": session_id, "code": int(ending.code), "seconds": seconds}
     log.info("websocket closed", extra=fields)
-    return websocket
+    return _Passed(websocket, upgrade, ending)
 
 
 async def _pass_events(
@@ -190,6 +228,8 @@ async def _pass_up(websocket: _WebSocket, tunnel: Tunnel) -> Closed:
                 await tunnel.send(message.data)
             case WSMsgType.BINARY:
                 return Closed(WSCloseCode.UNSUPPORTED_DATA, "events are JSON text")
+            case WSMsgType.CLOSE:
+                return Closed(message.data or WSCloseCode.OK, "")
             case _:
                 return Closed(websocket.close_code or LOST, "")
 
@@ -209,15 +249,6 @@ async def _pass_down(websocket: _WebSocket, tunnel: Tunnel) -> Closed:
 async def _stopped(stop: asyncio.Event) -> Closed:
     await stop.wait()
     return Closed(WSCloseCode.GOING_AWAY, "the edge is stopping")
-
-
-async def _close(websocket: _WebSocket, upgrade: web.Request, ending: Closed) -> None:
-    """Close, unless the client has; cut off one who does not take it."""
-    closing = websocket.close(code=ending.code, message=close_reason(ending.reason))
-    is_closed = await is_done_within(closing, 2 * CLOSE_S)
-    is_lost = websocket.close_code == LOST
-    if upgrade.transport is not None and (is_lost or not is_closed):
-        upgrade.transport.abort()
 
 
 def _relay_lost() -> bytes:
