@@ -11,6 +11,7 @@ beside it.
 
 import argparse
 import asyncio
+import os
 import pathlib
 import time
 from dataclasses import dataclass, field
@@ -144,14 +145,15 @@ def cpu_s(pid: int) -> float:
     return (int(user) + int(system)) / CLOCK_TICKS_HZ
 
 
-async def measure(calls: int, seconds: float) -> None:
+async def measure(calls: int, seconds: float, payload: str) -> None:
     """Run the calls and print the figures."""
     pcm = babble(seconds, seed=1)
     encoder = Encoder()
     frames = pcm[: len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
     payloads = [encoder.encode(frame.tobytes()) for frame in frames]
-    async with running_stack("echo") as stack:
+    async with running_stack("echo", TANDEM_LINK_PAYLOAD=payload) as stack:
         print(f"{calls} call(s) of {seconds:g} s against the echo upstream ...")
+        print(f"the link carries {payload}")
         services = {"transceiver": stack.transceiver.pid, "relay": stack.relay.pid}
         before = {name: cpu_s(pid) for name, pid in services.items()}
         async with asyncio.TaskGroup() as group:
@@ -181,8 +183,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, default=1, help="calls at a time")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a call")
+    parser.add_argument(
+        "--payload",
+        choices=("pcm", "opus"),
+        default=os.environ.get("TANDEM_LINK_PAYLOAD", "pcm"),
+        help="what the link carries",
+    )
     arguments = parser.parse_args()
-    uvloop.run(measure(arguments.calls, arguments.seconds))
+    uvloop.run(measure(arguments.calls, arguments.seconds, arguments.payload))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ Both ways use a real loopback socket and `runtime.udp.UdpSocket`, as the service
 The link's figure includes sealing, history, order, and the session's callback; plain
 msgpack packs the same fields, sends them, and unpacks them into the same callback.
 Prints microseconds of this process's CPU a frame, the median of many rounds, and the
-ratios to plain msgpack of the same run.
+ratios to plain msgpack of the same run; then the same for the other payload, with the
+bytes of a datagram, UDP and IPv4 headers included. Coding Opus is not in it.
 
     python -m bench.link
 """
@@ -18,16 +19,32 @@ from collections.abc import Callable
 import msgpack
 import uvloop
 
+from codec.opus import Encoder
+from proto import wire
 from proto.errors import CloseCode
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, DownFrame, UpFrame
+from proto.payload import Payload
 from proto.udp import Dialer, LinkSession, Listener
 from runtime.settings import Address
 from runtime.udp import UdpAddress, UdpSocket
+from tests.support.sound import babble
 
 SESSIONS = 50
 FRAMES_A_ROUND = 200
 ROUNDS = 60
 PCM = os.urandom(FRAME_BYTES)
+UDP_IP_BYTES = 28
+"""Headers of UDP (RFC 768) and IPv4 (RFC 791) on each datagram."""
+
+
+def opus_frame() -> bytes:
+    """Return a packet of average size of a voice, as the services encode it."""
+    encoder, pcm = Encoder(), babble(4.0, seed=1)
+    payloads = [
+        encoder.encode(pcm[start : start + FRAME_SAMPLES].tobytes())
+        for start in range(0, len(pcm), FRAME_SAMPLES)
+    ]
+    return sorted(payloads, key=len)[len(payloads) // 2]
 
 
 class Counter:
@@ -102,20 +119,22 @@ async def plain() -> tuple[float, float]:
         sender.close()
 
 
-async def link() -> tuple[tuple[float, float], tuple[float, float]]:
-    """Measure the link, uplink and downlink."""
+async def link(
+    payload: Payload, sound: bytes
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Measure the link, uplink and downlink, and print the bytes of a datagram."""
     relay_ends: list[LinkSession] = []
     ups = [Counter() for _ in range(SESSIONS)]
     downs = [Counter() for _ in range(SESSIONS)]
 
     def accept(session: LinkSession, request: bytes) -> Counter:
         relay_ends.append(session)
-        session.accept()
+        session.accept(payload)
         return ups[len(relay_ends) - 1]
 
     key = os.urandom(32)
     listener = Listener(Address("127.0.0.1", 0), key, accept)
-    dialer = Dialer(listener.address, key)
+    dialer = Dialer(listener.address, key, payloads=(payload,))
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(end.run()) for end in (listener, dialer)]
         while not dialer.is_up:  # noqa: ASYNC110  # set-up only
@@ -125,28 +144,40 @@ async def link() -> tuple[tuple[float, float], tuple[float, float]]:
             await asyncio.sleep(0.01)
 
         def send_up(index: int) -> None:
-            frame = UpFrame(index * FRAME_SAMPLES, 1, index, PCM)
+            frame = UpFrame(index * FRAME_SAMPLES, 1, index, sound)
             edge_ends[index % SESSIONS].send_up(frame)
 
         def send_down(index: int) -> None:
-            frame = DownFrame(1, index * FRAME_SAMPLES, 150, PCM)
+            frame = DownFrame(1, index * FRAME_SAMPLES, 150, sound)
             relay_ends[index % SESSIONS].send_down(frame)
 
+        name = payload.name
         figures = (
-            await measure("link, uplink", send_up, ups),
-            await measure("link, downlink", send_down, downs),
+            await measure(f"link, {name} up", send_up, ups),
+            await measure(f"link, {name} down", send_down, downs),
         )
         for task in tasks:
             task.cancel()
     return figures
 
 
+def datagram_bytes(sound: bytes) -> int:
+    """Return the bytes of an uplink frame ten minutes into a call, headers included."""
+    seq = 10 * 60 * 50
+    frame = UpFrame(seq * FRAME_SAMPLES, 20, 100_000, sound)
+    plaintext = wire.encode_up(SESSIONS, seq, frame)
+    return UDP_IP_BYTES + wire.HEADER_BYTES + len(plaintext) + wire.TAG_BYTES
+
+
 async def main() -> None:
     """Print both and their ratios."""
     bare = await plain()
-    for name, figures in zip(("uplink", "downlink"), await link(), strict=True):
-        ratios = [ours / theirs for ours, theirs in zip(figures, bare, strict=True)]
-        print(f"{name}: sent {ratios[0]:.2f}, received {ratios[1]:.2f} times plain")
+    for payload, sound in ((Payload.PCM, PCM), (Payload.OPUS, opus_frame())):
+        both = await link(payload, sound)
+        for name, figures in zip(("uplink", "downlink"), both, strict=True):
+            ratios = [ours / theirs for ours, theirs in zip(figures, bare, strict=True)]
+            print(f"{name}: sent {ratios[0]:.2f}, received {ratios[1]:.2f} times plain")
+        print(f"{payload.name}: {datagram_bytes(sound)} bytes a frame")
 
 
 if __name__ == "__main__":
