@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a call")
     parser.add_argument(
         "--payload",
-        choices=("pcm", "opus"),
+        choices=("pcm", "opus", "pcmu", "pcma"),
         default=os.environ.get("TANDEM_LINK_PAYLOAD", "pcm"),
         help="what the link carries",
     )

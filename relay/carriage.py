@@ -8,6 +8,7 @@ the caller it is encoded as it leaves: nothing is encoded that a barge-in drops.
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from codec.g711 import Narrow, Wide
 from codec.opus import Encoder
 from codec.voice import Piece, Voice
 from proto.frames import DownFrame, UpFrame
@@ -36,6 +37,21 @@ class PcmHearing:
     def take(self, frame: UpFrame) -> list[Piece]:
         """Return the frame's own."""
         return [(frame.position_samples, frame.payload)]
+
+    def lost(self, count: int) -> bool:
+        """Silence stands in for them at once."""
+        return True
+
+
+class G711Hearing:
+    """G.711, made wide; its silence and losses are as PCM's."""
+
+    def __init__(self, law: Payload) -> None:
+        self._wide = Wide(law)
+
+    def take(self, frame: UpFrame) -> list[Piece]:
+        """Return the frame's PCM."""
+        return [(frame.position_samples, self._wide.decode(frame.payload))]
 
     def lost(self, count: int) -> bool:
         """Silence stands in for them at once."""
@@ -87,6 +103,28 @@ class OpusSpeaking:
         self._send(frame._replace(payload=self._encoder.encode(frame.payload)))
 
 
+class G711Speaking:
+    """Makes the model's audio narrow as it leaves.
+
+    Args:
+        law: Which G.711.
+        send: Sends a frame over the link.
+    """
+
+    def __init__(self, law: Payload, send: Callable[[DownFrame], None]) -> None:
+        self._law = law
+        self._send = send
+        self._narrow = Narrow(law)
+        self._talkspurt = 0
+
+    def send(self, frame: DownFrame) -> None:
+        """Encode and send a frame of 20 ms."""
+        if frame.talkspurt != self._talkspurt:
+            self._talkspurt = frame.talkspurt
+            self._narrow = Narrow(self._law)
+        self._send(frame._replace(payload=self._narrow.encode(frame.payload)))
+
+
 class Carriage(NamedTuple):
     """Both directions of one call."""
 
@@ -95,13 +133,14 @@ class Carriage(NamedTuple):
 
 
 def chosen(offered: tuple[Payload, ...]) -> Payload:
-    """Return the payload that the edge likes best of those spoken here."""
-    spoken = Payload.PCM, Payload.OPUS
-    return next((payload for payload in offered if payload in spoken), Payload.PCM)
+    """Return the payload that the edge likes best; all are spoken here."""
+    return next(iter(offered), Payload.PCM)
 
 
 def carriage(payload: Payload, send: Callable[[DownFrame], None]) -> Carriage:
     """Return what carries a call's audio; `send` is the link's."""
     if payload is Payload.OPUS:
         return Carriage(OpusHearing(), OpusSpeaking(send).send)
+    if payload in (Payload.PCMU, Payload.PCMA):
+        return Carriage(G711Hearing(payload), G711Speaking(payload, send).send)
     return Carriage(PcmHearing(), send)

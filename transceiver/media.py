@@ -28,7 +28,6 @@ from transceiver.rtp import RtpPacket, SequenceExtender
 from transceiver.sound import SOUNDS
 from transceiver.srtp import SrtpReceiver, SrtpSender
 from transceiver.timer import SharedTimer
-from transceiver.voice import AsItCame, Decoded
 
 REPORT_INTERVAL_S = (1.0, 2.0)
 """Drawn evenly for each report, so that those of many calls do not come in step."""
@@ -124,7 +123,7 @@ class Media:
         self._former: set[int] = set()
         self._window: ReorderWindow[tuple[int, bytes]] = ReorderWindow()
         sound = SOUNDS[payload]
-        self._voice: AsItCame | Decoded = AsItCame() if sound.is_opus else Decoded()
+        self._voice = sound.uplink()
         self._playout = Playout(sound)
         start = self._rng.getrandbits(15), self._rng.getrandbits(32)
         self._packetizer = Packetizer(self._ssrc, self._payload_type, start, now, sound)

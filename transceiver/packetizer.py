@@ -44,7 +44,9 @@ class Packetizer:
         self._ssrc = ssrc
         self._payload_type = payload_type
         self._sequence, self._timestamp = start
-        self._sound = sound
+        self._samples = sound.samples
+        self._reader = sound.reader
+        self._read = sound.reader() if sound.reader else None
         self._began_at = now
         self._talkspurt = 0
         self._octets = 0
@@ -56,8 +58,9 @@ class Packetizer:
         """Encode one frame, or give None for what no frame can be."""
         marker = frame.talkspurt != self._talkspurt
         if marker:
-            self.encoder.reset()  # or the last syllable of the old one leaks into this
-        payload = frame.payload if self._sound.is_opus else self._encode(frame.payload)
+            self._begin()
+        read = self._read
+        payload = frame.payload if read is None else self._encode(read(frame.payload))
         if payload is None:
             return None
         ticks = frame.position_samples * TICKS_PER_SAMPLE
@@ -74,7 +77,7 @@ class Packetizer:
             marker=marker,
         )
         self._sent_ticks, self.sent_at = ticks, now
-        self._end_ticks = ticks + self._sound.samples(frame.payload) * TICKS_PER_SAMPLE
+        self._end_ticks = ticks + self._samples(frame.payload) * TICKS_PER_SAMPLE
         self.packets += 1
         self._octets += len(payload)
         return header + payload
@@ -94,6 +97,12 @@ class Packetizer:
 
     def _ticks_at(self, now: float) -> int:
         return int((now - self._began_at) * rtp.CLOCK_HZ)
+
+    def _begin(self) -> None:
+        """Begin a talkspurt, or the last syllable of the old one leaks into it."""
+        self.encoder.reset()
+        if self._reader is not None:
+            self._read = self._reader()
 
     def _encode(self, pcm: bytes) -> bytes | None:
         if len(pcm) != FRAME_BYTES:  # the last of a talkspurt may be short

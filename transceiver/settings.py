@@ -95,8 +95,8 @@ class TransceiverSettings:
         "TANDEM_LINK_PAYLOAD",
         "pcm",
         payload,
-        "what relays are asked to carry audio as: pcm, or opus (smaller: for links"
-        " across regions)",
+        "what relays are asked to carry audio as: pcm; opus, a seventh of the bytes,"
+        " for links across regions; pcmu or pcma, a quarter, and narrow band",
     )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"

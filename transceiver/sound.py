@@ -1,11 +1,16 @@
-"""What the edge must know of a downlink payload: how long it is, and its silence."""
+"""What the edge must know of a payload: how it is made, read, counted, and silent."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from codec import opus
+from codec import g711, opus
 from proto.frames import FRAME_BYTES, SAMPLE_BYTES
 from proto.payload import Payload
+from transceiver.voice import AsItCame, Decoded, Narrowed
+
+Read = Callable[[bytes], bytes]
+"""Payload in, PCM out: s16le, mono, 24 kHz."""
 
 
 class Sound(NamedTuple):
@@ -14,19 +19,44 @@ class Sound(NamedTuple):
     Attributes:
         samples: Returns the duration of one, at 24 kHz; 0: it is none.
         silence: 20 ms of silence.
-        is_opus: It goes to the caller as it is.
+        uplink: Makes what turns a caller's packets into such payloads.
+        reader: Makes what reads one talkspurt of them; None: they are the caller's own
+            codec, and go on as they are.
     """
 
     samples: Callable[[bytes], int]
     silence: bytes
-    is_opus: bool = False
+    uplink: Callable[[], AsItCame | Decoded]
+    reader: Callable[[], Read] | None
 
 
-PCM = Sound(lambda payload: len(payload) // SAMPLE_BYTES, bytes(FRAME_BYTES))
-
-OPUS = Sound(
-    opus.packet_samples, opus.Encoder().encode(bytes(FRAME_BYTES)), is_opus=True
+PCM = Sound(
+    samples=lambda payload: len(payload) // SAMPLE_BYTES,
+    silence=bytes(FRAME_BYTES),
+    uplink=Decoded,
+    reader=lambda: bytes,
 )
 
-SOUNDS: Mapping[Payload, Sound] = {Payload.PCM: PCM, Payload.OPUS: OPUS}
-"""Those that the edge speaks."""
+OPUS = Sound(
+    samples=opus.packet_samples,
+    silence=opus.Encoder().encode(bytes(FRAME_BYTES)),
+    uplink=AsItCame,
+    reader=None,
+)
+
+
+def _g711(law: Payload) -> Sound:
+    return Sound(
+        samples=lambda payload: len(payload) * g711.RATIO,
+        silence=g711.Narrow(law).encode(bytes(FRAME_BYTES)),
+        uplink=functools.partial(Narrowed, law),
+        reader=lambda: g711.Wide(law).decode,
+    )
+
+
+SOUNDS: Mapping[Payload, Sound] = {
+    Payload.PCM: PCM,
+    Payload.OPUS: OPUS,
+    Payload.PCMU: _g711(Payload.PCMU),
+    Payload.PCMA: _g711(Payload.PCMA),
+}

@@ -2,13 +2,13 @@
 
 Media time follows the sender's RTP clock, so silence it did not send (DTX) and what is
 lost for good are jumps; where that clock makes no sense, real time takes its place for
-one step. A link of PCM gets the voice decoded and what was lost made up; a link of Opus
-gets the packets as they came, and the relay makes up what is lost.
+one step. A link of PCM or G.711 gets the voice decoded and what was lost made up; one
+of Opus gets the packets as they came, and the relay makes up what is lost.
 """
 
-from codec import opus, voice
+from codec import g711, opus, voice
 from proto.frames import SAMPLE_RATE_HZ
-from proto.payload import MAX_PAYLOAD_BYTES
+from proto.payload import MAX_PAYLOAD_BYTES, Payload
 from transceiver.rtp import TICKS_PER_SAMPLE, signed_distance
 
 MAX_JUMP_SAMPLES = SAMPLE_RATE_HZ * 2
@@ -104,6 +104,25 @@ class Decoded:
         self._places.restart()
         self._voice.restart()
         self._lost = 0
+
+
+class Narrowed(Decoded):
+    """For a link of G.711: pieces of 1 to 160 samples of 8 kHz.
+
+    Decoded pieces are whole grains of 2.5 ms, so their places stay true.
+    """
+
+    def __init__(self, law: Payload) -> None:
+        super().__init__()
+        self._narrow = g711.Narrow(law)
+
+    def take(
+        self, lost: int, timestamp: int, payload: bytes, now: float
+    ) -> list[Piece]:
+        """Decode the next packet in order, and encode it."""
+        encode = self._narrow.encode
+        pieces = super().take(lost, timestamp, payload, now)
+        return [(position, encode(pcm)) for position, pcm in pieces]
 
 
 class AsItCame:

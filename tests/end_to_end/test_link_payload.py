@@ -15,7 +15,7 @@ from tests.support.sound import Pcm, at_24_khz, at_48_khz, babble, lag_samples
 
 pytestmark = pytest.mark.interop
 
-PAYLOADS = ["pcm", "opus"]
+PAYLOADS = ["pcm", "opus", "pcmu", "pcma"]
 SPOKEN_S, WINDOW_S = 4.0, 0.5
 ALIKE = 0.9
 """Correlation of the envelope of what came back with that of what was said."""

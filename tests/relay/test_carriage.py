@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from codec.g711 import Wide
 from codec.opus import Decoder, Encoder, carries_fec, packet_samples
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, DownFrame, UpFrame
 from proto.payload import Payload
@@ -11,7 +12,6 @@ from relay.carriage import OpusHearing, OpusSpeaking, carriage, chosen
 from tests.transceiver.leg import level, voice
 
 AUDIBLE = 1000.0
-SPOKEN_HERE = {Payload.PCM, Payload.OPUS}
 
 
 class Edge:
@@ -57,8 +57,7 @@ def joined(pieces: list[tuple[int, bytes]]) -> bytes:
 def test_the_edge_gets_what_it_likes_best_of_what_is_spoken_here(
     offered: tuple[Payload, ...],
 ) -> None:
-    spoken = [payload for payload in offered if payload in SPOKEN_HERE]
-    assert chosen(offered) is (spoken[0] if spoken else Payload.PCM)
+    assert chosen(offered) is (offered[0] if offered else Payload.PCM)
 
 
 def test_a_voice_is_heard_whole() -> None:
@@ -149,3 +148,25 @@ def test_nothing_of_one_talkspurt_leaks_into_the_next() -> None:
         speaking.send(DownFrame(1, n * FRAME_SAMPLES, 160, pcm))
     speaking.send(DownFrame(2, 0, 160, bytes(FRAME_BYTES)))
     assert level(Decoder().decode(sent[-1].payload)) < 10
+
+
+@pytest.mark.parametrize("law", [Payload.PCMU, Payload.PCMA])
+def test_g711_is_made_wide_and_narrow_in_step(law: Payload) -> None:
+    sent: list[DownFrame] = []
+    carried = carriage(law, sent.append)
+    for n in range(20):
+        pcm = voice(n * FRAME_SAMPLES, FRAME_SAMPLES)
+        carried.send(DownFrame(1, n * FRAME_SAMPLES, 160, pcm))
+    assert {len(frame.payload) for frame in sent} == {160}
+    pieces = [
+        piece
+        for frame in sent
+        for piece in carried.hearing.take(
+            UpFrame(frame.position_samples, 0, 0, frame.payload)
+        )
+    ]
+    assert len(joined(pieces)) == 20 * FRAME_BYTES
+    assert level(joined(pieces)) > AUDIBLE
+    assert carried.hearing.lost(1)
+    carried.send(DownFrame(2, 0, 160, bytes(FRAME_BYTES)))
+    assert level(Wide(law).decode(sent[-1].payload)) < 10

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from proto.payload import Payload
 from runtime.settings import Address, SettingsError, load
 from transceiver.settings import TransceiverSettings
 
@@ -58,3 +59,12 @@ def test_loopback_may_be_open(host: str) -> None:
 def test_an_api_key_that_looks_like_a_client_secret_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_API_KEYS: .*ek_"):
         load(TransceiverSettings, KEY | {"TANDEM_API_KEYS": "sk-one,ek_two"})
+
+
+@pytest.mark.parametrize("payload", Payload)
+def test_the_payload_of_the_link_is_asked_for_by_name(payload: Payload) -> None:
+    named = load(TransceiverSettings, KEY | {"TANDEM_LINK_PAYLOAD": payload.name})
+    assert named.link_payload is payload
+    assert load(TransceiverSettings, KEY).link_payload is Payload.PCM
+    with pytest.raises(SettingsError, match=r"^TANDEM_LINK_PAYLOAD: .*pcma"):
+        load(TransceiverSettings, KEY | {"TANDEM_LINK_PAYLOAD": "mp3"})
