@@ -14,6 +14,7 @@ import asyncio
 import os
 import pathlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from codec.opus import Decoder, Encoder
 from proto.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
-from tests.support.services import Stack, running_stack
+from tests.support.services import running_stack
 from tests.support.sound import babble, lag_samples
 from transceiver import rtp
 
@@ -43,7 +44,9 @@ class Tap:
     arrived: list[tuple[float, rtp.RtpPacket]] = field(default_factory=list)
 
 
-async def call(stack: Stack, payloads: list[bytes]) -> Tap:
+async def call(
+    url: str, payloads: list[bytes], headers: Mapping[str, str] | None = None
+) -> Tap:
     """Hold one call: send every payload on time, tap what returns."""
     tap = Tap()
     loop = asyncio.get_running_loop()
@@ -56,9 +59,9 @@ async def call(stack: Stack, payloads: list[bytes]) -> Tap:
     async with (
         aiohttp.ClientSession() as http,
         http.post(
-            f"{stack.url}/v1/realtime/calls",
+            f"{url}/v1/realtime/calls",
             data=connection.localDescription.sdp,
-            headers={"Content-Type": "application/sdp"},
+            headers={"Content-Type": "application/sdp", **(headers or {})},
         ) as response,
     ):
         response.raise_for_status()
@@ -157,7 +160,7 @@ async def measure(calls: int, seconds: float, payload: str) -> None:
         services = {"transceiver": stack.transceiver.pid, "relay": stack.relay.pid}
         before = {name: cpu_s(pid) for name, pid in services.items()}
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call(stack, payloads)) for _ in range(calls)]
+            tasks = [group.create_task(call(stack.url, payloads)) for _ in range(calls)]
         taps = [task.result() for task in tasks]
         spent = {name: cpu_s(pid) - before[name] for name, pid in services.items()}
     delay = np.concatenate([delays_ms(tap, payloads) for tap in taps])

@@ -153,6 +153,7 @@ class Conversations:
         self._is_over = False
         loop = cast(asyncio.AbstractEventLoop, _LabLoop(lab))
         self._clock = Clock(loop, lambda lateness_s: None)
+        self._link = lab.relay.link
         self.sessions = lab.open(count)
         self._voices: list[_Voice] = []
         for session in self.sessions:
@@ -201,7 +202,7 @@ class Conversations:
         began: dict[int, float] = {}
 
         def send(frame: DownFrame) -> None:
-            if self._is_over:
+            if self._is_over or self._link not in lab.relay.links.values():
                 return
             began.setdefault(frame.talkspurt, lab.now)
             position = frame.position_samples

@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -20,10 +20,16 @@ STOP_S = 10.0
 
 
 class Process:
-    """One service process; its log is kept for the failure report."""
+    """One service process; its log is kept for the failure report.
 
-    def __init__(self, module: str, status_url: str) -> None:
+    `prefix` is the command that it is run by, if not by this process itself.
+    """
+
+    def __init__(
+        self, module: str, status_url: str, prefix: Sequence[str] = ()
+    ) -> None:
         self.module = module
+        self._prefix = prefix
         self.status_url = status_url
         self.lines: list[str] = []
         self.was_killed = False
@@ -44,8 +50,8 @@ class Process:
     async def start(self, environ: dict[str, str]) -> None:
         """Start the process."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", self.module),
+            *self._prefix,
+            *(sys.executable, "-m", self.module),
             cwd=ROOT,
             env=environ,
             stderr=asyncio.subprocess.PIPE,
