@@ -147,17 +147,24 @@ class DirectSession:
         self._tell(errors.failed(self._ids.next(), error))
         refused = isinstance(error, UpstreamRefused)
         code = CloseCode.REFUSED_UPSTREAM if refused else CloseCode.UPSTREAM_LOST
-        reason = error.close_reason or error.message
-        self._end(code, reason, error.close_code or INTERNAL_ERROR)
+        self._end(
+            code,
+            error.message,
+            error.close_code or INTERNAL_ERROR,
+            told=error.close_reason,
+        )
 
     def _expire(self) -> None:
         reason = self.life.expiry_reason
         self._tell(errors.expired(self._ids.next(), reason))
         self.close(CloseCode.TIMEOUT, reason)
 
-    def _end(self, code: CloseCode, reason: str, close_code: int) -> None:
+    def _end(
+        self, code: CloseCode, reason: str, close_code: int, told: str | None = None
+    ) -> None:
+        """End it; the client may be told a reason of the upstream's own."""
         if self.life.end(code, reason) and self._client is not None:
-            self._client.close(close_code, reason)
+            self._client.close(close_code, told or reason)
 
     def _deliver(self, message: bytes, caused_by: str | None) -> None:
         del caused_by  # there is but one client

@@ -18,8 +18,9 @@ def refused(event_id: str, refusal: Refused) -> bytes:
 
 
 def failed(event_id: str, error: UpstreamError) -> bytes:
-    """Say what became of the upstream."""
-    return error_event(event_id, "server_error", error.code, error.message)
+    """Say what became of the upstream, and what it says itself."""
+    reason = f" It says: {error.close_reason}" if error.close_reason else ""
+    return error_event(event_id, "server_error", error.code, error.message + reason)
 
 
 def expired(event_id: str, reason: str) -> bytes:

@@ -64,6 +64,9 @@ _TRY_AGAIN_LATER = 1013
 _OWN_CLOSES = range(3000, 5000)
 """Close codes that mean what the service says they mean (RFC 6455 section 7.4.2)."""
 
+_KEY = b"[key]"
+"""Stands for the relay's key where the service quotes it."""
+
 _REFUSED_BY_CLOSING = 3000
 _WRONG_KEY = "invalid_request_error.invalid_api_key"
 """How OpenAI closes a session whose key it finds wrong after the handshake."""
@@ -92,6 +95,7 @@ class RealtimeClient:
         self._http = http
         own = URL(url)
         self._url = own.update_query(query).update_query(own.query)
+        self._key = key
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -108,7 +112,7 @@ class RealtimeClient:
             writing = tasks.create_task(self._write(websocket))
             watching = tasks.create_task(self._watch())
             try:
-                await _read(websocket, receiver)
+                await self._read(websocket, receiver)
             finally:
                 writing.cancel()
                 watching.cancel()
@@ -171,6 +175,29 @@ class RealtimeClient:
                 "upstream_unavailable", "The Realtime API cannot be reached."
             ) from error
 
+    async def _read(self, websocket: _WebSocket, receiver: Receiver) -> None:
+        key = self._key.encode()
+        while True:
+            message = await websocket.receive()
+            match message.type:
+                case WSMsgType.TEXT:
+                    text = message.data
+                    if key and key in text:  # a client must not see it
+                        text = text.replace(key, _KEY)
+                    event = protocol.read_upstream(text, has_media=receiver.has_media)
+                    receiver.upstream_event(event, text)
+                case WSMsgType.BINARY:
+                    raise UpstreamLost(
+                        "upstream_protocol", "The Realtime API sent a binary message."
+                    )
+                case WSMsgType.ERROR:
+                    raise _failed(message.data)
+                case _:
+                    reason = message.extra or ""
+                    if self._key:
+                        reason = reason.replace(self._key, _KEY.decode())
+                    raise _closed(websocket.close_code, reason)
+
     async def _write(self, websocket: _WebSocket) -> None:
         queue = self._queue
         while True:
@@ -189,21 +216,6 @@ class RealtimeClient:
         """Tell of a full queue at once: the writer may be stuck in a send."""
         await self._overrun.wait()
         raise UpstreamLost("upstream_stalled", "The Realtime API does not keep up.")
-
-
-async def _read(websocket: _WebSocket, receiver: Receiver) -> None:
-    while True:
-        message = await websocket.receive()
-        if message.type is WSMsgType.BINARY:
-            raise UpstreamLost(
-                "upstream_protocol", "The Realtime API sent a binary message."
-            )
-        if message.type is not WSMsgType.TEXT:
-            if message.type is WSMsgType.ERROR:
-                raise _failed(message.data)
-            raise _closed(websocket, message.extra)
-        event = protocol.read_upstream(message.data, has_media=receiver.has_media)
-        receiver.upstream_event(event, message.data)
 
 
 def _refused(error: aiohttp.WSServerHandshakeError) -> UpstreamRefused:
@@ -232,15 +244,14 @@ def _failed(cause: object) -> UpstreamLost:
     return UpstreamLost("upstream_lost", "The connection to the Realtime API broke.")
 
 
-def _closed(websocket: _WebSocket, close_reason: str | None) -> UpstreamError:
-    if websocket.close_code == _REFUSED_BY_CLOSING and close_reason == _WRONG_KEY:
-        code, text = _REFUSALS[401]
-        return UpstreamRefused(code, f"{text} (close code {_REFUSED_BY_CLOSING}).")
-    reason = f": {close_reason}" if close_reason else ""
+def _closed(code: int | None, reason: str) -> UpstreamError:
+    if code == _REFUSED_BY_CLOSING and reason == _WRONG_KEY:
+        _, text = _REFUSALS[401]
+        return UpstreamRefused("upstream_unauthorized", f"{text} (close code {code}).")
     lost = UpstreamLost(
-        "upstream_lost",
-        f"The Realtime API closed the session ({websocket.close_code}{reason}).",
+        "upstream_lost", f"The Realtime API closed the session ({code})."
     )
-    if websocket.close_code in _OWN_CLOSES:
-        lost.close_code, lost.close_reason = websocket.close_code, close_reason
+    lost.close_reason = reason or None
+    if code in _OWN_CLOSES:
+        lost.close_code = code
     return lost

@@ -16,9 +16,10 @@ class UpstreamError(Exception):
 
     Attributes:
         code: For programs; the `code` of the error event that the client gets.
-        message: For people; says what happened and names no key.
+        message: For people and logs; says what happened in words of our own.
         close_code: With which a WebSocket client's connection closes; None: 1011.
-        close_reason: The same; None: the message.
+        close_reason: What the upstream gave as its reason: for the client only, since
+            it may quote what was said; None: the message says it all.
     """
 
     close_code: int | None = None

@@ -305,7 +305,7 @@ async def test_an_upstream_that_closes_is_told() -> None:
         await api.socket.close(code=1001, message=b"session_expired")
         error = (await edge.event("error"))["error"]
         assert error["code"] == "upstream_lost"
-        assert "1001: session_expired" in error["message"]
+        assert "(1001). It says: session_expired" in error["message"]
         await edge.until(lambda: edge.end)
         assert edge.end is not None
         assert edge.end[0] is CloseCode.UPSTREAM_LOST

@@ -255,12 +255,14 @@ def test_a_failed_upstream_is_told_and_then_closed_fittingly(
         await asyncio.sleep(0.01)
         error = stage.client.events[0]["error"]
         assert (error["type"], error["code"]) == ("server_error", failure.code)
-        assert error["message"] == failure.message
+        assert error["message"].startswith(failure.message)
+        assert (failure.close_reason or "") in error["message"]
         assert stage.client.closes == [close]
 
     stage = play(scene)
     assert stage.session.life.code is code
     assert stage.session.life.failure is failure
+    assert stage.session.life.reason == failure.message  # the service's goes in no log
 
 
 def test_a_session_whose_time_is_up_says_so_as_openai_does() -> None:
