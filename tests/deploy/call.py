@@ -28,6 +28,15 @@ async def hold_a_turn(caller: Caller) -> str:
     return transcribe(at_24_khz(caller.heard[since:]))
 
 
+async def until_cut(caller: Caller) -> None:
+    """Hold the line for as long as the other side does."""
+    changed = asyncio.Event()
+    caller.connection.on("connectionstatechange", changed.set)
+    while caller.connection.connectionState == "connected":
+        changed.clear()
+        await changed.wait()
+
+
 def tell(line: str) -> None:
     """Print a line at once: a script may be waiting for it."""
     sys.stdout.write(f"{line}\n")
@@ -45,8 +54,8 @@ async def main() -> int:
     async with calling(arguments.url, headers) as caller:
         heard = await hold_a_turn(caller)
         tell(f"asked {QUESTION!r}, heard {heard!r}")
-        while arguments.stay and caller.connection.connectionState == "connected":
-            await asyncio.sleep(0.1)
+        if arguments.stay:
+            await until_cut(caller)
         for event in caller.events:
             if event["type"] == "error":
                 tell(f"error event: {event['error']}")

@@ -1,0 +1,134 @@
+"""Alerts and dashboards look at what the services export, and every alert is tried."""
+
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+import transceiver.media
+from proto.errors import CloseCode
+from relay.metrics import TRANSPORTS, Traffic
+from tests.deploy.exported import exported_metrics
+from tests.deploy.rendering import ROOT, load
+from transceiver.webrtc.ice import PortCounters
+
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+UNIT_TESTS = ROOT / "tests" / "deploy" / "alerts_test.yml"
+
+OWN = {"up"}
+"""Prometheus's own metrics that are used."""
+
+MEDIA_KINDS = set(
+    re.findall(
+        r'^ +"(\w+)": ', (ROOT / "transceiver" / "media.py").read_text(), re.MULTILINE
+    )
+)
+
+CODES = {code.name.lower() for code in CloseCode}
+
+VALUES = {
+    ("tandem_calls_ended_total", "code"): CODES,
+    ("tandem_media_total", "kind"): MEDIA_KINDS,
+    ("tandem_datagrams_dropped_total", "reason"): {
+        "unsent",
+        *(field.name for field in dataclasses.fields(PortCounters)),
+    },
+    ("tandem_relay_traffic_total", "kind"): {
+        field.name for field in dataclasses.fields(Traffic)
+    },
+    ("tandem_relay_sessions_closed_total", "code"): CODES,
+    ("tandem_relay_sessions", "transport"): set(TRANSPORTS),
+    ("up", "job"): {"transceiver", "relay", "engine"},
+}
+"""Values that a label can have; a matcher of any other value matches nothing."""
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = load(PROMETHEUS / "alerts.yml")["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def expressions() -> list[str]:
+    asked = [rule["expr"] for rule in rules()]
+    for path in DASHBOARDS:
+        for panel in json.loads(path.read_text())["panels"]:
+            asked += [target["expr"] for target in panel["targets"]]
+    return asked
+
+
+EXPRESSIONS = expressions()
+
+
+def test_there_are_dashboards() -> None:
+    assert [path.stem for path in DASHBOARDS] == ["region", "sound"]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_every_metric_asked_for_is_exported(expression: str) -> None:
+    names = set(re.findall(r"\b(?:tandem_\w+|up\b)", expression))
+    assert names
+    assert names - OWN <= exported_metrics()
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_every_value_matched_is_one_that_is_exported(expression: str) -> None:
+    for metric, matchers in re.findall(r"(\w+)\{([^}]*)\}", expression):
+        for label, _, values in re.findall(r'(\w+)(=~|!~|=|!=)"([^"]*)"', matchers):
+            assert set(values.split("|")) <= VALUES[metric, label]
+
+
+def test_the_kinds_of_media_were_found() -> None:
+    assert transceiver.media.__file__ == str(ROOT / "transceiver" / "media.py")
+    assert {"received_packets", "lost_packets"} <= MEDIA_KINDS
+
+
+def test_every_alert_is_tried_firing_and_quiet() -> None:
+    fired: set[str] = set()
+    quiet: set[str] = set()
+    for trial in load(UNIT_TESTS)["tests"]:
+        for check in trial["alert_rule_test"]:
+            (fired if check.get("exp_alerts") else quiet).add(check["alertname"])
+    assert fired == quiet == {rule["alert"] for rule in rules()}
+
+
+def test_every_alert_says_how_urgent_it_is_and_what_to_look_at() -> None:
+    for rule in rules():
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_prometheus_scrapes_every_service() -> None:
+    jobs = load(PROMETHEUS / "prometheus.yml")["scrape_configs"]
+    assert {job["job_name"] for job in jobs} == VALUES["up", "job"]
+
+
+def test_dashboards_use_the_data_source_that_is_provisioned() -> None:
+    folder = ROOT / "deploy" / "grafana" / "provisioning" / "datasources"
+    (source,) = load(folder / "prometheus.yml")["datasources"]
+    for path in DASHBOARDS:
+        for panel in json.loads(path.read_text())["panels"]:
+            assert panel["datasource"]["uid"] == source["uid"]
+            assert all(
+                t["datasource"]["uid"] == source["uid"] for t in panel["targets"]
+            )
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("check", "config", str(PROMETHEUS / "prometheus.yml")),
+        ("test", "rules", str(UNIT_TESTS)),
+    ],
+    ids=["configuration", "alerts"],
+)
+def test_promtool_finds_no_fault(command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        ["promtool", *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
