@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import orjson
 
+from proto.nesting import is_too_deep
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRequest:
@@ -39,11 +41,7 @@ class SessionRequest:
         object.__setattr__(self, "model", model)
 
     def encode(self) -> bytes:
-        """Return the request as JSON.
-
-        Raises:
-            orjson.JSONEncodeError: The session is nested too deeply.
-        """
+        """Return the request as JSON; its sessions came from JSON of bounded depth."""
         return orjson.dumps({name: getattr(self, name) for name in self.__slots__})
 
     @classmethod
@@ -100,4 +98,6 @@ def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, dict):
         raise ValueError(f"{name} is not an object")
+    if value is not None and is_too_deep(value):
+        raise ValueError(f"{name} is nested too deeply")
     return value

@@ -84,7 +84,6 @@ def encode_request(request: TunnelRequest) -> bytes:
 
     Raises:
         LocalError: It is longer than 256 KiB.
-        orjson.JSONEncodeError: A session is nested too deeply.
     """
     if isinstance(request, Converse):
         fields = {"request": orjson.Fragment(request.request.encode())}

@@ -104,7 +104,6 @@ class Call:
             OfferError: The offer cannot be answered.
             NotConnected: The relay has just been lost.
             LocalError: The session object is larger than the link carries.
-            orjson.JSONEncodeError: It is nested too deeply.
         """
         answer = await self._peer.answer(request.offer)
         if not self._peer.has_channel:

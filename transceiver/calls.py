@@ -45,7 +45,6 @@ class Calls:
             TooMany: The caller's key is at its limit.
             OfferError: The offer cannot be answered.
             LocalError: The session object is larger than the link carries.
-            orjson.JSONEncodeError: It is nested too deeply.
         """
         with contextlib.ExitStack() as slot:
             slot.enter_context(self._admission.slot(request.tenant))

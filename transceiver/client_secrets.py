@@ -76,7 +76,6 @@ class ClientSecrets:
 
         Raises:
             TooLong: The session does not fit.
-            orjson.JSONEncodeError: It is nested too deeply.
         """
         content = orjson.dumps(list(secret))
         if len(content) > MAX_JSON_BYTES:

@@ -24,10 +24,10 @@ from typing import NamedTuple
 import orjson
 
 from proto.messages import MAX_MESSAGE_BYTES
+from proto.nesting import MAX_DEPTH
 from relay.client import beta
 from relay.client.bound import Bound
 from relay.client.limits import (
-    MAX_DEPTH,
     MAX_MARKS,
     Limits,
     has_too_many_values,

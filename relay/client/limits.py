@@ -6,12 +6,9 @@ events too. What is refused costs the relay as much as what is not, so it has a 
 of its own, beyond which the client is let go.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
-MAX_DEPTH = 64
-"""Levels of objects and arrays in one event. The API's own reach 12 (a tool's schema
-excepted); the JSON writer used here stops at 254."""
+from proto import nesting
 
 MAX_MARKS = 200_000
 """Brackets and commas in one event, those in its texts too. A value costs up to 70
@@ -100,16 +97,5 @@ def is_too_deep(payload: bytes, value: Any) -> bool:
         payload: The text.
         value: What was read from it.
     """
-    if payload.count(b"{") + payload.count(b"[") <= MAX_DEPTH:
-        return False
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _containers_in(node)]
-        if not level:
-            return False
-    return True
-
-
-def _containers_in(node: Any) -> Iterable[Any]:
-    children = node.values() if isinstance(node, dict) else node
-    return [child for child in children if isinstance(child, dict | list)]
+    brackets = payload.count(b"{") + payload.count(b"[")
+    return brackets > nesting.MAX_DEPTH and nesting.is_too_deep(value)

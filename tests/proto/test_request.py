@@ -40,6 +40,17 @@ def test_any_bytes_are_a_request_or_refused(data: bytes) -> None:
         return
 
 
+@pytest.mark.parametrize("name", ["session", "bound"])
+def test_a_session_nested_deeper_than_can_be_written_again_is_refused(
+    name: str,
+) -> None:
+    levels = 250  # orjson reads as many and writes a few more
+    session = b'{"tools":' + b"[" * levels + b"]" * levels + b"}"
+    request = b'{"call_id":"rtc_1","tenant":"t","%s":%s}' % (name.encode(), session)
+    with pytest.raises(ValueError, match=f"{name} is nested too deeply"):
+        SessionRequest.decode(request)
+
+
 @pytest.mark.parametrize(
     ("bound", "model", "session", "chosen"),
     [

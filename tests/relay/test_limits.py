@@ -6,13 +6,13 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
+from proto.nesting import MAX_DEPTH
 from relay.client.intake import MAX_EVENT_BYTES
 from relay.client.limits import (
     BURST_BYTES,
     BYTES_PER_S,
     EVENTS_BURST,
     EVENTS_PER_S,
-    MAX_DEPTH,
     MAX_MARKS,
     Limits,
     TokenBucket,

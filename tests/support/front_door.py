@@ -10,6 +10,7 @@ import aiohttp
 
 from proto.errors import CloseCode
 from proto.request import SessionRequest
+from proto.stats import FrameCounts
 from proto.udp import SessionReceiver
 from runtime.settings import Address
 from transceiver.admission import Admission
@@ -49,6 +50,8 @@ class NotingControl:
 
 class NotingRelay:
     """Takes every session, and notes what it was asked for."""
+
+    frame_counts = FrameCounts()
 
     def __init__(self) -> None:
         self.requests: list[SessionRequest] = []

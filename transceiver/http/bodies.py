@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from proto.nesting import MAX_DEPTH, is_too_deep
 from transceiver.http.errors import ApiError
 from transceiver.http.multipart import form_parts
 
@@ -131,7 +132,19 @@ def _parse(parts: _Parts) -> OfferBody:
         raise ApiError(
             400, "invalid_type", "session.model is not a string", "session.model"
         )
+    check_depth(session or {})
     return OfferBody(offer, session)
+
+
+def check_depth(session: dict[str, Any]) -> None:
+    """Refuse a session that a relay would.
+
+    Raises:
+        ApiError: It has over 64 levels.
+    """
+    if is_too_deep(session):
+        message = f"the session is nested too deeply: at most {MAX_DEPTH} levels"
+        raise ApiError(400, "invalid_type", message, "session")
 
 
 def _check_size(part: bytes, limit_bytes: int, param: str) -> None:

@@ -9,7 +9,6 @@ Control takes an API key, and any edge of the cluster can do it: the relays are 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import orjson
 from aiohttp import web
 
 from proto.errors import LocalError
@@ -82,9 +81,6 @@ async def _opened(calls: Calls, wanted: CallRequest) -> tuple[str, str]:
         return await calls.open(wanted)
     except OfferError as error:
         raise ApiError(400, "invalid_offer", str(error), "sdp") from error
-    except orjson.JSONEncodeError as error:  # it reads deeper than it writes
-        message = "the part session is nested too deeply"
-        raise ApiError(400, "invalid_type", message, "session") from error
     except LocalError as error:
         message = "the part session is larger than a relay takes"
         raise ApiError(413, "request_too_large", message, "session") from error

@@ -9,12 +9,11 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from transceiver.auth import KeyRing
 from transceiver.client_secrets import ClientSecret, ClientSecrets, TooLong
-from transceiver.http.bodies import read_json
+from transceiver.http.bodies import check_depth, read_json
 from transceiver.http.callers import key_holder_of
 from transceiver.http.errors import ApiError
 
@@ -65,9 +64,6 @@ def _mint(client_secrets: ClientSecrets, secret: ClientSecret) -> str:
     except TooLong:
         message = "the session is too large for a client secret; shorten its prompts"
         raise ApiError(400, "session_too_large", message, "session") from None
-    except orjson.JSONEncodeError:  # it reads deeper than it writes
-        message = "the session is nested too deeply"
-        raise ApiError(400, "invalid_type", message, "session") from None
 
 
 def _expiry_s(body: Mapping[str, Any]) -> int:
@@ -100,6 +96,7 @@ def _session(body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(kind, str) or kind not in _OBJECTS:
         message = "the type can be realtime or transcription"
         raise ApiError(400, "invalid_value", message, "session.type")
+    check_depth(session)
     return session
 
 
