@@ -26,6 +26,9 @@ from proto.frames import (
 )
 from relay.upstream.events import AudioDelta
 
+MAX_PARTS = 1_024
+"""Content parts followed at a time: a response has one to a few."""
+
 MAX_QUEUED_FRAMES = 30_000
 """10 minutes (29 MB): a reply of a model's token limit is about 4 minutes."""
 
@@ -97,10 +100,11 @@ class Playback:
     """Which sample of which item each sent sample is, and how far it was heard.
 
     Grows by an entry for each part and each talkspurt, and shrinks as they are heard.
+    Of more than 1,024 parts the oldest is forgotten: it will not be truncated.
     """
 
     def __init__(self) -> None:
-        self._parts: list[Part] = []
+        self._parts: deque[Part] = deque(maxlen=MAX_PARTS)
         self._spans: deque[_Span] = deque()
 
     @property
@@ -137,7 +141,8 @@ class Playback:
 
     def forget_heard(self) -> None:
         """Stop following the parts that were heard to their end."""
-        self._parts = [part for part in self._parts if _is_unheard(part)]
+        unheard = (part for part in self._parts if _is_unheard(part))
+        self._parts = deque(unheard, maxlen=MAX_PARTS)
 
     def cuts(self) -> list[Cut]:
         """Return where each item not heard to its end was interrupted, in order."""

@@ -187,6 +187,17 @@ def test_a_full_queue_drops_the_newest_and_counts_it(
     assert speech.dropped_samples == 2 * FRAME_SAMPLES
 
 
+def test_of_too_many_parts_the_oldest_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(audio, "MAX_PARTS", 3)
+    speech = Speech()
+    for number in range(5):
+        speech.push(AudioDelta("resp", f"item_{number}", 0, bytes(FRAME_BYTES)))
+    cut = [cut.item_id for cut in speech.cut().cuts()]
+    assert cut == ["item_2", "item_3", "item_4"]
+
+
 def test_taking_without_a_frame_is_an_error() -> None:
     with pytest.raises(IndexError):
         Speech().take(0)
