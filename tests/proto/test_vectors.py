@@ -4,20 +4,23 @@ The functions under "By the document" use nothing of `proto`: only hashes, AES-G
 few lines of msgpack.
 """
 
+import contextlib
 import hashlib
 import hmac
 import importlib.resources
 import re
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from proto import messages, tunnel, wire
+from proto.audio import Audio
 from proto.channel import Channel, EdgeHandshake, RelayHandshake, tunnel_key
 from proto.errors import CloseCode, RemoteError
+from proto.frames import DownFrame
 from proto.handshake import (
     DialerHandshake,
     Ends,
@@ -27,6 +30,7 @@ from proto.handshake import (
 )
 from proto.messages import Kind
 from proto.payload import Payload, decode_open, decode_opened
+from proto.port import Port, Role
 from proto.seal import Opener, Unauthentic
 from tests.vectors import make
 from tests.vectors.making import audio, flush, inputs, reliable
@@ -325,6 +329,16 @@ def test_what_is_chosen_must_have_been_offered(case: Json) -> None:
         return
     with pytest.raises(RemoteError):
         decode_opened(raw(case, "payload"), offered)
+
+
+@pytest.mark.parametrize("case", PAYLOAD["frames"])
+def test_frames_are_as_long_as_their_payload_may_be(case: Json) -> None:
+    receiver = Audio(1, Role.DIALER, cast(Port, None))
+    receiver.is_open = True
+    receiver.carry(Payload(case["carried_as"]))
+    frame = DownFrame(1, 0, 0, bytes(case["bytes"]))
+    with contextlib.nullcontext() if case["fits"] else pytest.raises(RemoteError):
+        assert not receiver.receive_frame(1, frame, 0.0)
 
 
 @named(AUDIO["receiver"], "name")

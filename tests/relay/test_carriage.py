@@ -3,15 +3,28 @@
 import itertools
 
 import pytest
+from hypothesis import given, strategies as st
 
 from codec.g711 import Wide
 from codec.opus import Decoder, Encoder, carries_fec, packet_samples
-from proto.frames import FRAME_BYTES, FRAME_SAMPLES, DownFrame, UpFrame
-from proto.payload import Payload
+from proto.frames import (
+    FRAME_BYTES,
+    FRAME_SAMPLES,
+    SAMPLE_RATE_HZ,
+    DownFrame,
+    UpFrame,
+)
+from proto.messages import MAX_INT
+from proto.payload import MAX_PAYLOAD_BYTES, Payload
 from relay.carriage import OpusHearing, OpusSpeaking, carriage, chosen
 from tests.transceiver.leg import level, voice
 
 AUDIBLE = 1000.0
+GOOD = [
+    Encoder().encode(voice(0, round(SAMPLE_RATE_HZ * ms / 1000)))
+    for ms in (2.5, 5, 10, 20, 40, 60)
+]
+"""Packets of all durations that an encoder makes in one frame or two."""
 
 
 class Edge:
@@ -170,3 +183,29 @@ def test_g711_is_made_wide_and_narrow_in_step(law: Payload) -> None:
     assert carried.hearing.lost(1)
     carried.send(DownFrame(2, 0, 160, bytes(FRAME_BYTES)))
     assert level(Wide(law).decode(sent[-1].payload)) < 10
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.integers(0, 10_000), st.integers(0, MAX_INT)),
+            st.one_of(
+                st.binary(min_size=1, max_size=MAX_PAYLOAD_BYTES),
+                st.sampled_from(GOOD),
+            ),
+            st.booleans(),
+        ),
+        max_size=12,
+    )
+)
+def test_no_edge_makes_hearing_raise_or_go_back(
+    frames: list[tuple[int, bytes, bool]],
+) -> None:
+    hearing, end = OpusHearing(), 0
+    for position, payload, lost in frames:
+        if lost:
+            hearing.lost(1)
+        for start, pcm in hearing.take(UpFrame(position, 0, 0, payload)):
+            assert start >= end
+            assert 0 < len(pcm) <= FRAME_BYTES
+            end = start + len(pcm) // 2
