@@ -21,8 +21,23 @@ EXPECTED_LOSS_PERCENT = 10
 """What the encoder guards against: the caller's reports of its path end at the edge."""
 
 
+class MadeUp(NamedTuple):
+    """What was not heard as it was said, in packets."""
+
+    recovered: int = 0
+    """Lost, and repeated by the next one."""
+    concealed: int = 0
+    """Lost or corrupt, and made up."""
+    corrupt: int = 0
+    """No Opus."""
+
+
 class Hearing(Protocol):
     """The caller's audio, out of the link."""
+
+    @property
+    def made_up(self) -> MadeUp:
+        """Return what was made up so far."""
 
     def take(self, frame: UpFrame) -> list[Piece]:
         """Return the PCM of the next frame, and before it what was made up."""
@@ -33,6 +48,8 @@ class Hearing(Protocol):
 
 class PcmHearing:
     """PCM, as it is."""
+
+    made_up = MadeUp()
 
     def take(self, frame: UpFrame) -> list[Piece]:
         """Return the frame's own."""
@@ -45,6 +62,8 @@ class PcmHearing:
 
 class G711Hearing:
     """G.711, made wide; its silence and losses are as PCM's."""
+
+    made_up = MadeUp()
 
     def __init__(self, law: Payload) -> None:
         self._wide = Wide(law)
@@ -67,6 +86,12 @@ class OpusHearing:
     def __init__(self) -> None:
         self._voice = Voice()
         self._is_silent = True  # before the first packet nothing was lost
+
+    @property
+    def made_up(self) -> MadeUp:
+        """Return what was made up so far."""
+        voice = self._voice
+        return MadeUp(voice.recovered, voice.concealed, voice.corrupt)
 
     def take(self, frame: UpFrame) -> list[Piece]:
         """Decode; a position before the end of the last packet moves up to it."""

@@ -77,6 +77,10 @@ class Media:
         self._traffic.frames_down = self._downlink.sent_frames
         self._traffic.barge_ins = self._turn.interruptions
         self._traffic.dropped_samples = self._turn.speech.dropped_samples
+        made_up = self._hearing.made_up
+        self._traffic.packets_recovered = made_up.recovered
+        self._traffic.packets_concealed = made_up.concealed
+        self._traffic.packets_corrupt = made_up.corrupt
         return self._traffic
 
     # From the link.

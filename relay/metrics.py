@@ -27,6 +27,9 @@ class Traffic:
     frames_down: int = 0
     frames_lost: int = 0
     filled_samples: int = 0
+    packets_recovered: int = 0
+    packets_concealed: int = 0
+    packets_corrupt: int = 0
     dropped_samples: int = 0
     events_up: int = 0
     events_down: int = 0

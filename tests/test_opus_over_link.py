@@ -104,8 +104,8 @@ def test_a_caller_is_understood(path: dict[str, float], last_mile_loss: float) -
     frames = [f for _, f in lab.relay.ears[session.id].frames if type(f) is UpFrame]
     pieces = [piece for frame in frames for piece in hearing.take(frame)]
     heard = placed(pieces)
-    made = hearing._voice.recovered + hearing._voice.concealed
-    assert made == len(FRAMES) - len(frames)
+    made_up = hearing.made_up
+    assert made_up.recovered + made_up.concealed == len(FRAMES) - len(frames)
     assert likeness(payloads, heard) > (0.9 if last_mile_loss else 0.98)
 
 

@@ -94,7 +94,9 @@ def test_what_is_lost_up_to_120_ms_is_made_up(*, lost: int, on_the_link: bool) -
     gap = pcm[20 * FRAME_BYTES :][: lost * FRAME_BYTES]
     assert level(gap[:FRAME_BYTES]) > AUDIBLE
     assert level(pcm[-FRAME_BYTES:]) > AUDIBLE
-    assert edge.hearing._voice.recovered == carries_fec(following.payload)
+    made_up = edge.hearing.made_up
+    assert made_up.recovered == carries_fec(following.payload)
+    assert made_up.recovered + made_up.concealed == lost
 
 
 def test_of_a_longer_loss_the_rest_is_a_jump() -> None:

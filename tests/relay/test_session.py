@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
+from codec.opus import Encoder, packet_samples
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import UpFrame
+from proto.payload import Payload
 from proto.request import SessionRequest
 from relay.client.intake import FLOOD_REASON
 from relay.client.limits import EVENTS_BURST
@@ -19,6 +21,7 @@ from relay.session import Session
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.relay.fakes import FakeLink, FakeUpstream
 from tests.support import clock as virtual
+from tests.transceiver.leg import voice
 
 MAX_S = 3600.0
 TEN_SECONDS = base64.b64encode(bytes(480_000)).decode()
@@ -32,12 +35,17 @@ class Stage:
     clock: Clock
 
 
-def play(scene: Callable[[Stage], Awaitable[None]], **wishes: Any) -> Stage:
+def play(
+    scene: Callable[[Stage], Awaitable[None]],
+    offered: tuple[Payload, ...] = (),
+    **wishes: Any,
+) -> Stage:
     """Run a session in virtual time while the scene plays; then end it."""
 
     async def main() -> Stage:
         clock = Clock(asyncio.get_running_loop(), lambda late_s: None)
         link, upstream = FakeLink(), FakeUpstream()
+        link.offered = offered
         session_part = {"instructions": "x"}
         request = SessionRequest(
             call_id="rtc_1", tenant="t", session=session_part, **wishes
@@ -384,3 +392,21 @@ def test_an_event_larger_than_the_clients_channel_takes_loses_its_audio() -> Non
         assert len(stage.link.raw_events[0]) < 16_384
 
     play(scene, max_event_bytes=16_384)
+
+
+def test_a_session_is_carried_as_its_edge_asked_and_counts_what_it_made_up() -> None:
+    encoder = Encoder()
+    payloads = [encoder.encode(voice(n * 480, 480)) for n in range(10)]
+
+    async def scene(stage: Stage) -> None:
+        for number, payload in enumerate(payloads):
+            if number not in (4, 5):
+                stage.session.frame_received(UpFrame(number * 480, 0, 0, payload))
+        say_audio(stage)
+
+    stage = play(scene, offered=(Payload.OPUS, Payload.PCMU))
+    assert stage.link.payload is Payload.OPUS
+    assert len(stage.upstream.heard) == len(payloads) * 960
+    traffic = stage.session.traffic
+    assert traffic.packets_recovered + traffic.packets_concealed == 2
+    assert {packet_samples(frame.payload) for frame in stage.link.frames} == {480}
