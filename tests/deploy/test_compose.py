@@ -18,6 +18,11 @@ OWN: dict[str, type[Any]] = {
     "relay": RelaySettings,
     "engine": EngineSettings,
 }
+NOT_HANDED: dict[str, set[str]] = {
+    "transceiver": {"TANDEM_UDP_HOST"},
+    "relay": set(),
+    "engine": {"TANDEM_UPSTREAM_KEY"},  # the remote API's; only the relay reaches it
+}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -30,6 +35,14 @@ def entry(service: str) -> str:
 def test_what_a_service_is_told_are_settings_of_its_own(service: str) -> None:
     known = {row.variable for row in environment.rows(OWN[service])}
     assert set(SERVICES[service]["environment"]) <= known
+
+
+@pytest.mark.parametrize("service", OWN)
+def test_every_setting_that_is_no_port_can_be_set_from_outside(service: str) -> None:
+    known = {row.variable for row in environment.rows(OWN[service])}
+    handed = set(SERVICES[service]["environment"])
+    left = {name for name in known - handed if not name.endswith("_PORT")}
+    assert left == NOT_HANDED[service]
 
 
 @pytest.mark.parametrize("service", OWN)
