@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from proto.errors import CloseCode
+from proto.stats import FrameCounts
 from proto.udp import Dialer
 from tests.support.caller import Caller
 from transceiver import call as call_module
@@ -29,6 +30,7 @@ class FakeRelay:
         self.asked = asyncio.Event()
         self.receiver: Call | None = None
         self.closed_with: CloseCode | None = None
+        self.frame_counts = FrameCounts()
 
     def choose(self) -> "FakeRelay":
         return self
