@@ -76,3 +76,33 @@ async def test_a_relay_reads_no_body_of_a_stranger() -> None:
         writer.close()
         with contextlib.suppress(ConnectionError):  # it may be reset: much was unread
             await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),
+        ("http://localhost:3000", 200),
+        ("http://127.0.0.1:8080", 200),
+        ("http://[::1]", 200),
+        ("https://elsewhere.example", 403),
+        ("http://localhost.elsewhere.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+    ],
+)
+@pytest.mark.asyncio
+async def test_without_keys_pages_from_elsewhere_may_not_call(
+    origin: str | None, status: int
+) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        for keys, expected in (((), status), ((KEY,), 200)):
+            bearer = {"Authorization": f"Bearer {KEY}"}
+            async with (
+                front_door(*keys) as opened,
+                http.post(
+                    f"{opened.url}/v1/realtime/client_secrets", headers=bearer
+                ) as response,
+            ):
+                assert response.status == expected

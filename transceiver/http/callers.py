@@ -1,18 +1,50 @@
 """Who sends a request, and what a client secret may not do."""
 
 from aiohttp import web
+from yarl import URL
 
-from transceiver.auth import Caller, KeyRing, bearer
+from transceiver.auth import OPEN_TENANT, Caller, KeyRing, bearer
 from transceiver.http.errors import ApiError
+from transceiver.settings import is_loopback
 
 
 def caller_of(request: web.Request, keys: KeyRing) -> Caller:
-    """Return who sent a request.
+    """Return who sent a request, by the key in its header.
 
     Raises:
         Unauthorized: Nobody that we know.
+        ApiError: 403, as of `identified`.
     """
-    return keys.identify(bearer(request.headers.get("Authorization")))
+    return identified(request, keys, bearer(request.headers.get("Authorization")))
+
+
+def identified(request: web.Request, keys: KeyRing, key: str | None) -> Caller:
+    """Return who sent a request with a key.
+
+    Where no key is needed, because only this machine can call, a page from elsewhere
+    that is open in a browser here could, too: its browser tells by `Origin`.
+
+    Raises:
+        Unauthorized: Nobody that we know.
+        ApiError: 403, a page from elsewhere, and no keys are configured.
+    """
+    caller = keys.identify(key)
+    origin = request.headers.get("Origin")
+    needs_no_key = caller.tenant == OPEN_TENANT and caller.secret is None
+    if needs_no_key and origin is not None and not _is_of_this_machine(origin):
+        raise ApiError(
+            403,
+            "origin_not_allowed",
+            "without API keys only pages of localhost may call",
+        )
+    return caller
+
+
+def _is_of_this_machine(origin: str) -> bool:
+    try:
+        return is_loopback(URL(origin).host or "")
+    except ValueError:
+        return False
 
 
 def key_holder_of(request: web.Request, keys: KeyRing) -> Caller:

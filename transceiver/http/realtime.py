@@ -30,7 +30,7 @@ from proto.request import SessionRequest
 from runtime.closing import close_reason, is_done_within
 from transceiver.admission import Admission
 from transceiver.auth import Caller, KeyRing, bearer
-from transceiver.http.callers import speaks_beta, with_api_key
+from transceiver.http.callers import identified, speaks_beta, with_api_key
 from transceiver.http.errors import ApiError
 from transceiver.opening import opening
 from transceiver.tunnel import LOST, Closed, Tunnel, Tunnels
@@ -81,7 +81,7 @@ def realtime_routes(
 
     async def realtime(request: web.Request) -> web.StreamResponse:
         offered = _subprotocols(request)
-        caller = keys.identify(_key(request, offered))
+        caller = identified(request, keys, _key(request, offered))
         upgrade = _upgrade(request, offered)
         is_beta = speaks_beta(request) or _BETA_SUBPROTOCOL in offered
         if "call_id" in request.query:
