@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from proto.errors import RemoteError
+from proto.handshake import DialerHandshake, Ends
+
 RETRY_S: Final = 0.1
 """First pause before a HELLO or FINISH is sent again; doubled each time."""
 
@@ -10,23 +13,38 @@ TIMEOUT_S: Final = 3.0
 
 
 class Greeting:
-    """Repeats one datagram at a time."""
+    """Says HELLO until it is answered, then FINISH until the link is up.
 
-    def __init__(self, datagram: bytes, now: float) -> None:
-        self.datagram = datagram
+    Attributes:
+        datagram: What to say; it has been sent once when it changes.
+        round_trip_s: How long the answer took; None if it is not known to which HELLO.
+    """
+
+    def __init__(self, handshake: DialerHandshake, now: float) -> None:
+        self.datagram = handshake.hello()
+        self.round_trip_s: float | None = None
+        self._handshake = handshake
+        self._is_welcome = False
         self._ends_at = now + TIMEOUT_S
         self._said_at = now
         self._pause_s = RETRY_S
 
-    def now_say(self, datagram: bytes, now: float) -> None:
-        """Go on to the next datagram, which has just been sent."""
-        self.datagram = datagram
+    def welcomed(self, datagram: bytes, now: float) -> Ends:
+        """Take a WELCOME, and go on to FINISH; return the link that it makes.
+
+        Raises:
+            VersionMismatch: An authentic listener has no version in common.
+            RemoteError: It is no answer to our HELLO, or not the first.
+        """
+        if self._is_welcome:
+            raise RemoteError("welcome out of place")
+        self.datagram, ends = self._handshake.welcomed(datagram, now)
+        self._is_welcome = True
+        if self._pause_s == RETRY_S:
+            self.round_trip_s = now - self._said_at
         self._said_at = now
         self._pause_s = RETRY_S
-
-    def round_trip_s(self, now: float) -> float | None:
-        """Return how long the answer took; None if it is not known to which."""
-        return now - self._said_at if self._pause_s == RETRY_S else None
+        return ends
 
     @property
     def deadline(self) -> float:

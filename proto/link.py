@@ -107,7 +107,6 @@ class Link:
         self._stats = LinkStats()
         self._liveness = Liveness(self.rtt, now)
         self._ends: Ends | None = None
-        self._handshake: DialerHandshake | None = None
         self._greeting: Greeting | None = None
         self._audio_type: type[Up | Down] = Down if role is Role.DIALER else Up
         self._last_session = 0
@@ -116,9 +115,8 @@ class Link:
     def dial(cls, handshake: DialerHandshake, now: float) -> "Link":
         """Return a dialer's link; its HELLO is the first datagram to send."""
         link = cls(Role.DIALER, _S.GREETING, now)
-        link._handshake = handshake
-        link._greeting = Greeting(handshake.hello(), now)
-        link.transmit(handshake.hello())
+        link._greeting = Greeting(handshake, now)
+        link.transmit(link._greeting.datagram)
         link._rearm()
         return link
 
@@ -260,20 +258,19 @@ class Link:
             self.transmit(greeting.datagram)
 
     def _receive_welcome(self, datagram: bytes, now: float) -> None:
-        if self._handshake is None or self._greeting is None or self._ends is not None:
+        greeting = self._greeting
+        if greeting is None:
             raise RemoteError("welcome out of place")
         try:
-            finish, ends = self._handshake.welcomed(datagram, now)
+            ends = greeting.welcomed(datagram, now)
         except VersionMismatch:
             self._go_down(_I.LOST, "the relay speaks no version of ours")
             return
         self._step(_I.WELCOME)
         self._take(ends)
-        round_trip_s = self._greeting.round_trip_s(now)
-        if round_trip_s is not None:
-            self.rtt.measured(round_trip_s)
-        self._greeting.now_say(finish, now)
-        self.transmit(finish)
+        if greeting.round_trip_s is not None:
+            self.rtt.measured(greeting.round_trip_s)
+        self.transmit(greeting.datagram)
         self._rearm()
 
     def _take(self, ends: Ends) -> None:

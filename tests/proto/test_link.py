@@ -521,8 +521,8 @@ def in_state(state: LinkState) -> tuple[Lab, Link, dict[LinkInput, bytes]]:
     link = lab.dial()
     answering = lab.relay.answering
     assert answering is not None
-    dialing = link._handshake
-    assert dialing is not None
+    assert link._greeting is not None
+    dialing = link._greeting._handshake
     welcome = answering.welcome(dialing.hello(), lab.now)
     finish, _ = dialing.welcomed(welcome, lab.now)
     relay = Link.answer(answering.finished(finish, lab.now), lab.now)
