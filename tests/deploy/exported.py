@@ -1,19 +1,25 @@
 """The metrics that the services export today, asked of their own registries."""
 
 import functools
+from types import SimpleNamespace
 from typing import cast
 
 from prometheus_client import CollectorRegistry
 
+from proto.metrics import DialerMetrics, ListenerMetrics
+from proto.stats import LinkStats
+from proto.udp import Dialer, Listener
 from relay.engine.connection import Parts
 from relay.engine.service import Engine
 from relay.metrics import Metrics as RelayMetrics, Traffic
+from runtime.settings import Address
 from transceiver.metrics import Metrics as TransceiverMetrics
 
 _SUFFIXES = {
     "counter": ("_total",),
     "gauge": ("",),
     "histogram": ("_bucket", "_count", "_sum"),
+    "gaugehistogram": ("_bucket", "_gcount", "_gsum"),
 }
 
 
@@ -22,8 +28,12 @@ def exported_metrics() -> frozenset[str]:
     """Return the names under which Prometheus stores what the services export."""
     engine = CollectorRegistry()
     Engine(cast(Parts, None), engine)  # its models are of no interest here
+    dialer = Dialer(Address("relay", 7000), bytes(32))
+    listener = SimpleNamespace(link_count=0, rtts_s=[], refused=0, stats=LinkStats())
     transceiver = TransceiverMetrics(lambda: {"unsent": 0}).registry
+    transceiver.register(DialerMetrics([dialer]))
     relay = RelayMetrics(lambda: [Traffic()]).registry
+    relay.register(ListenerMetrics(cast(Listener, listener)))  # it would bind
     return frozenset(
         family.name + suffix
         for registry in (transceiver, relay, engine)

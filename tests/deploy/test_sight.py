@@ -11,6 +11,7 @@ import pytest
 
 import transceiver.media
 from proto.errors import CloseCode
+from proto.stats import FrameCounts
 from relay.metrics import TRANSPORTS, Traffic
 from tests.deploy.exported import exported_metrics
 from tests.deploy.rendering import ROOT, load
@@ -41,6 +42,7 @@ VALUES = {
     ("tandem_relay_traffic_total", "kind"): {
         field.name for field in dataclasses.fields(Traffic)
     },
+    ("tandem_link_frames_total", "kind"): set(FrameCounts.__slots__),
     ("tandem_relay_sessions_closed_total", "code"): CODES,
     ("tandem_relay_sessions", "transport"): set(TRANSPORTS),
     ("up", "job"): {"transceiver", "relay", "engine"},
