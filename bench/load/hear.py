@@ -1,0 +1,167 @@
+"""What came back of what was said, and how much later. Pure.
+
+The far end may decode and encode anew, so sound is compared with sound. What comes back
+is decoded half a second at a time and looked for in what was said in the 3 s before:
+each packet's delay is the time from the sending of a sound to the arrival of the packet
+that holds it. So the far end's look-ahead is in the figures, the caller's codec is not.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.load.line import Log
+from bench.load.voice import Voice
+from codec.errors import OpusError
+from codec.opus import Decoder, packet_samples
+from proto.frames import FRAME_SAMPLES
+from tests.support.ear import find
+from tests.support.sound import Pcm
+from transceiver import rtp
+from transceiver.errors import MalformedPacket
+from transceiver.rtp import signed_distance
+
+WINDOW_SAMPLES = 25 * FRAME_SAMPLES
+"""Half a second: long enough to be like nothing else that was said."""
+
+SEARCHED_NS = 3_000_000_000
+"""How far back a sound is looked for: the longest delay that is found."""
+
+ALIKE = 0.5
+"""Least correlation of a sound with what it is taken for; a chance is below 0.2."""
+
+PAUSE_TICKS = rtp.CLOCK_HZ // 5
+"""Longer holes in RTP time are pauses between talkspurts, not gaps: 200 ms."""
+
+GAP_MS = 40.0
+"""Between two packets of one talkspurt; longer ones are counted."""
+
+Delays = NDArray[np.float64]
+"""Rows of (seconds of the wall clock, delay in milliseconds)."""
+
+
+class Flow(NamedTuple):
+    """How one call's packets came.
+
+    Attributes:
+        received: Packets, each counted once.
+        expected: By their sequence numbers.
+        gaps: Waits over `GAP_MS` within a talkspurt.
+        longest_ms: The longest of all waits within a talkspurt.
+    """
+
+    received: int
+    expected: int
+    gaps: int
+    longest_ms: float
+
+
+class _Piece(NamedTuple):
+    """A packet's sound, and when it came."""
+
+    arrived_ns: int
+    ticks: int
+    pcm: Pcm
+
+
+def flow(log: Log, from_ns: int, to_ns: int) -> Flow:
+    """Count what came between two moments."""
+    arrived = np.array(log.arrived_ns, np.int64)
+    inside = (arrived >= from_ns) & (arrived < to_ns)
+    sequences, first = np.unique(
+        np.array(log.sequences, np.int64)[inside], return_index=True
+    )
+    if not len(sequences):
+        return Flow(0, 0, 0, 0.0)
+    order = np.sort(first)
+    waits_ms = np.diff(arrived[inside][order]) / 1e6
+    steps = np.diff(np.array(log.timestamps, np.uint32)[inside][order])
+    waits_ms = waits_ms[(steps < PAUSE_TICKS) | (steps > 1 << 31)]
+    return Flow(
+        len(sequences),
+        int(sequences[-1] - sequences[0]) + 1,
+        int((waits_ms > GAP_MS).sum()),
+        float(waits_ms.max(initial=0.0)),
+    )
+
+
+def sent_between(log: Log, from_ns: int, to_ns: int) -> int:
+    """Return how many frames of speech were sent between two moments."""
+    sent = np.array(log.sent_ns, np.int64)
+    return int(((sent >= from_ns) & (sent < to_ns)).sum())
+
+
+def delays(log: Log, voice: Voice) -> Delays:
+    """Return when each packet came whose sound was found, and how late."""
+    sent_ns = np.array(log.sent_ns, np.int64)
+    frames = np.array(log.sent_frames, np.int64)
+    found = [np.zeros((0, 2))]
+    for window in _windows(_decoded(log)):
+        start = np.searchsorted(sent_ns, window[0].arrived_ns - SEARCHED_NS)
+        end = np.searchsorted(sent_ns, window[-1].arrived_ns)
+        if end > start:
+            said = voice.heard[frames[start:end]].reshape(-1)
+            found.append(_matched(window, said, sent_ns[start:end]))
+    return np.concatenate(found)
+
+
+def _decoded(log: Log) -> Iterator[_Piece]:
+    """Yield the sound of each packet in RTP's order; what is no Opus is left out."""
+    decoder = Decoder()
+    origin = log.timestamps[0] if len(log.timestamps) else 0
+    seen: set[int] = set()
+    packets = zip(log.sequences, log.arrived_ns, log.packets, strict=False)
+    for sequence, arrived_ns, data in sorted(packets, key=lambda one: one[0]):
+        if sequence in seen:
+            continue
+        seen.add(sequence)
+        try:
+            packet = rtp.parse(data)
+            if packet_samples(packet.payload) == 0:
+                continue
+            pcm = np.frombuffer(decoder.decode(packet.payload), np.int16)
+        except (MalformedPacket, OpusError):
+            continue
+        ticks = signed_distance(packet.timestamp, origin, 32)
+        yield _Piece(arrived_ns, ticks, pcm)
+
+
+def _windows(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
+    """Group pieces to half seconds of one talkspurt."""
+    window: list[_Piece] = []
+    for piece in pieces:
+        if window and not 0 <= piece.ticks - window[-1].ticks < PAUSE_TICKS:
+            window = []
+        window.append(piece)
+        span = (piece.ticks - window[0].ticks) // rtp.TICKS_PER_SAMPLE
+        if span + len(piece.pcm) >= WINDOW_SAMPLES:
+            yield window
+            window = []
+
+
+def _matched(window: list[_Piece], said: Pcm, sent_ns: NDArray[np.int64]) -> Delays:
+    """Return the delays of a window's packets; none if it is like nothing said."""
+    starts = np.array([piece.ticks - window[0].ticks for piece in window])
+    starts //= rtp.TICKS_PER_SAMPLE
+    back = np.zeros(starts[-1] + len(window[-1].pcm), np.int16)
+    for start, piece in zip(starts, window, strict=True):
+        back[start : start + len(piece.pcm)] = piece.pcm[: len(back) - start]
+    if len(said) <= len(back):
+        return np.zeros((0, 2))
+    place = find(back, said)
+    if _correlation(back, said[place : place + len(back)]) < ALIKE:
+        return np.zeros((0, 2))
+    at = (starts + place) / FRAME_SAMPLES
+    origin_ns = sent_ns[0]
+    said_ns = np.interp(at, np.arange(len(sent_ns)), sent_ns - origin_ns)
+    arrived_ns = np.array([piece.arrived_ns for piece in window])
+    late_ms = (arrived_ns - origin_ns - said_ns) / 1e6
+    return np.stack([arrived_ns / 1e9, late_ms], axis=1)
+
+
+def _correlation(one: Pcm, other: Pcm) -> float:
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    energy = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / energy) if energy else 0.0

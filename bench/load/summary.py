@@ -1,0 +1,172 @@
+"""The figures of a run, as text and as JSON. Pure."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.load import hear
+from bench.load.run import Outcome
+
+LATE_MS = 5.0
+"""A generator later than this at one step in a hundred has not made the load asked for:
+how late packets left is not in their delay, but the server had them in bursts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a figure is spread over what was measured; milliseconds."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, figures: NDArray[np.float64]) -> "Spread | None":
+        """Return the spread, None of nothing."""
+        if not len(figures):
+            return None
+        p50, p95, p99 = np.percentile(figures, [50, 95, 99]).tolist()
+        return cls(len(figures), p50, p95, p99, float(figures.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One second of the run: its end, and the delay in it."""
+
+    at_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures.
+
+    Attributes:
+        failures: How often each reason stood in the way.
+        set_up: From the offer sent to the keys of the media.
+        first_media: From the offer sent to the first packet received.
+        delay: Of sampled calls' packets whose sound was found again; None: it was not.
+        returned: Packets received over frames sent.
+        lost: Share of the server's packets that did not come.
+        gaps: Waits over 40 ms within a talkspurt.
+        cpu_ms: Of each process asked for, a call-second.
+        own_cpu_ms: Of the generator, a call-second.
+    """
+
+    calls: int
+    connected: int
+    failures: dict[str, int]
+    stopped: bool
+    measured_s: float
+    set_up: Spread | None
+    first_media: Spread | None
+    delay: Spread | None
+    returned: float
+    lost: float
+    gaps: int
+    longest_gap_ms: float
+    cpu_ms: dict[int, float]
+    own_cpu_ms: float
+    late_ms: float
+    seconds: list[Second]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+
+def summarize(outcome: Outcome) -> Summary:
+    """Work the figures out."""
+    up = [one for one in outcome.attempts if one.connected_ns]
+    from_ns, to_ns = outcome.from_ns, outcome.to_ns
+    measured_s = (to_ns - from_ns) / 1e9
+    flows = [hear.flow(one.log, from_ns, to_ns) for one in up]
+    received, expected = sum(f.received for f in flows), sum(f.expected for f in flows)
+    sent = sum(hear.sent_between(one.log, from_ns, to_ns) for one in up)
+    rows = _delays(outcome)
+    call_s = measured_s * len(up) or 1.0
+    return Summary(
+        calls=len(outcome.attempts),
+        connected=len(up),
+        failures=dict(Counter(a.failure for a in outcome.attempts if a.failure)),
+        stopped=outcome.stopped,
+        measured_s=measured_s,
+        set_up=_since_offer([(a.offered_ns, a.connected_ns) for a in up]),
+        first_media=_since_offer(
+            [(a.offered_ns, a.log.arrived_ns[0]) for a in up if a.log.arrived_ns]
+        ),
+        delay=Spread.of(rows[:, 1]),
+        returned=received / sent if sent else 0.0,
+        lost=1 - received / expected if expected else 0.0,
+        gaps=sum(f.gaps for f in flows),
+        longest_gap_ms=max((f.longest_ms for f in flows), default=0.0),
+        cpu_ms={pid: 1000 * s / call_s for pid, s in outcome.cpu_s.items()},
+        own_cpu_ms=1000 * outcome.own_cpu_s / call_s,
+        late_ms=outcome.late_ms,
+        seconds=_by_second(rows, from_ns / 1e9),
+    )
+
+
+def as_text(summary: Summary, names: dict[int, str] | None = None) -> str:
+    """Return the figures for a reader."""
+    s = summary
+    lines = [
+        f"connected       {s.connected} of {s.calls}",
+        *(f"                {count} x {why}" for why, count in s.failures.items()),
+        f"measured        {s.measured_s:.1f} s at full load"
+        + (" (interrupted)" if s.stopped else ""),
+        f"set-up, ms      {_spread(s.set_up)}",
+        f"first media, ms {_spread(s.first_media)}",
+        f"delay, ms       {_spread(s.delay, 'own voice not found in what came back')}",
+        f"packets back    {100 * s.returned:.2f} % of those sent; "
+        f"{100 * s.lost:.2f} % of the server's lost",
+        f"gaps            {s.gaps} over {hear.GAP_MS:g} ms, "
+        f"longest {s.longest_gap_ms:.0f} ms",
+    ]
+    for pid, cpu_ms in s.cpu_ms.items():
+        name = (names or {}).get(pid, f"process {pid}")
+        lines.append(f"CPU             {cpu_ms:.2f} ms a call-second: {name}")
+    lines.append(f"CPU             {s.own_cpu_ms:.2f} ms a call-second: this generator")
+    if s.late_ms > LATE_MS:
+        lines.append(
+            f"WARNING         the generator was {s.late_ms:.1f} ms late at one step in "
+            "a hundred: it had too little CPU, and sent in bursts"
+        )
+    return "\n".join(lines)
+
+
+def _since_offer(moments: list[tuple[int, int]]) -> Spread | None:
+    return Spread.of(np.array([(end - start) / 1e6 for start, end in moments]))
+
+
+def _delays(outcome: Outcome) -> hear.Delays:
+    """Return the delays of the sampled calls' packets within what counts."""
+    logs = [one.log for one in outcome.attempts if one.log.packets]
+    found = [hear.delays(log, outcome.voice) for log in logs]
+    rows = np.concatenate([np.zeros((0, 2)), *found])
+    inside = (rows[:, 0] >= outcome.from_ns / 1e9) & (rows[:, 0] < outcome.to_ns / 1e9)
+    return np.asarray(rows[inside])
+
+
+def _by_second(rows: hear.Delays, origin_s: float) -> list[Second]:
+    of_second = (rows[:, 0] - origin_s).astype(int)
+    seconds = []
+    for second in np.unique(of_second).tolist():
+        p50, p99 = np.percentile(rows[of_second == second, 1], [50, 99]).tolist()
+        seconds.append(Second(float(second + 1), p50, p99))
+    return seconds
+
+
+def _spread(spread: Spread | None, nothing: str = "nothing came") -> str:
+    if spread is None:
+        return nothing
+    return (
+        f"p50 {spread.p50:.1f}  p95 {spread.p95:.1f}  p99 {spread.p99:.1f}  "
+        f"max {spread.max:.1f}"
+    )
