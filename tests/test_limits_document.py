@@ -6,6 +6,7 @@ import re
 
 import pytest
 from aiohttp.web_protocol import RequestHandler
+from aiortc.rtcsctptransport import LOCAL_MAX_MESSAGE_SIZE
 
 import relay.engine.client_events as engine_events
 from proto import channel, frames, messages, nesting
@@ -85,7 +86,8 @@ FIGURES = {
         f"and {realtime.HEARTBEAT_S / 2:.0f} s"
     ],
     "one event": [
-        f"{size(intake.MAX_MEDIA_EVENT_BYTES)} over WebRTC",
+        f"{size(LOCAL_MAX_MESSAGE_SIZE)} over WebRTC",  # what our answers announce
+        f"over {size(intake.MAX_MEDIA_EVENT_BYTES)} ends the call",
         f"{size(intake.MAX_EVENT_BYTES)} over WebSocket",
         "1009",
     ],

@@ -35,7 +35,9 @@ class Caller:
             raise RuntimeError("a bug of the service")
         self.frames.append(frame)
         if isinstance(frame, UpFrame) and self.session is not None:
-            self.session.send_down(DownFrame(1, frame.position_samples, 0, frame.payload))
+            self.session.send_down(
+                DownFrame(1, frame.position_samples, 0, frame.payload)
+            )
 
     def frames_lost(self, count: int) -> None:
         self.told.append(("lost", count))
