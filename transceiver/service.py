@@ -20,7 +20,7 @@ from transceiver.http.client_secrets import client_secret_routes
 from transceiver.http.realtime import realtime_routes
 from transceiver.http.server import listening
 from transceiver.metrics import Metrics
-from transceiver.settings import TransceiverSettings, is_loopback
+from transceiver.settings import TransceiverSettings
 from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
 from transceiver.webrtc.ice import UdpPort
@@ -40,7 +40,7 @@ async def serve(settings: TransceiverSettings, stop: asyncio.Event) -> None:
         settings.udp_host,
         settings.udp_port,
         settings.public_address,
-        with_loopback=is_loopback(settings.http_host),
+        with_loopback=settings.is_local,
     )
     try:
         await _serve_on(port, settings, stop)

@@ -33,6 +33,13 @@ class TransceiverSettings:
     http_port: int = setting(
         "TANDEM_HTTP_PORT", "8080", env.port, "port the public HTTP listens on"
     )
+    published_host: str = setting(
+        "TANDEM_PUBLISHED_HOST",
+        "",
+        env.host,
+        "in a container: host address its ports are published on; "
+        "empty: TANDEM_HTTP_HOST",
+    )
     tls_certificate: str = setting(
         "TANDEM_TLS_CERTIFICATE",
         "",
@@ -114,11 +121,18 @@ class TransceiverSettings:
             raise SettingsError(
                 "TANDEM_API_KEYS: a key may not begin as client secrets do (ek_)"
             )
-        if not self.api_keys and not is_loopback(self.http_host):
+        if not self.api_keys and not self.is_local:
+            variable = "PUBLISHED" if self.published_host else "HTTP"
             raise SettingsError(
-                "TANDEM_API_KEYS: is empty while TANDEM_HTTP_HOST is "
-                f"{self.http_host}; set keys, or listen on 127.0.0.1"
+                f"TANDEM_API_KEYS: is empty while TANDEM_{variable}_HOST is "
+                f"{self.published_host or self.http_host}; "
+                "set keys, or listen on 127.0.0.1"
             )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether callers are on this machine only, however a container sees them."""
+        return is_loopback(self.published_host or self.http_host)
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Return how the public HTTP is encrypted, None if it is not.

@@ -56,6 +56,20 @@ def test_loopback_may_be_open(host: str) -> None:
     load(TransceiverSettings, KEY | {"TANDEM_HTTP_HOST": host})
 
 
+def test_a_container_is_open_where_its_ports_are_published_on_loopback() -> None:
+    inside = KEY | {"TANDEM_HTTP_HOST": "0.0.0.0"}
+    here = load(TransceiverSettings, inside | {"TANDEM_PUBLISHED_HOST": "127.0.0.1"})
+    assert here.is_local
+    keyed = load(TransceiverSettings, inside | {"TANDEM_API_KEYS": "k"})
+    assert not keyed.is_local
+
+
+def test_a_container_published_to_the_world_needs_keys() -> None:
+    published = KEY | {"TANDEM_PUBLISHED_HOST": "0.0.0.0"}
+    with pytest.raises(SettingsError, match=r"^TANDEM_API_KEYS: .*PUBLISHED_HOST"):
+        load(TransceiverSettings, published)
+
+
 def test_an_api_key_that_looks_like_a_client_secret_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_API_KEYS: .*ek_"):
         load(TransceiverSettings, KEY | {"TANDEM_API_KEYS": "sk-one,ek_two"})
