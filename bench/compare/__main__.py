@@ -1,0 +1,100 @@
+"""`python -m bench.compare`: measure every server in turn, write table and picture."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.compare import limit, rows
+from bench.compare.peer import ROOT, names
+from bench.compare.rows import Cores, Result
+from bench.compare.table import markdown
+from bench.load import voice
+from codec import opus
+
+PLOT_PYTHON = ROOT / ".venv" / "compare" / "plot" / "bin" / "python"
+DRAW = Path(__file__).parent / "plot.py"
+
+
+def main() -> int:
+    """Measure, print, write; return the exit code."""
+    asked = _arguments()
+    mine = sorted(os.sched_getaffinity(0))
+    if len(mine) < 2 or shutil.which("taskset") is None:
+        sys.stderr.write("compare: two cores and taskset (util-linux) are needed\n")
+        return 2
+    cores = Cores(mine[-1], frozenset(mine[:-1]))
+    limits = _limits(cores)
+    results = []
+    for row in rows.rows(tuple(asked.only)):
+        _tell(row.name)
+        results.append(rows.measure(row, cores, _tell, search=not asked.quick))
+    print(markdown(limits, results))
+    print(f"\nPython {platform.python_version()}, {opus.version()}, {_processor()}")
+    _write(_as_json(limits, results), asked.json, asked.plot)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.compare",
+        description="Measure echo servers side by side, each on one core.",
+    )
+    add = parser.add_argument
+    add("--only", action="append", default=[], choices=names(), help="repeat for more")
+    add("--quick", action="store_true", help="do not look for what a core carries")
+    add("--json", type=Path, default=ROOT / "docs" / "benchmark.json")
+    add("--plot", type=Path, default=ROOT / "docs" / "benchmark.png")
+    return parser.parse_args()
+
+
+def _limits(cores: Cores) -> dict[str, float]:
+    """Return the CPU of the C calls alone, measured on the servers' core."""
+    speech = voice.encode(voice.built_in())
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cores.server})
+    try:
+        return {one.name: limit.cpu_ms(one, speech) for one in limit.ENCODINGS}
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _as_json(limits: dict[str, float], results: list[Result]) -> dict[str, Any]:
+    return {
+        "command": "make bench",
+        "python": platform.python_version(),
+        "libopus": opus.version(),
+        "processor": _processor(),
+        "limits_ms": limits,
+        "rows": [result.as_json() for result in results],
+    }
+
+
+def _write(result: dict[str, Any], figures: Path, picture: Path) -> None:
+    figures.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if not PLOT_PYTHON.exists():
+        _tell("no picture: requirements/compare-plot.txt is not installed")
+        return
+    command = [str(PLOT_PYTHON), str(DRAW), str(figures), str(picture)]
+    subprocess.run(command, check=True)
+
+
+def _processor() -> str:
+    """Return the processor's name, as Linux has it."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""What is measured: the rows of the table, and how one is.
+
+A first run of a few calls gives the CPU of a call-second, and so how many calls a core
+would carry. Further runs, each with more calls, look for how many it really does.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.compare import peer
+from bench.compare.peer import ROOT, PeerError, Running
+
+FIRST_CALLS = 6
+FIRST_S = 12.0
+STEP_S = 8.0
+RAMP_S = 4.0
+"""Seconds in which all calls of a step are begun."""
+
+RISING, FALLING = (0.8, 0.9, 1.0), (0.65, 0.5)
+"""Shares of the calls that the first run promises; falling if the first is too many."""
+
+MAX_P99_MS = 60.0
+"""A load holds while p99 of the delay is no more than this above that of few calls."""
+
+MIN_RETURNED = 0.99
+RUN_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A server in one of its settings.
+
+    Attributes:
+        options: For `bench.load`.
+        environ: For the server.
+    """
+
+    name: str
+    peer: str
+    codec: str = ""
+    options: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+TALK = ("--conversation", "--turn", "3")
+
+VARIANTS = (Row("tandem, in turns", peer.OWN, options=TALK),)
+"""Rows beside the one that each peer has for its defaults."""
+
+
+@dataclass(slots=True)
+class Result:
+    """One row's figures; None: not measured.
+
+    Attributes:
+        left_out: Why there are none.
+        cpu_ms: By process, a call-second with few calls; the first is compared.
+        promised: Calls a core, worked out from that.
+        held: Calls that one core did carry.
+        at_calls: The run whose delay is `loaded_p50_ms`, `loaded_p99_ms`.
+    """
+
+    name: str
+    codec: str
+    left_out: str = ""
+    cpu_ms: dict[str, float] = field(default_factory=dict)
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    promised: float | None = None
+    held: int | None = None
+    at_calls: int | None = None
+    loaded_p50_ms: float | None = None
+    loaded_p99_ms: float | None = None
+    generator_ms: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Who runs where: the server alone, all else elsewhere."""
+
+    server: int
+    others: frozenset[int]
+
+
+def rows(only: tuple[str, ...] = ()) -> list[Row]:
+    """Return what to measure: all, or the rows of some peers."""
+    defaults = [Row(name, name) for name in peer.names()]
+    wanted = [row for row in (*defaults, *VARIANTS) if not only or row.peer in only]
+    return sorted(wanted, key=lambda row: row.peer != peer.OWN)
+
+
+def measure(
+    row: Row, cores: Cores, tell: Callable[[str], None], *, search: bool
+) -> Result:
+    """Measure one row; what cannot be is left out with its reason."""
+    result = Result(row.name, row.codec)
+    try:
+        with peer.running(row.peer, row.environ, cores.server) as server:
+            _measure(row, server, result, cores, tell, search=search)
+    except PeerError as error:
+        result.left_out = str(error)
+        tell(f"  left out: {error}")
+    return result
+
+
+def _measure(
+    row: Row,
+    server: Running,
+    result: Result,
+    cores: Cores,
+    tell: Callable[[str], None],
+    *,
+    search: bool,
+) -> None:
+    result.codec = row.codec or server.codec
+    for companion in list(server.pids.values())[1:]:
+        peer.move(companion, set(cores.others))
+    tell(f"  {FIRST_CALLS} calls ...")
+    first = _load(row, server, cores, FIRST_CALLS, FIRST_S)
+    _check(first)
+    result.cpu_ms = {n: first["cpu_ms"][str(p)] for n, p in server.pids.items()}
+    result.generator_ms = first["own_cpu_ms"]
+    if first["delay"] is not None:
+        result.p50_ms, result.p99_ms = first["delay"]["p50"], first["delay"]["p99"]
+    spent_ms = next(iter(result.cpu_ms.values()))
+    result.promised = 1000 / spent_ms if spent_ms else None
+    if search and result.promised is not None and result.p99_ms is not None:
+        _search(row, server, result, cores, tell)
+
+
+def _search(
+    row: Row,
+    server: Running,
+    result: Result,
+    cores: Cores,
+    tell: Callable[[str], None],
+) -> None:
+    """Look for the load that is not carried any more."""
+    assert result.promised is not None
+    assert result.p99_ms is not None
+    for share in (*RISING, *FALLING):
+        if share in FALLING and result.held is not None:
+            break
+        calls = max(1, round(share * result.promised))
+        tell(f"  {calls} calls ...")
+        run = _load(row, server, cores, calls, STEP_S)
+        if result.at_calls is None and run["delay"] is not None:
+            result.at_calls = calls
+            result.loaded_p50_ms = run["delay"]["p50"]
+            result.loaded_p99_ms = run["delay"]["p99"]
+        if holds(run, result.p99_ms):
+            result.held = max(calls, result.held or 0)
+        elif share in RISING and result.held is not None:
+            break
+
+
+def holds(run: Mapping[str, Any], base_p99_ms: float) -> bool:
+    """Tell whether a server carried its calls as well as it does a few."""
+    return (
+        run["connected"] == run["calls"]
+        and not run["failures"]
+        and run["returned"] >= MIN_RETURNED
+        and run["delay"] is not None
+        and run["delay"]["p99"] <= base_p99_ms + MAX_P99_MS
+    )
+
+
+def _check(run: Mapping[str, Any]) -> None:
+    if run["connected"] < run["calls"]:
+        reasons = "; ".join(run["failures"]) or "no reason known"
+        raise PeerError(f"calls did not connect: {reasons}")
+
+
+def _load(
+    row: Row, server: Running, cores: Cores, calls: int, seconds: float
+) -> dict[str, Any]:
+    """Run the generator as a process of its own, on the other cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder) / "figures.json"
+        command = ["taskset", "--cpu-list", ",".join(map(str, sorted(cores.others)))]
+        command += [sys.executable, "-m", "bench.load", f"--url={server.url}"]
+        command += [f"--calls={calls}", f"--ramp={max(1.0, calls / RAMP_S):g}"]
+        command += [f"--duration={seconds:g}", f"--json={figures}", *row.options]
+        command += [f"--pid={pid}" for pid in server.pids.values()]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=RUN_TIMEOUT_S,
+            check=False,  # 1 says that calls were lost, which is a result here
+        )
+        if not figures.exists():
+            raise PeerError(f"the generator failed: {done.stderr.strip()[-200:]}")
+        return dict(json.loads(figures.read_text(encoding="utf-8")))

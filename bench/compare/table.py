@@ -1,0 +1,59 @@
+"""The comparison's table, in Markdown, as it goes into the README. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench.compare.rows import Result
+
+HEAD = (
+    "server",
+    "Opus encoder",
+    "CPU ms a call-second",
+    "delay p50 / p99, ms",
+    "calls a core, worked out",
+    "calls a core, carried",
+    "delay under load p50 / p99, ms",
+)
+
+
+def markdown(limits: Mapping[str, float], results: Iterable[Result]) -> str:
+    """Return the table; the limit's rows come last."""
+    lines: list[Sequence[str]] = [HEAD, ("---",) * len(HEAD)]
+    lines += [_row(result) for result in results]
+    lines += [
+        ("limit: C calls alone", codec, f"{ms:.1f}", "-", f"{1000 / ms:.0f}", "-", "-")
+        for codec, ms in limits.items()
+    ]
+    return "\n".join(_line(cells) for cells in lines)
+
+
+def _row(result: Result) -> Sequence[str]:
+    if result.left_out:
+        return (result.name, f"left out: {result.left_out}", *["-"] * 5)
+    under = f" at {result.at_calls} calls" if result.at_calls else ""
+    return (
+        result.name,
+        result.codec,
+        _processes(result.cpu_ms),
+        _pair(result.p50_ms, result.p99_ms),
+        _number(result.promised),
+        _number(result.held),
+        _pair(result.loaded_p50_ms, result.loaded_p99_ms) + under,
+    )
+
+
+def _processes(cpu_ms: Mapping[str, float]) -> str:
+    if len(cpu_ms) == 1:
+        return f"{next(iter(cpu_ms.values())):.1f}"
+    return ", ".join(f"{name} {ms:.1f}" for name, ms in cpu_ms.items())
+
+
+def _pair(p50: float | None, p99: float | None) -> str:
+    return "-" if p50 is None or p99 is None else f"{p50:.1f} / {p99:.1f}"
+
+
+def _number(number: float | None) -> str:
+    return "-" if number is None else f"{number:.0f}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
