@@ -9,6 +9,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --custom-compile-command "make lock"
 COMPILE := $(LOCK) pyproject.toml
 
+COMPARED := $(patsubst requirements/%.txt,%,$(wildcard requirements/compare-*.txt))
+SCRIPTS := bench/compare/plot.py $(wildcard bench/compare/peers/*_echo.py)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench fuzz lock clean
 
@@ -33,10 +36,14 @@ format: .venv/dev.installed ## Format the code and apply the safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev.installed ## Run each benchmark under bench/ and print its figures
+bench: .venv/dev.installed ## Print each benchmark's figures, and compare with other servers (ARGS=--quick)
 	@for file in bench/[a-z]*.py; do \
 	  [ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python -m "bench.$$(basename "$$file" .py)" || exit 1; \
 	done
+	@for lock in $(COMPARED); do \
+	  $(MAKE) --no-print-directory ".venv/$$lock.installed" || echo "$$lock cannot be installed here, and is left out"; \
+	done
+	@$(BIN)/python -m bench.compare $(ARGS)
 
 fuzz: .venv/fuzz.installed ## Fuzz guided by coverage, about an hour (Linux; ARGS="stream -s 0.1")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
@@ -49,6 +56,10 @@ lock: ## Renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest re
 	$(COMPILE) --constraints requirements/dev.txt --output-file requirements/core.txt
 	$(LOCK) --group fuzz --output-file requirements/fuzz.txt $(ARGS)
 	$(LOCK) --group interop --output-file requirements/interop.txt $(ARGS)
+	for script in $$(grep -l '^# /// script' $(SCRIPTS)); do \
+	  name=$$(basename "$$script" .py); \
+	  $(LOCK) "$$script" --output-file "requirements/compare-$${name%_echo}.txt" $(ARGS) || exit 1; \
+	done
 
 clean: ## Remove the environment and all caches
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,7 +1,8 @@
 """Create .venv and install one lock into it: what `make` does before everything else.
 
 The lock of the foreign clients goes into an environment of its own, .venv/interop: what
-they pin has no say in what Tandem runs with, and the tests meet them over the wire.
+they pin has no say in what Tandem runs with, and the tests meet them over the wire. So
+does each server that the benchmark compares Tandem with: .venv/compare/NAME.
 
 Runs on the system's Python with the standard library alone. Debian and Ubuntu keep a
 part of that library (ensurepip) in a package of its own: as root it is installed,
@@ -22,9 +23,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-INTEROP_VENV = VENV / "interop"
+REQUIREMENTS = ROOT / "requirements"
 
-LOCKS = ("core", "speech", "dev", "fuzz", "interop")
+LOCKS = tuple(sorted(lock.stem for lock in REQUIREMENTS.glob("*.txt")))
 
 OLDEST, BEYOND = (3, 11), (3, 15)
 """The oldest Python that Tandem runs on; the first without wheels of the models."""
@@ -41,11 +42,11 @@ def main() -> int:
         "lock", nargs="?", choices=LOCKS, help="what to install; none: only create"
     )
     arguments = parser.parse_args()
-    folder = INTEROP_VENV if arguments.lock == "interop" else VENV
+    folder = folder_of(arguments.lock)
     try:
         create(folder)
         if arguments.lock:
-            install(folder, ROOT / "requirements" / f"{arguments.lock}.txt")
+            install(folder, REQUIREMENTS / f"{arguments.lock}.txt")
     except SetupError as error:
         sys.stderr.write(f"setup: {error}\n")
         return 1
@@ -53,6 +54,15 @@ def main() -> int:
         sys.stderr.write(f"setup: `{error.cmd[0]}` failed, see above\n")
         return 1
     return 0
+
+
+def folder_of(lock: str | None) -> Path:
+    """Return the environment that a lock goes into."""
+    if lock == "interop":
+        return VENV / "interop"
+    if lock is not None and lock.startswith("compare-"):
+        return VENV / "compare" / lock.removeprefix("compare-")
+    return VENV
 
 
 def python(folder: Path) -> Path:

@@ -40,9 +40,14 @@ def test_where_there_is_no_apt_the_package_is_named(
 
 
 @pytest.mark.parametrize(
-    ("lock", "folder"), [("dev", ".venv"), ("interop", ".venv/interop")]
+    ("lock", "folder"),
+    [
+        ("dev", ".venv"),
+        ("interop", ".venv/interop"),
+        ("compare-aiortc", ".venv/compare/aiortc"),
+    ],
 )
-def test_foreign_clients_get_an_environment_of_their_own(
+def test_what_is_foreign_gets_an_environment_of_its_own(
     monkeypatch: pytest.MonkeyPatch, lock: str, folder: str
 ) -> None:
     done: list[tuple[str, ...]] = []
