@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -79,7 +80,6 @@ def running(name: str, environ: Mapping[str, str], core: int) -> Iterator[Runnin
             env=_clean(environ) | ({"PYTHONPATH": str(ROOT)} if name == OWN else {}),
             stdout=subprocess.PIPE,
             stderr=complaints,
-            text=True,
         ) as process,
     ):
         try:
@@ -105,22 +105,24 @@ def _clean(environ: Mapping[str, str]) -> dict[str, str]:
     return kept | dict(environ)
 
 
-def _ready(process: "subprocess.Popen[str]") -> dict[str, Any] | None:
+def _ready(process: "subprocess.Popen[bytes]") -> dict[str, Any] | None:
     """Return what the peer says when it is ready; other lines are passed over."""
     assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
     end_s = time.monotonic() + READY_S
-    said = ""
-    while time.monotonic() < end_s and process.poll() is None:
-        said += process.stdout.read() or ""
+    said = b""
+    while (left_s := end_s - time.monotonic()) > 0:
+        readable, _, _ = select.select([process.stdout], [], [], left_s)
+        more = os.read(process.stdout.fileno(), 4096) if readable else b""
+        if not more:
+            return None
+        said += more
         for line in said.splitlines():
-            if line.startswith("{") and line.endswith("}"):
+            if line.startswith(b"{") and line.endswith(b"}}"):
                 return dict(json.loads(line))
-        time.sleep(0.05)
     return None
 
 
-def _stop(process: "subprocess.Popen[str]") -> None:
+def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_S)

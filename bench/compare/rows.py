@@ -1,7 +1,9 @@
 """What is measured: the rows of the table, and how one is.
 
-A first run of a few calls gives the CPU of a call-second, and so how many calls a core
-would carry. Further runs, each with more calls, look for how many it really does.
+A first run of a few calls gives the delay of an idle server, and from the CPU of a
+call-second how many calls a core would carry. Further runs with more and more calls
+look for how many it does; since calls are cheaper in numbers, each one that holds gives
+a better guess.
 """
 
 import json
@@ -60,10 +62,11 @@ class Result:
 
     Attributes:
         left_out: Why there are none.
-        cpu_ms: By process, a call-second with few calls; the first is compared.
+        cpu_ms: By process, a call-second, at the highest load that held; the first is
+            compared.
         promised: Calls a core, worked out from that.
-        held: Calls that one core did carry.
-        at_calls: The run whose delay is `loaded_p50_ms`, `loaded_p99_ms`.
+        held: Calls that one core did carry, with `loaded_p50_ms`, `loaded_p99_ms`.
+        generator_ms: What the generator itself took for a call-second.
     """
 
     name: str
@@ -74,7 +77,6 @@ class Result:
     p99_ms: float | None = None
     promised: float | None = None
     held: int | None = None
-    at_calls: int | None = None
     loaded_p50_ms: float | None = None
     loaded_p99_ms: float | None = None
     generator_ms: float | None = None
@@ -128,12 +130,9 @@ def _measure(
     tell(f"  {FIRST_CALLS} calls ...")
     first = _load(row, server, cores, FIRST_CALLS, FIRST_S)
     _check(first)
-    result.cpu_ms = {n: first["cpu_ms"][str(p)] for n, p in server.pids.items()}
-    result.generator_ms = first["own_cpu_ms"]
+    _note_cpu(result, first, server)
     if first["delay"] is not None:
         result.p50_ms, result.p99_ms = first["delay"]["p50"], first["delay"]["p99"]
-    spent_ms = next(iter(result.cpu_ms.values()))
-    result.promised = 1000 / spent_ms if spent_ms else None
     if search and result.promised is not None and result.p99_ms is not None:
         _search(row, server, result, cores, tell)
 
@@ -148,20 +147,27 @@ def _search(
     """Look for the load that is not carried any more."""
     assert result.promised is not None
     assert result.p99_ms is not None
-    for share in (*RISING, *FALLING):
-        if share in FALLING and result.held is not None:
-            break
+    shares: tuple[float, ...] = RISING
+    while shares:
+        share, *rest = shares
         calls = max(1, round(share * result.promised))
         tell(f"  {calls} calls ...")
         run = _load(row, server, cores, calls, STEP_S)
-        if result.at_calls is None and run["delay"] is not None:
-            result.at_calls = calls
-            result.loaded_p50_ms = run["delay"]["p50"]
-            result.loaded_p99_ms = run["delay"]["p99"]
         if holds(run, result.p99_ms):
-            result.held = max(calls, result.held or 0)
-        elif share in RISING and result.held is not None:
-            break
+            _note(result, run, server, calls)
+            shares = tuple(rest) if share in RISING else ()
+        elif result.held is None:
+            shares = FALLING if share in RISING else tuple(rest)
+        else:
+            shares = ()
+
+
+def _note(result: Result, run: Mapping[str, Any], server: Running, calls: int) -> None:
+    """Note a load that holds: its CPU is nearer to the truth than that of few calls."""
+    result.held = calls
+    result.loaded_p50_ms = run["delay"]["p50"]
+    result.loaded_p99_ms = run["delay"]["p99"]
+    _note_cpu(result, run, server)
 
 
 def holds(run: Mapping[str, Any], base_p99_ms: float) -> bool:
@@ -173,6 +179,13 @@ def holds(run: Mapping[str, Any], base_p99_ms: float) -> bool:
         and run["delay"] is not None
         and run["delay"]["p99"] <= base_p99_ms + MAX_P99_MS
     )
+
+
+def _note_cpu(result: Result, run: Mapping[str, Any], server: Running) -> None:
+    result.cpu_ms = {n: run["cpu_ms"][str(p)] for n, p in server.pids.items()}
+    result.generator_ms = run["own_cpu_ms"]
+    spent_ms = next(iter(result.cpu_ms.values()))
+    result.promised = 1000 / spent_ms if spent_ms else None
 
 
 def _check(run: Mapping[str, Any]) -> None:

@@ -8,10 +8,10 @@ HEAD = (
     "server",
     "Opus encoder",
     "CPU ms a call-second",
-    "delay p50 / p99, ms",
+    "delay idle p50 / p99, ms",
     "calls a core, worked out",
     "calls a core, carried",
-    "delay under load p50 / p99, ms",
+    "delay then p50 / p99, ms",
 )
 
 
@@ -29,7 +29,6 @@ def markdown(limits: Mapping[str, float], results: Iterable[Result]) -> str:
 def _row(result: Result) -> Sequence[str]:
     if result.left_out:
         return (result.name, f"left out: {result.left_out}", *["-"] * 5)
-    under = f" at {result.at_calls} calls" if result.at_calls else ""
     return (
         result.name,
         result.codec,
@@ -37,7 +36,7 @@ def _row(result: Result) -> Sequence[str]:
         _pair(result.p50_ms, result.p99_ms),
         _number(result.promised),
         _number(result.held),
-        _pair(result.loaded_p50_ms, result.loaded_p99_ms) + under,
+        _pair(result.loaded_p50_ms, result.loaded_p99_ms),
     )
 
 

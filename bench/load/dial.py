@@ -14,9 +14,9 @@ import aiohttp
 import aiortc
 import aiortc.exceptions
 
+from bench.load import red
 from bench.load.line import Keys
 from transceiver.webrtc.ice import UdpPort
-from transceiver.webrtc.pinned import check_aiortc
 
 CONNECT_S = 15.0
 """How long a call may take to connect."""
@@ -37,8 +37,8 @@ class Dialer:
         lost: Set when the server ended the call.
     """
 
-    def __init__(self) -> None:
-        check_aiortc()
+    def __init__(self, *, with_red: bool) -> None:
+        self._with_red = with_red
         self.offered_ns = self.connected_ns = 0
         self.lost = asyncio.Event()
         self._connection = aiortc.RTCPeerConnection(
@@ -71,7 +71,8 @@ class Dialer:
         self.offered_ns = time.time_ns()
         try:
             async with asyncio.timeout(CONNECT_S):
-                await self._take(await self._exchange(http, url))
+                answer = await self._exchange(http, url)
+                await self._take(answer)
                 await self._connected.wait()
         except TimeoutError:
             state = self._connection.iceConnectionState
@@ -83,6 +84,7 @@ class Dialer:
             outbound=self._dtls._tx_srtp,
             local_ssrc=self._audio.sender._ssrc,
             payload_type=self._audio._codecs[0].payloadType,
+            sends_red=red.prefers(answer),
             cname=secrets.token_hex(8),
         )
 
@@ -102,11 +104,15 @@ class Dialer:
         await self._connection.close()
         self._port.close()
 
+    def _offer(self) -> str:
+        sdp = str(self._connection.localDescription.sdp)
+        return red.offered(sdp) if self._with_red else sdp
+
     async def _exchange(self, http: aiohttp.ClientSession, url: str) -> str:
         try:
             async with http.post(
                 f"{url}/v1/realtime/calls",
-                data=self._connection.localDescription.sdp,
+                data=self._offer(),
                 headers={"Content-Type": "application/sdp"},
             ) as response:
                 answer = await response.text()
@@ -119,7 +125,7 @@ class Dialer:
     async def _take(self, answer: str) -> None:
         try:
             await self._connection.setRemoteDescription(
-                aiortc.RTCSessionDescription(answer, "answer")
+                aiortc.RTCSessionDescription(red.without(answer), "answer")
             )
         except (ValueError, aiortc.exceptions.InvalidStateError) as error:
             raise DialError(f"the answer cannot be used: {error}") from error

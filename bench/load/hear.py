@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.load import red
 from bench.load.line import Log
 from bench.load.voice import Voice
 from codec.errors import OpusError
@@ -119,9 +120,11 @@ def _decoded(log: Log) -> Iterator[_Piece]:
         seen.add(sequence)
         try:
             packet = rtp.parse(data)
-            if packet_samples(packet.payload) == 0:
+            is_red = packet.payload_type == red.RED_TYPE
+            payload = red.primary(packet.payload) if is_red else packet.payload
+            if packet_samples(payload) == 0:
                 continue
-            pcm = np.frombuffer(decoder.decode(packet.payload), np.int16)
+            pcm = np.frombuffer(decoder.decode(payload), np.int16)
         except (MalformedPacket, OpusError):
             continue
         ticks = signed_distance(packet.timestamp, origin, 32)

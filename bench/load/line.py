@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from pylibsrtp import Session
 
+from bench.load.red import RED_TYPE
 from bench.load.voice import Turns, Voice
 from proto.frames import FRAME_SAMPLES
 from tests.support.netem import Path
@@ -50,6 +51,7 @@ class Keys(NamedTuple):
     outbound: Session
     local_ssrc: int
     payload_type: int
+    sends_red: bool
     cname: str
 
 
@@ -135,8 +137,8 @@ class Line:
             self._report()
         part, voice = self._part, self._voice
         speaks = part.turns.speaks(number)
+        frame = (part.first_frame + number) % len(voice.payloads)
         if speaks:
-            frame = (part.first_frame + number) % len(voice.payloads)
             payload = voice.payloads[frame]
             self.log.sent_frames.append(frame)
             self.log.sent_ns.append(time.time_ns())
@@ -145,8 +147,11 @@ class Line:
         else:
             self._spoke = False
             return None
+        kind = self._keys.payload_type
+        if self._keys.sends_red and speaks and self._spoke:
+            kind, payload = RED_TYPE, voice.repeated[frame]
         header = rtp.build_header(
-            self._keys.payload_type,
+            kind,
             self._sequence,
             number * FRAME_TICKS,
             self._keys.local_ssrc,

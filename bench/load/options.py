@@ -30,6 +30,7 @@ class Options:
         loss, loss_down: Percent of media datagrams lost to and from the server.
         delay_ms, jitter_ms: Of each way; jitter is added, from 0 to this.
         sampled: Calls whose sound is kept, to find the delay.
+        with_red: Whether in-band FEC and audio/red are offered, as Chromium does.
     """
 
     url: str = "http://127.0.0.1:8080"
@@ -45,6 +46,7 @@ class Options:
     jitter_ms: float = 0.0
     seed: int = 1
     sampled: int = 8
+    with_red: bool = True
     pids: tuple[int, ...] = ()
     json: Path | None = None
     plot: Path | None = None
@@ -83,6 +85,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         jitter_ms=given.jitter,
         seed=given.seed,
         sampled=given.sampled,
+        with_red=not given.no_red,
         pids=tuple(given.pid),
         json=given.json,
         plot=given.plot,
@@ -111,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--jitter", type=_not_negative, default=0.0, help="ms added at most, at random")
     add("--seed", type=int, default=1, help="of all that is random")
     add("--sampled", type=_at_least_one, default=8, help="calls that are listened to")
+    add("--no-red", action="store_true", help="offer plain Opus, without FEC and RED")
     add("--pid", type=int, action="append", default=[], help="report its CPU; repeat")
     add("--json", type=Path, metavar="FILE", help="write the results")
     add("--plot", type=Path, metavar="FILE.png", help="draw them (needs matplotlib)")

@@ -18,6 +18,7 @@ from bench.load.pump import Pump
 from bench.load.voice import Turns, Voice
 from proto.frames import FRAME_MS
 from tests.support.netem import Path
+from transceiver.webrtc.pinned import check_aiortc
 
 SETTLE_S = 1.0
 """After the last call has connected, before anything is counted."""
@@ -111,13 +112,14 @@ async def _prepared(
     outcome: Outcome, stop: asyncio.Event, tell: Callable[[str], None]
 ) -> AsyncIterator[list[Dialer]]:
     """Make all offers beforehand, one after the other; close what they hold."""
+    check_aiortc()
     tell(f"preparing {len(outcome.attempts)} offers ...")
     dialers: list[Dialer] = []
     try:
         for _ in outcome.attempts:
             if stop.is_set():
                 break
-            dialer = Dialer()
+            dialer = Dialer(with_red=outcome.options.with_red)
             dialers.append(dialer)
             await dialer.prepare()
             await asyncio.sleep(0)

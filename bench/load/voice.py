@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.load import red
 from codec.opus import Decoder, Encoder
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.support.sound import Pcm, babble
@@ -27,12 +28,14 @@ class Voice:
 
     Attributes:
         payloads: One Opus payload a frame of 20 ms.
+        repeated: The same as RED, each with the one before it.
         heard: What a caller's own decoder makes of them: int16, (frames, samples), mono
             24 kHz. Delay is measured against this, so the caller's codec is not in it.
         comfort: The payload of a frame in which nobody speaks (RFC 7587 section 3.1.3).
     """
 
     payloads: list[bytes]
+    repeated: list[bytes]
     heard: Pcm
     comfort: bytes
 
@@ -56,7 +59,10 @@ def encode(pcm: Pcm, expected_loss: int = 0) -> Voice:
     decoded = [decoder.decode(payload) for payload in payloads]
     heard = np.frombuffer(b"".join(decoded), np.int16).reshape(-1, FRAME_SAMPLES)
     # A frame of no bytes behind a TOC byte of the same configuration, code 0.
-    return Voice(payloads, heard, bytes((payloads[0][0] & 0xF8,)))
+    comfort = bytes((payloads[0][0] & 0xF8,))
+    previous = [payloads[-1], *payloads[:-1]]
+    repeated = list(map(red.repeat, payloads, previous))
+    return Voice(payloads, repeated, heard, comfort)
 
 
 def built_in() -> Pcm:
