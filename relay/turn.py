@@ -17,7 +17,10 @@ still comes for the responses that were under way. Once the edge has said what w
 have been heard, or 0.8 s later with the last position it told: cancel what the
 upstream has not cancelled by itself, truncate each item at what was heard of it (delete
 it when that is nothing), and tell the client that the output was cleared. In between,
-the next response may already play: the edge tells them apart by talkspurt.
+the next response may already play, and be interrupted: the edge tells them apart by
+talkspurt. Only the newest flush is answered. Its answer settles those before it, too:
+at what it says when it is of their talkspurt, else at the last position told, for the
+edge goes on telling it until it sends the next talkspurt.
 
 `Turn` takes inputs with `now` and returns commands for the session to carry out. It
 knows no socket and no clock.
@@ -43,6 +46,9 @@ has said so: a muted caller sends none."""
 
 MAX_RESPONSES = 64
 """Responses under way that are followed; of more, the oldest is forgotten."""
+
+MAX_PENDING = 4
+"""Interruptions that wait for the edge; of more, the oldest is settled as it stands."""
 
 SILENCED_RESPONSES = 16
 """Interrupted responses whose late audio is told from new."""
@@ -151,7 +157,7 @@ class Turn:
         self._silenced: deque[str] = deque(maxlen=SILENCED_RESPONSES)
         self._playing_id: str | None = None
         self._played_by_s: float | None = None
-        self._interruption: _Interruption | None = None
+        self._pending: deque[_Interruption] = deque()
         self._commands: list[Command] = []
 
     # From the upstream.
@@ -209,14 +215,14 @@ class Turn:
         self._step(Input.CLEAR, now)
         for response_id in live:
             self._cancel(response_id)
-        if live and self._interruption:
-            self._interruption = self._interruption._replace(response_ids=())
+        if live and self._pending:
+            self._pending[-1] = self._pending[-1]._replace(response_ids=())
         return self._take_commands()
 
     def heard(self, talkspurt: int, samples: int, now: float) -> list[Command]:
         """Note how far the caller has heard."""
-        if self._interruption:
-            self._interruption.heard(talkspurt, samples)
+        for interruption in self._pending:
+            interruption.heard(talkspurt, samples)
         self.speech.playback.heard(talkspurt, samples)
         if self.state is State.SPEAKING:
             self._check_played_out(now)
@@ -228,10 +234,13 @@ class Turn:
         When the edge was already sending a later talkspurt, the flush came after the
         end of those it names.
         """
-        pending = self._interruption
-        if pending and pending.is_flushing:
-            pending.playback.heard(talkspurt, samples)
-            self._settle(pending)
+        flushing = [one for one in self._pending if one.is_flushing]
+        for interruption in flushing[:-1]:
+            interruption.heard(talkspurt, samples)
+            self._settle(interruption)
+        for interruption in flushing[-1:]:
+            interruption.playback.heard(talkspurt, samples)
+            self._settle(interruption)
         return self._take_commands()
 
     # From the clock.
@@ -251,14 +260,14 @@ class Turn:
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is due, if ever."""
-        settle_by_s = self._interruption.settle_by_s if self._interruption else None
+        settle_by_s = self._pending[0].settle_by_s if self._pending else None
         due = [at for at in (settle_by_s, self._played_by_s) if at is not None]
         return min(due, default=None)
 
     def handle_timeout(self, now: float) -> list[Command]:
         """Do what is due."""
-        if self._interruption and now >= self._interruption.settle_by_s:
-            self._settle(self._interruption)
+        while self._pending and now >= self._pending[0].settle_by_s:
+            self._settle(self._pending[0])
         if self._played_by_s is not None and now >= self._played_by_s:
             self._played_by_s = None
             self.speech.assume_heard()
@@ -300,15 +309,15 @@ class Turn:
         self.speech.last_response_id = None
 
     def _interrupt(self, now: float) -> None:
-        if self._interruption:
-            self._settle(self._interruption)
+        if len(self._pending) == MAX_PENDING:
+            self._settle(self._pending[0])
         self.interruptions += 1
         interrupted = self._live_ids()
         self._silenced.extend(interrupted)
         if self._playing_id is not None:
             self._silenced.append(self._playing_id)
             self._commands.append(FlushEdge(self.speech.talkspurt))
-        self._interruption = _Interruption(
+        interruption = _Interruption(
             playback=self.speech.cut(),
             response_ids=interrupted,
             playing_id=self._playing_id,
@@ -316,10 +325,11 @@ class Turn:
             is_flushing=self._playing_id is not None,
             settle_by_s=now + FLUSH_TIMEOUT_S,
         )
+        self._pending.append(interruption)
         self._forget_playing()
 
     def _settle(self, interruption: _Interruption) -> None:
-        self._interruption = None
+        self._pending.remove(interruption)
         for response_id in interruption.response_ids:
             if response_id in self._active:
                 self._cancel(response_id)

@@ -5,6 +5,7 @@ import pytest
 
 from relay.turn import (
     FLUSH_TIMEOUT_S,
+    MAX_PENDING,
     MAX_RESPONSES,
     PLAYOUT_GRACE_S,
     TRANSITIONS,
@@ -342,7 +343,8 @@ def test_what_the_edge_sent_before_it_fell_silent_is_heard_of_each_item() -> Non
     ]
 
 
-def test_a_second_barge_in_settles_the_first_with_what_is_known() -> None:
+def interrupted_twice() -> Scene:
+    """Two replies interrupted before the edge has answered the first flush."""
     scene = speaking_scene()
     scene.hear(1, 2400)
     scene.speak()
@@ -352,10 +354,75 @@ def test_a_second_barge_in_settles_the_first_with_what_is_known() -> None:
     scene.send()
     scene.told()
     scene.speak()
+    scene.done("resp_2")
+    assert scene.told() == [("flush", "2")]
+    return scene
+
+
+def test_the_answer_to_a_second_flush_is_the_firsts_too() -> None:
+    scene = interrupted_twice()
+    scene.commands += scene.turn.flush_done(1, 12_000)
     assert scene.told() == [
-        ("upstream", "conversation.item.truncate", "item_1", "100"),
+        ("upstream", "conversation.item.truncate", "item_1", "500"),
         ("client", "output_audio_buffer.cleared", "resp_1"),
-        ("flush", "2"),
+        ("upstream", "conversation.item.delete", "item_2"),
+        ("client", "output_audio_buffer.cleared", "resp_2"),
+    ]
+
+
+def test_an_answer_of_the_second_talkspurt_settles_the_first_where_last_told() -> None:
+    scene = interrupted_twice()
+    scene.hear(1, 11_520)
+    scene.hear(2, 480)
+    scene.commands += scene.turn.flush_done(2, 4800)
+    assert scene.told() == [
+        ("upstream", "conversation.item.truncate", "item_1", "480"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+        ("upstream", "conversation.item.truncate", "item_2", "200"),
+        ("client", "output_audio_buffer.cleared", "resp_2"),
+    ]
+
+
+def test_each_of_two_barge_ins_unanswered_ends_in_its_time() -> None:
+    scene = interrupted_twice()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert [told[-1] for told in scene.told()] == ["100", "resp_1", "item_2", "resp_2"]
+    assert scene.turn.next_timeout() is None
+
+
+def test_speech_while_the_next_reply_is_thought_about_leaves_the_flush_be() -> None:
+    scene = speaking_scene()
+    scene.hear(1, 2400)
+    scene.speak()
+    scene.done()
+    scene.create("resp_2")
+    scene.told()
+    scene.speak()
+    assert scene.told() == []
+    scene.commands += scene.turn.flush_done(1, 12_000)
+    assert scene.told() == [
+        ("upstream", "conversation.item.truncate", "item_1", "500"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+    ]
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert scene.told() == [("upstream", "response.cancel", "resp_2")]
+
+
+def test_of_too_many_barge_ins_unanswered_the_oldest_is_settled() -> None:
+    scene = Scene()
+    for number in range(1, MAX_PENDING + 2):
+        response = f"resp_{number}"
+        scene.create(response)
+        scene.say(response=response, item=f"item_{number}")
+        scene.send()
+        scene.hear(number, 480 * number)
+        scene.told()
+        scene.speak()
+        scene.done(response)
+    assert scene.told() == [
+        ("upstream", "conversation.item.truncate", "item_1", "20"),
+        ("client", "output_audio_buffer.cleared", "resp_1"),
+        ("flush", str(MAX_PENDING + 1)),
     ]
 
 
