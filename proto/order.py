@@ -18,7 +18,8 @@ MAX_RESENT: Final = 3
 """Times one frame is sent again: what bounds the answer to any stream of NACKs."""
 
 _MIN_RETRY_S: Final = 0.01
-"""Shortest pause before asking again: half a frame, past most reordering."""
+"""Shortest pause before asking again, however near the peer: half a frame, so that the
+few times a frame is sent again outlast a short burst of loss."""
 
 _USEFUL: Final = 0.8
 """Part of the smoothed RTT that must be left for an ask (jitter may favour it)."""
@@ -88,7 +89,8 @@ class Order:
             self._skip_to(seq - DEPTH + 1)
         for missing in range(max(self._newest + 1, self.next_seq), seq + 1):
             left_s = wait_s - step_s * (seq - missing)
-            retry_s = min(max((left_s - rtt_s) / 2, _MIN_RETRY_S), 1.25 * rtt_s + 0.001)
+            retry_s = min((left_s - rtt_s) / 2, 1.25 * rtt_s + 0.001)
+            retry_s = max(retry_s, _MIN_RETRY_S)
             self._gaps[missing] = _Gap(now + left_s, now, retry_s)
         self._newest = max(self._newest, seq)
 

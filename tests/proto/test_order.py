@@ -1,6 +1,7 @@
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given, strategies as st
 
 from proto.order import DEPTH, MAX_RESENT, History, Order
@@ -77,6 +78,20 @@ def test_what_is_missing_is_asked_for_at_once_and_again_while_it_can_be_in_time(
     assert asked[0] == (0.0, (1, 2))
     assert len(asked) >= 2
     assert all(now + 0.8 * RTT_S < WAIT_S for now, _ in asked)
+
+
+@pytest.mark.parametrize("rtt_s", [0.0, 0.001, 0.007])
+def test_however_near_the_peer_a_frame_is_asked_for_every_10_ms_at_most(
+    rtt_s: float,
+) -> None:
+    order = Order()
+    order.expect(1, 0.0, 0.03, 0.0, rtt_s)
+    asked = []
+    while order.deadline < 0.03:
+        now = order.deadline
+        if order.asks(now, rtt_s):
+            asked.append(now)
+    assert asked == pytest.approx([0.0, 0.01, 0.02])
 
 
 def test_a_frame_given_up_is_not_delivered_when_it_comes_after_all() -> None:

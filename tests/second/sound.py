@@ -46,7 +46,7 @@ class Rtt:
     def pause(self) -> float:
         """Between two asks for one frame."""
         rtt = self.smooth or 0.0
-        return min(max((self.wait - rtt) / 2, FLOOR_ASK_S), 1.25 * rtt + 0.001)
+        return max(min((self.wait - rtt) / 2, 1.25 * rtt + 0.001), FLOOR_ASK_S)
 
 
 @dataclass(slots=True)

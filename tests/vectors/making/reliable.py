@@ -158,7 +158,7 @@ def _senders() -> list[Json]:
                     wait(99_999),
                     wait(100_000),
                     wait(299_999),
-                    wait(300_000),
+                    wait(300_001),
                     ack(350_000, 2),
                 ],
             ),
