@@ -19,13 +19,22 @@ from bench.compare import peer
 from bench.compare.peer import ROOT, PeerError, Running
 
 FIRST_CALLS = 6
-FIRST_S = 12.0
-STEP_S = 8.0
+FIRST_S = 10.0
+STEP_S = 6.0
 RAMP_S = 4.0
 """Seconds in which all calls of a step are begun."""
 
-RISING, FALLING = (0.8, 0.9, 1.0), (0.65, 0.5)
-"""Shares of the calls that the first run promises; falling if the first is too many."""
+FIRST_SHARE, NEXT_SHARE = 0.8, 0.95
+"""Of the calls that the CPU of a run promises; the first, and each after one held."""
+
+LESS = 0.7
+"""Of a load that did not hold, while none has."""
+
+CLOSE = 0.05
+"""Share of the load that need not be told apart."""
+
+MAX_STEPS = 4
+"""Loads tried for a row: the whole comparison is to take less than ten minutes."""
 
 MAX_P99_MS = 60.0
 """A load holds while p99 of the delay is no more than this above that of few calls."""
@@ -147,19 +156,34 @@ def _search(
     """Look for the load that is not carried any more."""
     assert result.promised is not None
     assert result.p99_ms is not None
-    shares: tuple[float, ...] = RISING
-    while shares:
-        share, *rest = shares
-        calls = max(1, round(share * result.promised))
+    failed = None
+    for _ in range(MAX_STEPS):
+        calls = next_load(result.promised, result.held, failed)
+        if calls is None:
+            return
         tell(f"  {calls} calls ...")
         run = _load(row, server, cores, calls, STEP_S)
         if holds(run, result.p99_ms):
             _note(result, run, server, calls)
-            shares = tuple(rest) if share in RISING else ()
-        elif result.held is None:
-            shares = FALLING if share in RISING else tuple(rest)
         else:
-            shares = ()
+            failed = calls
+
+
+def next_load(promised: float, held: int | None, failed: int | None) -> int | None:
+    """Return how many calls to try next; None when it is known closely enough.
+
+    Args:
+        promised: Calls a core, worked out from the last load that held.
+        held: The highest load that held.
+        failed: The lowest that did not.
+    """
+    if failed is None:
+        if held is None:
+            return max(1, round(FIRST_SHARE * promised))
+        return max(held + max(1, round(CLOSE * held)), round(NEXT_SHARE * promised))
+    calls = round(LESS * failed) if held is None else (held + failed) // 2
+    nearest = held or 0
+    return calls if calls - nearest > CLOSE * nearest else None
 
 
 def _note(result: Result, run: Mapping[str, Any], server: Running, calls: int) -> None:

@@ -17,7 +17,7 @@ from bench.load.line import Log
 from bench.load.voice import Voice
 from codec.errors import OpusError
 from codec.opus import Decoder, packet_samples
-from proto.frames import FRAME_SAMPLES
+from proto.frames import FRAME_MS, FRAME_SAMPLES
 from tests.support.ear import find
 from tests.support.sound import Pcm
 from transceiver import rtp
@@ -35,6 +35,12 @@ ALIKE = 0.5
 
 PAUSE_TICKS = rtp.CLOCK_HZ // 5
 """Longer holes in RTP time are pauses between talkspurts, not gaps: 200 ms."""
+
+PAUSE_NS = 60_000_000
+"""Between two frames sent; after longer ones the caller had been silent."""
+
+LOUDER = 10.0
+"""Most that the energy of 20 ms may differ from what was said: 10 dB."""
 
 GAP_MS = 40.0
 """Between two packets of one talkspurt; longer ones are counted."""
@@ -157,11 +163,23 @@ def _matched(window: list[_Piece], said: Pcm, sent_ns: NDArray[np.int64]) -> Del
     if _correlation(back, said[place : place + len(back)]) < ALIKE:
         return np.zeros((0, 2))
     at = (starts + place) / FRAME_SAMPLES
-    origin_ns = sent_ns[0]
-    said_ns = np.interp(at, np.arange(len(sent_ns)), sent_ns - origin_ns)
+    frames = at.astype(int)
+    part_ns = (at - frames) * FRAME_MS * 1e6
     arrived_ns = np.array([piece.arrived_ns for piece in window])
-    late_ms = (arrived_ns - origin_ns - said_ns) / 1e6
-    return np.stack([arrived_ns / 1e9, late_ms], axis=1)
+    late_ms = (arrived_ns - sent_ns[frames] - part_ns) / 1e6
+    rows = np.stack([arrived_ns / 1e9, late_ms], axis=1)
+    spoken = np.append(np.diff(sent_ns) < PAUSE_NS, True)[frames]
+    loud = [
+        _as_loud(piece.pcm, said[start + place : start + place + len(piece.pcm)])
+        for start, piece in zip(starts, window, strict=True)
+    ]
+    return np.asarray(rows[spoken & np.array(loud)])
+
+
+def _as_loud(one: Pcm, other: Pcm) -> bool:
+    """Tell sound from the comfort noise that fills a pause in its place."""
+    a, b = (float(np.square(pcm, dtype=np.float64).sum()) for pcm in (one, other))
+    return max(a, b) <= LOUDER * min(a, b)
 
 
 def _correlation(one: Pcm, other: Pcm) -> float:

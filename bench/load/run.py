@@ -104,6 +104,7 @@ async def run(
             await asyncio.wait(calls)
     finally:
         pump.close()
+        gc.unfreeze()
     return outcome
 
 

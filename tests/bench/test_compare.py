@@ -1,0 +1,107 @@
+import re
+import tomllib
+
+import pytest
+
+from bench.compare import peer, rows
+from bench.compare.peer import PEERS, ROOT, SUFFIX
+from bench.compare.rows import Result, next_load
+from bench.compare.table import HEAD, markdown
+
+SCRIPT = re.compile(r"^# /// script\n(.*?)^# ///$", re.MULTILINE | re.DOTALL)
+RUN = {
+    "calls": 10,
+    "connected": 10,
+    "failures": {},
+    "returned": 1.0,
+    "delay": {"p50": 7.0, "p99": 12.0},
+}
+
+
+def carried(capacity: int, promised: float) -> list[int]:
+    """Return the loads that are tried on a server of a known capacity."""
+    tried: list[int] = []
+    held = failed = None
+    for _ in range(rows.MAX_STEPS):
+        calls = next_load(promised, held, failed)
+        if calls is None:
+            break
+        tried.append(calls)
+        if calls <= capacity:
+            held = calls
+        else:
+            failed = calls
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("capacity", "promised", "found"),
+    [(95, 100.0, 95), (70, 100.0, 68), (300, 100.0, 105), (50, 100.0, 50), (1, 1.0, 1)],
+)
+def test_the_search_closes_in_on_what_a_core_carries(
+    capacity: int, promised: float, found: int
+) -> None:
+    tried = carried(capacity, promised)
+    assert len(tried) <= rows.MAX_STEPS
+    held = [calls for calls in tried if calls <= capacity]
+    assert max(held) == pytest.approx(found, rel=0.12)
+
+
+def test_a_search_never_tries_a_load_twice() -> None:
+    for capacity in range(1, 200, 7):
+        tried = carried(capacity, 100.0)
+        assert len(set(tried)) == len(tried)
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"connected": 9},
+        {"failures": {"lost": 1}},
+        {"returned": 0.98},
+        {"delay": None},
+        {"delay": {"p50": 7.0, "p99": 90.0}},
+    ],
+)
+def test_a_load_holds_only_if_every_caller_is_served_in_time(
+    worse: dict[str, object],
+) -> None:
+    assert rows.holds(RUN, 12.0)
+    assert not rows.holds(RUN | worse, 12.0)
+
+
+def test_this_project_comes_first() -> None:
+    assert [row.peer for row in rows.rows()][:2] == [peer.OWN, peer.OWN]
+    assert {row.peer for row in rows.rows(("wrtc",))} == {"wrtc"}
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    row = rows.Row("nobody", "nobody")
+    cores = rows.Cores(0, frozenset({1}))
+    result = rows.measure(row, cores, told.append, search=True)
+    assert "compare-nobody.txt" in result.left_out
+    assert "compare-nobody.txt" in markdown({}, [result])
+
+
+def test_the_table_has_a_row_for_each_server_and_the_limit() -> None:
+    measured = Result("wrtc", "its own", cpu_ms={"wrtc": 25.0}, promised=40.0, held=38)
+    lines = markdown({"VOIP": 10.0}, [measured]).splitlines()
+    assert len(lines) == 4
+    assert all(line.count("|") == len(HEAD) + 1 for line in lines)
+    assert "| 25.0 |" in lines[2]
+    assert "| 100 |" in lines[3]
+
+
+@pytest.mark.parametrize("name", [n for n in peer.names() if n != peer.OWN])
+def test_a_peers_lock_holds_what_its_head_asks_for(name: str) -> None:
+    found = SCRIPT.search((PEERS / f"{name}{SUFFIX}.py").read_text())
+    assert found is not None
+    head = tomllib.loads(re.sub(r"^# ?", "", found[1], flags=re.MULTILINE))
+    lock = (ROOT / "requirements" / f"compare-{name}.txt").read_text()
+    for dependency in head["dependencies"]:
+        package = re.split(r"[\[=<>]", dependency)[0]
+        assert re.search(rf"^{package}==", lock, re.MULTILINE)
+    assert "--hash=sha256:" in lock
