@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from bench.compare import limit, rows
 from bench.compare.peer import ROOT, names
 from bench.compare.rows import Cores, Result
 from bench.compare.table import markdown
-from bench.load import voice
+from bench.load import picture, voice
 from codec import opus
 
-PLOT_PYTHON = ROOT / ".venv" / "compare" / "plot" / "bin" / "python"
 DRAW = Path(__file__).parent / "plot.py"
 
 
@@ -75,13 +73,10 @@ def _as_json(limits: dict[str, float], results: list[Result]) -> dict[str, Any]:
     }
 
 
-def _write(result: dict[str, Any], figures: Path, picture: Path) -> None:
+def _write(result: dict[str, Any], figures: Path, target: Path) -> None:
     figures.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if not PLOT_PYTHON.exists():
-        _tell("no picture: requirements/compare-plot.txt is not installed")
-        return
-    command = [str(PLOT_PYTHON), str(DRAW), str(figures), str(picture)]
-    subprocess.run(command, check=True)
+    if not picture.draw(DRAW, figures, target):
+        _tell(f"no picture, which needs {picture.NEEDED}")
 
 
 def _processor() -> str:

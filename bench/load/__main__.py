@@ -1,16 +1,19 @@
 """`python -m bench.load`: place calls, show how it goes, write the figures."""
 
 import asyncio
-import importlib
 import json
 import signal
 import sys
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 
 import uvloop
 
-from bench.load import options, run, summary
+from bench.load import options, picture, run, summary
 from bench.load.voice import VoiceError
+
+DRAW = Path(__file__).parent / "plot.py"
 
 
 async def _run_until_signal(wanted: options.Options) -> run.Outcome:
@@ -18,6 +21,17 @@ async def _run_until_signal(wanted: options.Options) -> run.Outcome:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return await run.run(wanted, run.load_voice(wanted), stop, _tell)
+
+
+def _write(result: str, wanted: options.Options) -> None:
+    """Write the results, and have them drawn, where that was asked for."""
+    if wanted.json is not None:
+        wanted.json.write_text(result, encoding="utf-8")
+    if wanted.plot is not None:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(result)
+            file.flush()
+            picture.draw(DRAW, Path(file.name), wanted.plot)
 
 
 def _tell(line: str) -> None:
@@ -37,10 +51,7 @@ def main() -> int:
     print(summary.as_text(figures))
     asked = {k: v for k, v in asdict(wanted).items() if k != "key"}
     result = {"asked": asked, **figures.as_json()}
-    if wanted.json is not None:
-        wanted.json.write_text(json.dumps(result, indent=1, default=str) + "\n")
-    if wanted.plot is not None:
-        importlib.import_module("bench.load.plot").draw(result, wanted.plot)
+    _write(json.dumps(result, indent=1, default=str) + "\n", wanted)
     return 0 if figures.connected == figures.calls and not figures.failures else 1
 
 

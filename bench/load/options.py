@@ -1,11 +1,11 @@
 """What a run is asked to do: the command line."""
 
 import argparse
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.load import picture
 from bench.load.cpu import NoSuchProcess, spent_s
 
 EXAMPLES = """
@@ -61,11 +61,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line; a mistake ends the process with its usage."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.plot is not None and importlib.util.find_spec("matplotlib") is None:
-        parser.error(
-            "--plot needs matplotlib: install requirements/compare-plot.txt, or run "
-            "`.venv/compare/plot/bin/python -m bench.load.plot` on the --json file"
-        )
+    if given.plot is not None and picture.python() is None:
+        parser.error(f"--plot needs {picture.NEEDED}")
     for pid in given.pid:
         try:
             spent_s(pid)

@@ -1,9 +1,8 @@
-import importlib.util
 import os
 
 import pytest
 
-from bench.load import options
+from bench.load import options, picture
 
 
 def test_without_arguments_the_edge_on_this_machine_is_called() -> None:
@@ -49,7 +48,7 @@ def test_what_makes_no_sense_is_refused(
 def test_a_picture_without_matplotlib_is_refused_before_the_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(picture, "python", lambda: None)
     with pytest.raises(SystemExit):
         options.parse(["--plot", "out.png"])
     assert "matplotlib" in capsys.readouterr().err
