@@ -12,7 +12,7 @@ from typing import Any
 from bench.compare import limit, rows
 from bench.compare.peer import ROOT, names
 from bench.compare.rows import Cores, Result
-from bench.compare.table import markdown
+from bench.compare.table import generator, markdown
 from bench.load import picture, voice
 from codec import opus
 
@@ -33,7 +33,8 @@ def main() -> int:
         _tell(row.name)
         results.append(rows.measure(row, cores, _tell, search=not asked.quick))
     print(markdown(limits, results))
-    print(f"\nPython {platform.python_version()}, {opus.version()}, {_processor()}")
+    print(f"\n{generator(results)}")
+    print(f"Python {platform.python_version()}, {opus.version()}, {_processor()}")
     _write(_as_json(limits, results), asked.json, asked.plot)
     return 0
 

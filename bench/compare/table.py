@@ -26,6 +26,18 @@ def markdown(limits: Mapping[str, float], results: Iterable[Result]) -> str:
     return "\n".join(_line(cells) for cells in lines)
 
 
+def generator(results: Iterable[Result]) -> str:
+    """Say what the load itself cost beside each server, so that it can be trusted."""
+    shares = []
+    for result in results:
+        served_ms, own_ms = sum(result.cpu_ms.values()), result.generator_ms
+        if served_ms and own_ms is not None:
+            share = 100 * own_ms / served_ms
+            shares.append(f"{result.name} {own_ms:.1f} ({share:.0f} %)")
+    head = "The generator's own CPU, ms a call-second (of the server's)"
+    return f"{head}: {', '.join(shares)}"
+
+
 def _row(result: Result) -> Sequence[str]:
     if result.left_out:
         return (result.name, f"left out: {result.left_out}", *["-"] * 5)

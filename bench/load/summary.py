@@ -132,7 +132,11 @@ def as_text(summary: Summary, names: dict[int, str] | None = None) -> str:
     for pid, cpu_ms in s.cpu_ms.items():
         name = (names or {}).get(pid, f"process {pid}")
         lines.append(f"CPU             {cpu_ms:.2f} ms a call-second: {name}")
-    lines.append(f"CPU             {s.own_cpu_ms:.2f} ms a call-second: this generator")
+    served_ms = sum(s.cpu_ms.values())
+    share = f", {100 * s.own_cpu_ms / served_ms:.0f} % of that" if served_ms else ""
+    lines.append(
+        f"CPU             {s.own_cpu_ms:.2f} ms a call-second: this generator{share}"
+    )
     if s.late_ms > LATE_MS:
         lines.append(
             f"WARNING         the generator was {s.late_ms:.1f} ms late at one step in "

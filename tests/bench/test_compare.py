@@ -6,7 +6,7 @@ import pytest
 from bench.compare import peer, rows
 from bench.compare.peer import PEERS, ROOT, SUFFIX
 from bench.compare.rows import Result, next_load
-from bench.compare.table import HEAD, markdown
+from bench.compare.table import HEAD, generator, markdown
 
 SCRIPT = re.compile(r"^# /// script\n(.*?)^# ///$", re.MULTILINE | re.DOTALL)
 RUN = {
@@ -93,6 +93,12 @@ def test_the_table_has_a_row_for_each_server_and_the_limit() -> None:
     assert all(line.count("|") == len(HEAD) + 1 for line in lines)
     assert "| 25.0 |" in lines[2]
     assert "| 100 |" in lines[3]
+
+
+def test_what_the_load_itself_cost_is_said_beside_each_server() -> None:
+    busy = Result("wrtc", "", cpu_ms={"wrtc": 20.0}, generator_ms=2.0)
+    idle = Result("nobody", "", left_out="not installed")
+    assert generator([busy, idle]).endswith(": wrtc 2.0 (10 %)")
 
 
 @pytest.mark.parametrize("name", [n for n in peer.names() if n != peer.OWN])
