@@ -187,6 +187,7 @@ class Media:
             "concealed_packets": voice.concealed,
             "corrupt_packets": voice.corrupt,
             "clock_jumps": voice.jumps,
+            "excess_packets": voice.excess,
             "malformed_packets": self._malformed,
             "foreign_packets": self._foreign,
             "unauthentic_datagrams": self._receiver.auth_failures,

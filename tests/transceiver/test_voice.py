@@ -6,7 +6,7 @@ from codec.opus import Encoder
 from codec.voice import MAX_MADE_UP_SAMPLES, Piece, fade
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from tests.transceiver.leg import FRAME_TICKS, level, voice
-from transceiver.voice import Decoded
+from transceiver.voice import MAX_BURST_SAMPLES, MAX_PACE, AsItCame, Decoded
 
 
 class Speaker:
@@ -129,6 +129,34 @@ def test_a_caller_who_was_away_comes_back_where_real_time_is() -> None:
     speaker._position += 5_000_000
     position = speaker.say(1)[0][0]
     assert position == pytest.approx(10 * 480 + 30 * SAMPLE_RATE_HZ, abs=480)
+
+
+@pytest.mark.parametrize("kind", [Decoded, AsItCame])
+@pytest.mark.parametrize("ticks", [0, FRAME_TICKS, 6 * FRAME_TICKS])
+def test_who_sends_faster_than_anyone_speaks_is_not_followed(
+    kind: type[Decoded | AsItCame], ticks: int
+) -> None:
+    hearing, packet = kind(), Encoder().encode(bytes(FRAME_BYTES))
+    seconds, packets = 2, 2000
+    taken = sum(
+        bool(hearing.take(0, number * ticks, packet, number / packets * seconds))
+        for number in range(packets)
+    )
+    most = MAX_BURST_SAMPLES + seconds * MAX_PACE * SAMPLE_RATE_HZ
+    assert taken * FRAME_SAMPLES <= most
+    assert taken + hearing.excess == packets
+    assert hearing.take(0, packets * ticks, packet, seconds + 5.0)
+
+
+@pytest.mark.parametrize("kind", [Decoded, AsItCame])
+def test_what_a_stall_held_up_is_taken_at_once(
+    kind: type[Decoded | AsItCame],
+) -> None:
+    hearing, packet = kind(), Encoder().encode(bytes(FRAME_BYTES))
+    for number in range(1000):
+        now = max(number / 50, 12.0) if number > 100 else number / 50
+        assert hearing.take(0, number * FRAME_TICKS, packet, now)
+    assert (hearing.excess, hearing.jumps) == (0, 0)
 
 
 def test_a_fade_begins_as_it_was_and_ends_in_silence() -> None:
