@@ -137,6 +137,54 @@ def test_what_is_no_packet_is_made_up_and_the_next_one_heard(payload: bytes) -> 
     assert level(joined(edge.say(5))) > AUDIBLE
 
 
+def modes() -> list[bytes]:
+    """Return packets of 2.5 to 120 ms in all modes, in three orders."""
+    encoders = [Encoder(bitrate_bps=rate) for rate in (16_000, 26_000, 64_000)]
+    packets = [
+        encoder.encode(voice(0, round(SAMPLE_RATE_HZ * ms / 1000)))
+        for ms in (20, 2.5, 60, 10, 40, 5)
+        for encoder in encoders
+    ]
+    toc, *frame = encoders[0].encode(voice(0, 60 * SAMPLE_RATE_HZ // 1000))
+    packets.append(bytes((toc | 0b10, len(frame), *frame, *frame)))  # RFC 6716, 3.2.4
+    count = len(packets)
+    return [packets[n * step % count] for step in (1, 7, 11) for n in range(count)]
+
+
+@pytest.mark.parametrize("lost_after", [0, 1, 2])
+def test_a_caller_may_change_mode_and_duration_at_any_packet(lost_after: int) -> None:
+    packets = modes()
+    assert {_mode(packet) for packet in packets} == {"silk", "hybrid", "celt"}
+    assert {60, 2880} <= {packet_samples(packet) for packet in packets}
+    hearing, position, pieces = OpusHearing(), 0, []
+    for number, packet in enumerate(packets):
+        if number and lost_after and number % (lost_after + 1) == 0:
+            position += packet_samples(packets[number - 1])
+        pieces += hearing.take(UpFrame(position, 0, 0, packet))
+        position += packet_samples(packet)
+    assert len(joined(pieces)) == 2 * position
+    assert hearing.made_up.corrupt == 0
+    assert level(joined(pieces)) > AUDIBLE
+
+
+def _mode(packet: bytes) -> str:
+    configuration = packet[0] >> 3
+    return "silk" if configuration < 12 else "hybrid" if configuration < 16 else "celt"
+
+
+def test_what_is_made_up_where_a_caller_just_stopped_fades() -> None:
+    edge = Edge()
+    spoken = edge.say(20)
+    edge.lose(250)  # 5 s without a packet, and no word of it: a track that was stopped
+    *made_up, (position, _) = edge.say()
+    assert position == 270 * FRAME_SAMPLES
+    levels = [level(pcm) for _, pcm in made_up]
+    assert len(levels) <= 6
+    assert max(levels) < 1.5 * level(spoken[-1][1])
+    quiet = [level(pcm) for start, pcm in made_up if start < 26 * FRAME_SAMPLES]
+    assert quiet[4] < AUDIBLE / 2
+
+
 def test_what_is_said_is_encoded_as_it_leaves() -> None:
     sent: list[DownFrame] = []
     carried = carriage(Payload.OPUS, sent.append)
