@@ -43,6 +43,10 @@ MIN_RETURNED = 0.99
 RUN_TIMEOUT_S = 120.0
 
 
+class LoadError(PeerError):
+    """A load came to no figures: the server did not stand it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A server in one of its settings.
@@ -162,7 +166,11 @@ def _search(
         if calls is None:
             return
         tell(f"  {calls} calls ...")
-        run = _load(row, server, cores, calls, STEP_S)
+        try:
+            run = _load(row, server, cores, calls, STEP_S)
+        except LoadError:
+            failed = calls
+            continue
         if holds(run, result.p99_ms):
             _note(result, run, server, calls)
         else:
@@ -221,7 +229,11 @@ def _check(run: Mapping[str, Any]) -> None:
 def _load(
     row: Row, server: Running, cores: Cores, calls: int, seconds: float
 ) -> dict[str, Any]:
-    """Run the generator as a process of its own, on the other cores."""
+    """Run the generator as a process of its own, on the other cores.
+
+    Raises:
+        LoadError: It came to no figures.
+    """
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.json"
         command = ["taskset", "--cpu-list", ",".join(map(str, sorted(cores.others)))]
@@ -229,14 +241,17 @@ def _load(
         command += [f"--calls={calls}", f"--ramp={max(1.0, calls / RAMP_S):g}"]
         command += [f"--duration={seconds:g}", f"--json={figures}", *row.options]
         command += [f"--pid={pid}" for pid in server.pids.values()]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=RUN_TIMEOUT_S,
-            check=False,  # 1 says that calls were lost, which is a result here
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=RUN_TIMEOUT_S,
+                check=False,  # 1 says that calls were lost, which is a result here
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LoadError(f"no end after {RUN_TIMEOUT_S:g} s") from error
         if not figures.exists():
-            raise PeerError(f"the generator failed: {done.stderr.strip()[-200:]}")
+            raise LoadError(f"the generator failed: {done.stderr.strip()[-200:]}")
         return dict(json.loads(figures.read_text(encoding="utf-8")))

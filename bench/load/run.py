@@ -26,6 +26,9 @@ SETTLE_S = 1.0
 TAIL_S = 0.3
 """After the last thing that counts, for what is still under way."""
 
+HANG_UP_S = 1.0
+"""How long calls may take to notice that all hang up."""
+
 PROGRESS_S = 1.0
 
 
@@ -101,7 +104,9 @@ async def run(
             await asyncio.sleep(TAIL_S)
             hanging_up.set()
             telling.cancel()
-            await asyncio.wait(calls)
+            _, late = await asyncio.wait(calls, timeout=HANG_UP_S)
+            for call in late:  # still dialling, after an interruption
+                call.cancel()
     finally:
         pump.close()
         gc.unfreeze()
