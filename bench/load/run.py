@@ -100,8 +100,9 @@ async def run(
                 for number in range(len(dialers))
             ]
             await _first(crowd.all_dialled, stop)
-            await _hold(outcome, pump, stop)
-            await asyncio.sleep(TAIL_S)
+            if any(attempt.connected_ns for attempt in outcome.attempts):
+                await _hold(outcome, pump, stop)
+                await asyncio.sleep(TAIL_S)
             hanging_up.set()
             telling.cancel()
             _, late = await asyncio.wait(calls, timeout=HANG_UP_S)

@@ -90,7 +90,7 @@ def summarize(outcome: Outcome) -> Summary:
     received, expected = sum(f.received for f in flows), sum(f.expected for f in flows)
     sent = sum(hear.sent_between(one.log, from_ns, to_ns) for one in up)
     rows = _delays(outcome)
-    call_s = measured_s * len(up) or 1.0
+    call_s = measured_s * len(up) or 1.0  # of nothing, nothing was spent
     return Summary(
         calls=len(outcome.attempts),
         connected=len(up),
