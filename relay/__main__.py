@@ -6,4 +6,4 @@ from relay.service import serve
 from relay.settings import RelaySettings
 from runtime.main import run
 
-sys.exit(run("relay", RelaySettings, serve))
+sys.exit(run("relay", RelaySettings, serve, lambda settings: settings.drain_s))

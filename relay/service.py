@@ -26,12 +26,14 @@ from relay.upstream.echo import Echo
 from relay.upstream.port import Upstream
 from relay.upstream.probe import Probe
 from runtime import status
+from runtime.admin import admin_door
 from runtime.settings import Address
+from runtime.stop import Stop
 
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
+async def serve(settings: RelaySettings, stop: Stop) -> None:
     """Run the relay until `stop` is set and its sessions are closed.
 
     Raises:
@@ -42,7 +44,10 @@ async def serve(settings: RelaySettings, stop: asyncio.Event) -> None:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
         relay = Relay(settings, http)
-        async with relay.status_pages():
+        async with (
+            admin_door(settings.admin_port, stop, relay.status_routes()),
+            relay.status_pages(),
+        ):
             await relay.run(stop)
 
 
@@ -70,11 +75,15 @@ class Relay:
         if settings.upstream == BUILTIN:
             self._probe = Probe(http, settings.engine)
 
+    def status_routes(self) -> list[web.RouteDef]:
+        """Return the routes of /healthz, /readyz and /metrics."""
+        return status.routes(self._metrics.registry, self.reason_not_ready)
+
     @contextlib.asynccontextmanager
     async def status_pages(self) -> AsyncIterator[None]:
         """Serve /healthz, /readyz and /metrics meanwhile."""
         pages = web.Application()
-        pages.add_routes(status.routes(self._metrics.registry, self.reason_not_ready))
+        pages.add_routes(self.status_routes())
         runner = web.AppRunner(pages, access_log=None)
         await runner.setup()
         try:
@@ -85,8 +94,12 @@ class Relay:
         finally:
             await runner.cleanup()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Take sessions until `stop` is set, then close them."""
+    async def run(self, stop: Stop) -> None:
+        """Take sessions until `stop` is set, then close them.
+
+        While the relay drains it refuses new ones and goes on with those it has; `stop`
+        is set when the last has ended.
+        """
         settings, reception = self._settings, self._reception
         address = Address(settings.link_host, settings.link_port)
         key, other = settings.link_keys
@@ -105,8 +118,9 @@ class Relay:
                 "relay started",
                 extra={"link": str(address), "upstream": settings.upstream},
             )
-            await stop.wait()
+            await stop.draining.wait()
             reception.is_draining = True
+            await stop.set_after(self._sessions.ended())
             await self._sessions.drain()
             for task in background:
                 task.cancel()

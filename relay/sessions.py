@@ -59,6 +59,7 @@ class Sessions:
         self._live: dict[LiveSession, asyncio.Task[None] | None] = {}
         self._calls: dict[str, Call] = {}
         self._is_draining = False
+        self._one_ended = asyncio.Event()
 
     def find(self, call_id: str, tenant: str) -> Call | None:
         """Return a tenant's live call.
@@ -96,8 +97,15 @@ class Sessions:
         finally:
             del self._live[session]
             self._forget(session)
+            self._one_ended.set()
             live.dec()
             self._conclude(session, loop.time() - started_s)
+
+    async def ended(self) -> None:
+        """Wait until there are none, those yet to begin included."""
+        while self._live or self._calls:
+            self._one_ended.clear()
+            await self._one_ended.wait()
 
     async def drain(self) -> None:
         """Close all of them, and those yet to begin; wait until they are gone."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 import uvloop
 
 from runtime import logs, settings as environment
+from runtime.stop import Stop
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -25,14 +26,18 @@ CANNOT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 def run(
     service: str,
     settings: type[T],
-    serve: Callable[[T, asyncio.Event], Awaitable[None]],
+    serve: Callable[[T, Stop], Awaitable[None]],
+    grace_s: Callable[[T], float] = lambda _: 0.0,
 ) -> int:
-    """Load settings, then serve until SIGINT or SIGTERM.
+    """Load settings, then serve until told to end.
+
+    SIGINT ends the service now, SIGTERM drains it; a second SIGTERM ends it now, too.
 
     Args:
         service: Name in the logs and in `--help`.
         settings: A settings class with a `log_level` field.
-        serve: Runs the service; returns after the event is set and all is closed.
+        serve: Runs the service; returns after `Stop` is set and all is closed.
+        grace_s: Tells from the settings how many seconds a drain may last.
 
     Returns:
         The exit code: 0 after a clean stop, 1 where an address cannot be listened on,
@@ -50,16 +55,21 @@ def run(
         sys.stderr.write(f"{service}: {error}\n")
         return 2
     logs.configure(service.rpartition(".")[2], values.log_level)  # type: ignore[attr-defined]  # by contract
-    return uvloop.run(_until_signal(serve, values))
+    return uvloop.run(_until_signal(serve, values, grace_s(values)))
 
 
 async def _until_signal(
-    serve: Callable[[T, asyncio.Event], Awaitable[None]], values: T
+    serve: Callable[[T, Stop], Awaitable[None]], values: T, grace_s: float
 ) -> int:
-    stop = asyncio.Event()
+    stop = Stop(grace_s)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+
+    def terminate() -> None:
+        loop.add_signal_handler(signal.SIGTERM, stop.set)  # the next one
+        stop.drain()
+
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, terminate)
     code = 0
     try:
         await serve(values, stop)

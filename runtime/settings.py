@@ -121,6 +121,13 @@ def port(value: str) -> int:
     return int(value)
 
 
+def optional_port(value: str) -> int | None:
+    """Accept a port, or nothing."""
+    if value == "0":
+        raise ValueError("'0' is not a port to be found at")
+    return port(value) if value else None
+
+
 def whole(value: str) -> int:
     """Accept a whole number, zero too."""
     if not value.isdecimal():

@@ -268,7 +268,7 @@ async def _end(service: Service, process: Process) -> None:
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # SIGTERM would wait for calls to end
     try:
         async with asyncio.timeout(STOP_S):
             await process.wait()

@@ -6,4 +6,6 @@ from runtime.main import run
 from transceiver.service import serve
 from transceiver.settings import TransceiverSettings
 
-sys.exit(run("transceiver", TransceiverSettings, serve))
+sys.exit(
+    run("transceiver", TransceiverSettings, serve, lambda settings: settings.drain_s)
+)

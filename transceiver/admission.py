@@ -1,11 +1,11 @@
 """Room for calls and WebSocket sessions: how many at a time, in all and a key.
 
-open ──drain()──► draining: no more are let in, those inside stay
+open ──drain()──► draining: no more are let in, those inside stay ──► empty: told once
 """
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Full(Exception):  # noqa: N818  # reads as what happened
@@ -29,6 +29,7 @@ class Admission:
         self._max_calls_per_key = max_calls_per_key
         self._taken: Counter[str] = Counter()
         self.is_draining = False
+        self._on_empty: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return self._taken.total()
@@ -49,10 +50,18 @@ class Admission:
             self._taken[tenant] -= 1
             if not self._taken[tenant]:
                 del self._taken[tenant]
+            self._tell_if_empty()
 
-    def drain(self) -> None:
-        """Let nobody in any more."""
+    def drain(self, on_empty: Callable[[], None] | None = None) -> None:
+        """Let nobody in any more; `on_empty` is called once nobody is inside."""
         self.is_draining = True
+        self._on_empty = on_empty
+        self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        if self._on_empty is not None and not self._taken:
+            on_empty, self._on_empty = self._on_empty, None
+            on_empty()
 
     def _check(self, tenant: str) -> None:
         if self.is_draining:

@@ -7,6 +7,7 @@ import secrets
 
 from proto.errors import CloseCode, NotConnected
 from proto.udp import Dialer
+from runtime.stop import Stop
 from transceiver.admission import Admission, Full
 from transceiver.call import Call, CallRequest, Ending
 from transceiver.metrics import Metrics
@@ -69,11 +70,18 @@ class Calls:
             raise Full("this edge is stopping")
         return call, answer
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Hold calls until told to stop, then end those that live."""
+    async def run(self, stop: Stop) -> None:
+        """Hold calls until told to stop, then end those that live.
+
+        While the edge drains they go on; `stop` is set when all slots are free.
+        """
         async with self._group:
-            await stop.wait()
-            self._admission.drain()
+            await stop.draining.wait()
+            emptied = asyncio.Event()
+            self._admission.drain(emptied.set)
+            if not stop.is_set():
+                log.info("draining", extra={"inside": len(self._admission)})
+            await stop.set_after(emptied.wait())
             for call in self._live.values():
                 call.stop()
 

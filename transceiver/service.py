@@ -9,7 +9,9 @@ import aiohttp
 
 from proto.metrics import DialerMetrics
 from runtime import status
+from runtime.admin import admin_door
 from runtime.settings import Address
+from runtime.stop import Stop
 from transceiver.admission import Admission
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
@@ -29,8 +31,8 @@ from transceiver.webrtc.pinned import check_aiortc
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: TransceiverSettings, stop: asyncio.Event) -> None:
-    """Run the edge until told to stop.
+async def serve(settings: TransceiverSettings, stop: Stop) -> None:
+    """Run the edge until told to stop; told to drain, until its calls are over.
 
     Raises:
         OSError: A port is taken.
@@ -48,9 +50,7 @@ async def serve(settings: TransceiverSettings, stop: asyncio.Event) -> None:
         port.close()
 
 
-async def _serve_on(
-    port: UdpPort, settings: TransceiverSettings, stop: asyncio.Event
-) -> None:
+async def _serve_on(port: UdpPort, settings: TransceiverSettings, stop: Stop) -> None:
     metrics = Metrics(port.dropped)
     uplink = Uplink(settings.relays, settings.link_keys.key, settings.link_payload)
     metrics.registry.register(DialerMetrics(uplink.dialers))
@@ -65,15 +65,19 @@ async def _serve_on(
     keys = KeyRing(settings.api_keys, client_secrets, wall_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         tunnels = Tunnels(http, uplink, settings.link_keys.key)
+        pages = status.routes(metrics.registry, calls.reason_not_ready)
         routes = [
-            *status.routes(metrics.registry, calls.reason_not_ready),
+            *pages,
             *call_routes(calls, keys, tunnels),
             *client_secret_routes(keys, client_secrets, wall_s),
             *realtime_routes(keys, admission, tunnels, metrics.websockets, stop),
         ]
         app = application(routes, metrics.refused.inc)
         address = Address(settings.http_host, settings.http_port)
-        async with listening(app, address, settings.tls_context()):
+        async with (
+            admin_door(settings.admin_port, stop, pages),
+            listening(app, address, settings.tls_context()),
+        ):
             _log_start(settings, port)
             gc.freeze()  # what start-up made lives on: collections need not visit it
             async with asyncio.TaskGroup() as group:

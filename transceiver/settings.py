@@ -105,6 +105,19 @@ class TransceiverSettings:
         "what relays are asked to carry audio as: pcm; opus, a seventh of the bytes,"
         " for links across regions; pcmu or pcma, a quarter, and narrow band",
     )
+    admin_port: int | None = setting(
+        "TANDEM_ADMIN_PORT",
+        "",
+        env.optional_port,
+        "port on 127.0.0.1 for POST /admin/drain and the status pages; empty: none",
+    )
+    drain_s: int = setting(
+        "TANDEM_DRAIN_S",
+        "0",
+        env.whole,
+        "seconds that live calls and sessions get to end after SIGTERM; whatever sends "
+        "it must wait longer before it kills; 0: they end at once",
+    )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
     )

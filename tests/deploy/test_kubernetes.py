@@ -167,11 +167,15 @@ def test_alive_and_ready_are_asked_apart(region: list[Object]) -> None:
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
-def test_the_grace_is_longer_than_the_longest_call(region: list[Object]) -> None:
+def test_a_drain_waits_for_the_longest_call_and_is_never_cut_off(
+    region: list[Object],
+) -> None:
     longest_s = int(environ(region, "relay")["TANDEM_MAX_CALL_S"])
-    pod = pods(region)["transceiver"]
-    pause_s = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert pod["terminationGracePeriodSeconds"] > pause_s + longest_s
+    for name, pod in pods(region).items():
+        drain_s = int(environ(region, name)["TANDEM_DRAIN_S"])
+        pause_s = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert drain_s >= longest_s
+        assert pod["terminationGracePeriodSeconds"] > pause_s + drain_s
 
 
 def test_a_lost_zone_holds_up_no_replacement(region: list[Object]) -> None:

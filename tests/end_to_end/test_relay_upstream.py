@@ -16,6 +16,7 @@ from proto.udp import Dialer, LinkSession
 from relay.service import serve
 from relay.settings import RelaySettings
 from runtime import settings as environment
+from runtime.stop import Stop
 from tests.support.realtime_server import RealtimeServer, running_server
 from tests.support.relays import running_relay
 from tests.support.services import free_ports
@@ -384,7 +385,7 @@ async def test_the_builtin_upstream_is_ready_only_when_its_engine_is() -> None:
             "TANDEM_ENGINE_PORT": str(engine_port),
         },
     )
-    stop = asyncio.Event()
+    stop = Stop()
     async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
         tasks.create_task(serve(settings, stop))
         try:

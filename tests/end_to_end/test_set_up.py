@@ -10,6 +10,7 @@ import pytest_asyncio
 from proto.errors import CloseCode
 from proto.stats import FrameCounts
 from proto.udp import Dialer
+from runtime.stop import Stop
 from tests.support.caller import Caller
 from transceiver import call as call_module
 from transceiver.admission import Admission, Full
@@ -81,7 +82,7 @@ def calls_through(relay: FakeRelay, port: UdpPort) -> Calls:
 
 @pytest.mark.asyncio
 async def test_an_edge_that_stops_waits_for_no_channel_to_open(port: UdpPort) -> None:
-    client, relay, stop = Caller(), FakeRelay(), asyncio.Event()
+    client, relay, stop = Caller(), FakeRelay(), Stop()
     calls = calls_through(relay, port)
     async with asyncio.timeout(10):  # the channel has 30 s
         running = asyncio.create_task(calls.run(stop))
@@ -118,7 +119,7 @@ async def test_a_channel_that_opens_too_late_is_waited_for_no_longer_than_any(
 async def test_a_call_answered_while_the_edge_stops_is_refused(
     port: UdpPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, relay, stop = Caller(), FakeRelay(), asyncio.Event()
+    client, relay, stop = Caller(), FakeRelay(), Stop()
     calls = calls_through(relay, port)
     offer = await client.offer()
     stopped_meanwhile = asyncio.Event()

@@ -187,6 +187,33 @@ def test_a_relay_that_drains_closes_all_and_takes_no_more() -> None:
     play(scene)
 
 
+def test_a_relay_is_done_when_its_last_session_has_ended() -> None:
+    async def scene(stage: Stage) -> None:
+        link, client = await stage.call(), await stage.converse()
+        ended = stage.tasks.create_task(stage.sessions.ended())
+        client.leaves()
+        await asyncio.sleep(1)
+        assert not ended.done()
+        stage.reception.answer(HangUp("rtc_1", "t"))
+        await ended
+        assert link.closes[0][0] is CloseCode.NORMAL
+
+    play(scene)
+
+
+def test_a_session_yet_to_begin_is_waited_for() -> None:
+    async def scene(stage: Stage) -> None:
+        data = SessionRequest(call_id="rtc_1", tenant="t").encode()
+        stage.reception.accept(cast("LinkSession", FakeLink()), data)
+        ended = stage.tasks.create_task(stage.sessions.ended())
+        await asyncio.sleep(1)
+        assert not ended.done()
+        stage.reception.answer(HangUp("rtc_1", "t"))
+        await ended
+
+    play(scene)
+
+
 def test_a_session_asked_for_as_the_relay_stops_is_let_go() -> None:
     async def scene(stage: Stage) -> None:
         link, client = FakeLink(), FakeClient()

@@ -13,6 +13,7 @@ from proto.request import SessionRequest
 from proto.stats import FrameCounts
 from proto.udp import SessionReceiver
 from runtime.settings import Address
+from runtime.stop import Stop
 from transceiver.admission import Admission
 from transceiver.auth import KeyRing
 from transceiver.calls import Calls
@@ -93,7 +94,7 @@ async def front_door(
     wall_s: Callable[[], float] = lambda: 1_000_000.5,
 ) -> AsyncIterator[FrontDoor]:
     """Open the door for the length of a block."""
-    relay, control, stop = NotingRelay(), NotingControl(), asyncio.Event()
+    relay, control, stop = NotingRelay(), NotingControl(), Stop()
     admission = Admission(max_calls=max_calls, max_calls_per_key=max_calls_per_key)
     port = UdpPort("127.0.0.1", 0, None, with_loopback=True)
     metrics = Metrics(port.dropped)

@@ -14,6 +14,7 @@ from relay.service import serve
 from relay.settings import RelaySettings
 from runtime import settings as environment
 from runtime.settings import Address
+from runtime.stop import Stop
 from tests.support.services import free_ports
 from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
@@ -50,7 +51,7 @@ async def running_relay(
             **settings,
         },
     )
-    stop = asyncio.Event()
+    stop = Stop()
     uplink = Uplink((Address("127.0.0.1", link_port),), link_key)
     (dialer,) = uplink.dialers
     async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:

@@ -79,6 +79,22 @@ class Process:
         self._process.kill()
         await self._process.wait()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the process a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for the process to end by itself, and return its exit code."""
+        assert self._process is not None
+        async with asyncio.timeout(STOP_S):
+            return await self._process.wait()
+
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the process and return its exit code."""
         assert self._process is not None

@@ -49,6 +49,21 @@ def test_an_edge_that_drains_keeps_who_is_inside_and_takes_nobody() -> None:
     assert len(admission) == 0
 
 
+def test_an_edge_that_drains_hears_once_that_the_last_has_left() -> None:
+    told: list[str] = []
+    admission = Admission(max_calls=2)
+    with admission.slot("a"), admission.slot("b"):
+        admission.drain(lambda: told.append("empty"))
+        assert told == []
+    assert told == ["empty"]
+
+
+def test_an_edge_that_drains_with_nobody_inside_hears_it_at_once() -> None:
+    told: list[str] = []
+    Admission(max_calls=2).drain(lambda: told.append("empty"))
+    assert told == ["empty"]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
 def test_no_bound_is_ever_exceeded_and_every_slot_comes_back(
     steps: list[tuple[str, bool]],

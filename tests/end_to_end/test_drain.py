@@ -1,0 +1,147 @@
+"""What callers hear of services that are asked to end: nothing, for a time."""
+
+import asyncio
+import signal
+
+import aiohttp
+import numpy as np
+import pytest
+
+from tests.support.caller import Caller, calling
+from tests.support.services import Process, Stack, free_ports, running_stack
+
+GRACE_S = "60"
+"""Longer than any test: who ends earlier has not waited for it."""
+
+
+async def readiness(process: Process) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{process.status_url}/readyz") as answer,
+    ):
+        return answer.status, (await answer.json()).get("reason", "")
+
+
+async def drained(process: Process) -> None:
+    """Ask a process to end, and return when it drains."""
+    process.send(signal.SIGTERM)
+    async with asyncio.timeout(5):
+        while await readiness(process) != (503, "draining"):  # noqa: ASYNC110  # a process has no event
+            await asyncio.sleep(0.02)
+
+
+async def refusal(stack: Stack) -> tuple[int, str | None]:
+    client = Caller()
+    offer = await client.offer()
+    await client.close()
+    url, sdp = f"{stack.url}/v1/realtime/calls", {"Content-Type": "application/sdp"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(url, data=offer, headers=sdp) as answer,
+    ):
+        return answer.status, answer.headers.get("Retry-After")
+
+
+async def goes_on(caller: Caller) -> None:
+    """Return when something new was said and heard."""
+    heard = len(caller.heard)
+    caller.microphone.say(np.full(4800, 8000, np.int16))
+    await caller.wait_until(lambda: len(caller.heard) > heard + 9600, "further sound")
+
+
+@pytest.mark.asyncio
+async def test_an_edge_that_drains_ends_with_its_last_call() -> None:
+    async with running_stack("echo", TANDEM_DRAIN_S=GRACE_S) as stack:
+        url = f"{stack.url}/v1/realtime?model=m"
+        async with (
+            calling(stack.url) as caller,
+            aiohttp.ClientSession() as http,
+            http.ws_connect(url) as websocket,
+        ):
+            await goes_on(caller)
+            await drained(stack.transceiver)
+            status, retry_after_s = await refusal(stack)
+            assert status == 503
+            assert retry_after_s is not None
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                await http.ws_connect(url)
+            await goes_on(caller)
+            await caller.close()
+            assert (await websocket.receive()).type is aiohttp.WSMsgType.TEXT
+            assert stack.transceiver.is_running
+        assert await stack.transceiver.ended() == 0
+
+
+@pytest.mark.asyncio
+async def test_a_second_signal_ends_calls_at_once() -> None:
+    async with (
+        running_stack("echo", TANDEM_DRAIN_S=GRACE_S) as stack,
+        calling(stack.url) as caller,
+    ):
+        await goes_on(caller)
+        await drained(stack.transceiver)
+        stack.transceiver.send(signal.SIGTERM)
+        assert await stack.transceiver.ended() == 0
+        assert "code=DRAINING" in stack.transceiver.log
+
+
+@pytest.mark.asyncio
+async def test_an_interrupt_does_not_wait_for_calls() -> None:
+    async with (
+        running_stack("echo", TANDEM_DRAIN_S=GRACE_S) as stack,
+        calling(stack.url) as caller,
+    ):
+        await goes_on(caller)
+        assert await stack.transceiver.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.asyncio
+async def test_calls_that_outlast_the_grace_end_with_it() -> None:
+    async with (
+        running_stack("echo", TANDEM_DRAIN_S="1") as stack,
+        calling(stack.url) as caller,
+    ):
+        await goes_on(caller)
+        await drained(stack.transceiver)
+        assert await stack.transceiver.ended() == 0
+
+
+@pytest.mark.asyncio
+async def test_a_drain_can_be_asked_for_on_the_admin_port() -> None:
+    edge, relay = free_ports(2)
+    async with running_stack(
+        "echo",
+        TANDEM_DRAIN_S=GRACE_S,
+        TANDEM_ADMIN_PORT=str(edge),
+        TANDEM_RELAY_ADMIN_PORT=str(relay),
+    ) as stack:
+        async with calling(stack.url) as caller, aiohttp.ClientSession() as http:
+            await goes_on(caller)
+            foreign = {"Origin": "http://example.com"}
+            for port in (edge, relay):
+                url = f"http://127.0.0.1:{port}/admin/drain"
+                async with http.post(url, headers=foreign) as answer:
+                    assert answer.status == 403
+                async with http.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                    assert answer.status == 200
+            for port in (edge, relay):
+                url = f"http://127.0.0.1:{port}/admin/drain"
+                async with http.post(url) as answer:
+                    assert answer.status == 202
+            async with http.post(f"{stack.url}/admin/drain") as answer:
+                assert answer.status == 404  # nothing of it on the public door
+            assert (await refusal(stack))[0] == 503
+            await goes_on(caller)
+        assert await stack.transceiver.ended() == 0
+        assert await stack.relay.ended() == 0
+
+
+@pytest.mark.asyncio
+async def test_a_relay_that_drains_ends_with_its_last_session() -> None:
+    async with running_stack("echo", TANDEM_DRAIN_S=GRACE_S) as stack:
+        async with calling(stack.url) as caller:
+            await goes_on(caller)
+            await drained(stack.relay)
+            await goes_on(caller)
+            assert stack.relay.is_running
+        assert await stack.relay.ended() == 0
