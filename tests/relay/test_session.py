@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import orjson
 import pytest
 
-from codec.opus import Encoder, packet_samples
+from codec.g711 import Narrow, Wide
+from codec.opus import Decoder, Encoder, packet_samples
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
 from proto.frames import UpFrame
 from proto.payload import Payload
 from proto.request import SessionRequest
+from relay.carriage import OpusHearing, OpusSpeaking
 from relay.client.intake import FLOOD_REASON
 from relay.client.limits import EVENTS_BURST
 from relay.pacer import Clock
@@ -410,3 +413,30 @@ def test_a_session_is_carried_as_its_edge_asked_and_counts_what_it_made_up() -> 
     traffic = stage.session.traffic
     assert traffic.packets_recovered + traffic.packets_concealed == 2
     assert {packet_samples(frame.payload) for frame in stage.link.frames} == {480}
+
+
+def codecs() -> int:
+    """Return how many codecs there are in this process."""
+    gc.collect()
+    kinds = (Decoder, Encoder, OpusHearing, OpusSpeaking, Narrow, Wide)
+    return sum(type(one) in kinds for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("payload", [Payload.OPUS, Payload.PCMU])
+def test_nothing_of_a_codec_outlives_its_session(payload: Payload) -> None:
+    frames = {
+        Payload.OPUS: Encoder().encode(voice(0, 480)),
+        Payload.PCMU: bytes(160),
+    }
+
+    async def scene(stage: Stage) -> None:
+        stage.session.frame_received(UpFrame(0, 0, 0, frames[payload]))
+        say_audio(stage)
+        await asyncio.sleep(0.1)
+
+    before = codecs()
+    for _ in range(5):
+        stage = play(scene, offered=(payload,))
+        assert len(stage.link.frames) > 1
+        del stage
+    assert codecs() == before
