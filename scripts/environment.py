@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+INTEROP_VENV = VENV / "interop"
 REQUIREMENTS = ROOT / "requirements"
 
 LOCKS = tuple(sorted(lock.stem for lock in REQUIREMENTS.glob("*.txt")))
@@ -59,7 +60,7 @@ def main() -> int:
 def folder_of(lock: str | None) -> Path:
     """Return the environment that a lock goes into."""
     if lock == "interop":
-        return VENV / "interop"
+        return INTEROP_VENV
     if lock is not None and lock.startswith("compare-"):
         return VENV / "compare" / lock.removeprefix("compare-")
     return VENV
