@@ -13,7 +13,7 @@ from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 
-CODEC = "libopus 48 kHz stereo, aiortc's own settings (VOIP, 96 kbit/s)"
+CODEC = "libopus 48 kHz stereo, VOIP, 96 kbit/s, complexity 10 (aiortc's own)"
 
 
 async def call(request: web.Request) -> web.Response:

@@ -19,7 +19,7 @@ from fastrtc import AsyncStreamHandler, Stream
 from fastrtc.stream import Body
 
 RATE_HZ = 24_000
-CODEC = "libopus 48 kHz through aiortc (VOIP, 96 kbit/s); PCM at 24 kHz mono"
+CODEC = "libopus 48 kHz stereo, VOIP, 96 kbit/s, complexity 10; PCM 24 kHz"
 
 
 class Echo(AsyncStreamHandler):

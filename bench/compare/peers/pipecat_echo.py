@@ -22,7 +22,7 @@ from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 
 RATE_HZ = 24_000
-CODEC = "libopus 48 kHz through aiortc (VOIP, 96 kbit/s); PCM at 24 kHz mono"
+CODEC = "libopus 48 kHz stereo, VOIP, 96 kbit/s, complexity 10; PCM 24 kHz"
 
 CALLS = web.AppKey("calls", set[Any])
 
