@@ -21,7 +21,7 @@ from relay.engine import (
     session_schema,
 )
 from relay.upstream import client as upstream
-from transceiver import call, client_secrets
+from transceiver import call, client_secrets, voice
 from transceiver.http import (
     bodies,
     client_secrets as minting,
@@ -104,6 +104,10 @@ FIGURES = {
         "1008",
     ],
     "a binary message over WebSocket": ["1003"],
+    "a caller's voice over WebRTC": [
+        f"{voice.MAX_PACE} times as fast",
+        f"{voice.MAX_BURST_SAMPLES // RATE_HZ} s at once",
+    ],
     "silence filled in where a caller sent no audio": [
         f"{timeline.MAX_FILL_SAMPLES // RATE_HZ} s at a time"
     ],

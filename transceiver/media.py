@@ -4,6 +4,9 @@
     downlink   DownFrame ► playout ► packetizer (encode) ► SRTP ► datagram
     reports    SRTCP both ways, every 1 to 2 s; the caller's tune the encoder
 
+What the link carries is agreed for each session; `sound` says what that entails. Over a
+link of Opus voice and packetizer pass packets on as they came.
+
 All of it happens in the callback that brings the datagram or the frame, or in that of
 the timer all calls share: no task, queue, thread, future or log line. What is hostile
 or broken is counted and dropped, and never raises into the loop.
