@@ -93,7 +93,8 @@ def _unknown() -> Unauthorized:
 
 
 def _tenant(digest: bytes) -> str:
-    return f"key-{digest.hex()[:8]}"
+    """Return a tenant's name: 64 bits, for whose call it is hangs on it."""
+    return f"key-{digest.hex()[:16]}"
 
 
 def _digest(key: str) -> bytes:
