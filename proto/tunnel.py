@@ -23,6 +23,9 @@ SCHEME: Final = "Tandem"
 OPENING_S: Final = 3.0
 """Seconds within which a tunnel's first message must have come."""
 
+DRAINING: Final = "relay_draining"
+"""Code of the refusal by a relay that takes no new sessions any more."""
+
 MAX_OPENING_BYTES: Final = 256 * 1024
 """Of a request or an answer: as much as the link's OPEN."""
 

@@ -10,6 +10,7 @@ import functools
 import logging
 from collections.abc import Callable
 
+from proto import tunnel
 from proto.errors import CloseCode
 from proto.request import SessionRequest
 from proto.tunnel import (
@@ -37,7 +38,7 @@ _NOT_FOUND = Refused(404, "call_not_found", "There is no such call.")
 _TOO_MANY = Refused(
     429, "too_many_connections", "As many servers as may be are attached to the call."
 )
-_DRAINING = Refused(503, "relay_draining", "The relay is shutting down.")
+_DRAINING = Refused(503, tunnel.DRAINING, "The relay is shutting down.")
 
 
 class Reception:

@@ -175,6 +175,11 @@ def addresses(value: str) -> tuple[Address, ...]:
     return found
 
 
+def regions(value: str) -> tuple[tuple[Address, ...], ...]:
+    """Accept lists of host:port with semicolons between."""
+    return tuple(addresses(part) for part in value.split(";"))
+
+
 def _address(word: str) -> Address:
     name, colon, number = word.rpartition(":")
     if not colon or not name or number == "0":

@@ -4,6 +4,8 @@ Events and audio pass through; nothing is decided here but when the call is over
 
     answering ──answer()──► setting up ──DTLS up──► talking ──► ended
                                 └──── 30 s, failure ────────────┘
+A relay that refuses, or is lost before it has said anything, is replaced by another,
+which is told what the client has said meanwhile: the caller does not notice.
 Audio: port ► media ► session.send_up, and session ► media ► port; no task between.
 Events: data channel ► session.send_event, and session ► data channel.
 """
@@ -12,9 +14,10 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
-from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
+from proto.errors import Backlogged, CloseCode, LinkError, LocalError, NotConnected
 from proto.frames import DownFrame, UpFrame
 from proto.realtime import error_event
 from proto.request import SessionRequest
@@ -23,6 +26,7 @@ from proto.udp import Dialer, LinkSession
 from transceiver.media import Media, MediaKeys
 from transceiver.opening import Opening
 from transceiver.timer import SharedTimer
+from transceiver.uplink import NoRelay
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import max_event_bytes
 from transceiver.webrtc.peer import Peer, PeerCallbacks, UnreadEvents
@@ -39,6 +43,29 @@ is still on its way to the client."""
 
 MAX_WAITING_EVENTS = 512
 """Events kept until the data channel opens; one more ends the call."""
+
+
+MAX_EARLY_BYTES = 256 * 1024
+"""Of the client's events that are kept for another relay; a client that says more
+before its relay has said anything stays with that one."""
+
+REFUSED: Final = frozenset(
+    {CloseCode.DRAINING, CloseCode.LINK_LOST, CloseCode.REFUSED_CAPACITY}
+)
+"""How a session ends that another relay may take."""
+
+Elsewhere = Callable[[Sequence[Dialer], CloseCode], Dialer]
+"""Given the relays that were tried, and why the last one does not take the call,
+returns the next; raises NoRelay."""
+
+
+def nowhere(_: Sequence[Dialer], __: CloseCode) -> Dialer:
+    """Know no other relay.
+
+    Raises:
+        NoRelay: Always.
+    """
+    raise NoRelay("there is no other relay")
 
 
 class CallRequest(NamedTuple):
@@ -67,7 +94,13 @@ class Ending(NamedTuple):
 class Call:
     """A caller's conversation, as the edge sees it."""
 
-    def __init__(self, call_id: str, port: UdpPort, timer: SharedTimer) -> None:
+    def __init__(
+        self,
+        call_id: str,
+        port: UdpPort,
+        timer: SharedTimer,
+        elsewhere: Elsewhere = nowhere,
+    ) -> None:
         self.id = call_id
         self.media: Media | None = None
         self._loop = asyncio.get_running_loop()
@@ -82,6 +115,10 @@ class Call:
             ),
         )
         self._session: LinkSession | None = None
+        self._elsewhere = elsewhere
+        self._tried: list[Dialer] = []
+        self._wanted = b""
+        self._early: list[bytes] | None = []
         self._keys: MediaKeys | None = None
         self._waiting_events: deque[bytes] | None = deque()
         self._talking: asyncio.Future[None] = self._loop.create_future()
@@ -102,7 +139,7 @@ class Call:
 
         Raises:
             OfferError: The offer cannot be answered.
-            NotConnected: The relay has just been lost.
+            NoRelay: The relay has just been lost, and no other takes the call.
             LocalError: The session object is larger than the link carries.
         """
         answer = await self._peer.answer(request.offer)
@@ -116,8 +153,18 @@ class Call:
             speaks_beta=request.speaks_beta,
             max_event_bytes=max_event_bytes(request.offer),
         )
-        self._session = relay.open_session(wanted.encode(), self)
+        self._wanted = wanted.encode()
+        self._session = self._asked(relay)
         return answer
+
+    def _asked(self, relay: Dialer) -> LinkSession:
+        """Ask a relay for the session, or the next if its link has just been lost."""
+        while True:
+            self._tried.append(relay)
+            try:
+                return relay.open_session(self._wanted, self)
+            except NotConnected:
+                relay = self._elsewhere(self._tried, CloseCode.LINK_LOST)
 
     async def run(self) -> Ending:
         """Hold the call until it ends, then free all that it held."""
@@ -197,13 +244,21 @@ class Call:
         if self._session is None:
             return
         try:
-            self._session.send_event(text.encode())
+            self._say(self._session, text.encode())
         except Backlogged:
             self.end(CloseCode.PROTOCOL, "events came faster than they could be taken")
         except NotConnected:
             self.end(CloseCode.LINK_LOST, "the relay is gone")
         except LocalError:
             self.end(CloseCode.PROTOCOL, "an event was longer than the link carries")
+
+    def _say(self, session: LinkSession, payload: bytes) -> None:
+        """Tell the relay, and keep what another may have to be told."""
+        session.send_event(payload)
+        if self._early is not None:
+            self._early.append(payload)
+            if sum(map(len, self._early)) > MAX_EARLY_BYTES:
+                self._early = None
 
     def _peer_closed(self, state: str) -> None:
         self._caller_left.set_result(None)
@@ -213,11 +268,13 @@ class Call:
 
     def opened(self) -> None:
         """The relay took the session."""
+        self._early = None
         if not self._ended.done():
             self._begin_media()
 
     def event_received(self, payload: bytes) -> None:
         """Pass a Realtime event to the client, or keep it until it can be."""
+        self._early = None
         waiting = self._waiting_events
         if waiting is None:
             self._send_to_client(payload)
@@ -249,10 +306,26 @@ class Call:
 
     def closed(self, code: CloseCode, reason: str) -> None:
         """The relay ended the session, and has said why to the client; or is lost."""
+        is_silent = code in REFUSED and self._early is not None
+        if is_silent and self._is_moved(code):
+            return
         self._relay_left = True
-        if code is CloseCode.LINK_LOST:
+        if is_silent or code is CloseCode.LINK_LOST:
             self.event_received(_relay_lost())
         self.end(code, reason)
+
+    def _is_moved(self, code: CloseCode) -> bool:
+        """Have another relay take the call; False: none does."""
+        if self._ended.done():
+            return False
+        try:
+            self._session = session = self._asked(self._elsewhere(self._tried, code))
+            for payload in self._early or ():
+                session.send_event(payload)
+        except LinkError:
+            return False
+        log.info("another relay asked", extra={"call": self.id, "code": code.name})
+        return True
 
     def _send_to_client(self, payload: bytes) -> None:
         try:

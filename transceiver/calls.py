@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections.abc import Sequence
 
-from proto.errors import CloseCode, NotConnected
+from proto.errors import CloseCode
 from proto.udp import Dialer
 from runtime.stop import Stop
 from transceiver.admission import Admission, Full
@@ -56,12 +57,13 @@ class Calls:
         return call.id, answer
 
     async def _answer(self, request: CallRequest, relay: Dialer) -> tuple[Call, str]:
-        call = Call(f"rtc_{secrets.token_urlsafe(18)}", self._port, self._timer)
+        call_id = f"rtc_{secrets.token_urlsafe(18)}"
+        call = Call(call_id, self._port, self._timer, self._elsewhere)
         try:
             answer = await call.answer(request, relay)
-        except NotConnected:
+        except NoRelay as error:
             await call.release(Ending(CloseCode.LINK_LOST, "relay lost"))
-            raise Full("the relay has just been lost") from None
+            raise Full(str(error)) from None
         except BaseException:
             await call.release(Ending(CloseCode.PROTOCOL, "unusable offer"))
             raise
@@ -100,6 +102,16 @@ class Calls:
             return self._uplink.choose()
         except NoRelay as error:
             raise Full(str(error)) from None
+
+    def _elsewhere(self, tried: Sequence[Dialer], code: CloseCode) -> Dialer:
+        """Return the next relay for a call that the last one does not take.
+
+        Raises:
+            NoRelay: There is none.
+        """
+        if code is CloseCode.DRAINING:
+            self._uplink.leave_out(tried[-1])
+        return self._uplink.choose(but=tried)
 
     async def _hold(self, call: Call, slot: contextlib.ExitStack) -> None:
         started = asyncio.get_running_loop().time()

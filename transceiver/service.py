@@ -95,6 +95,8 @@ def _log_start(settings: TransceiverSettings, port: UdpPort) -> None:
             "http": f"{settings.http_host}:{settings.http_port}",
             "udp": "{}:{}".format(*port.socket.address),
             "advertised": ",".join(candidate.host for candidate in port.candidates),
-            "relays": ",".join(map(str, settings.relays)),
+            "relays": ";".join(
+                ",".join(map(str, region)) for region in settings.relays
+            ),
         },
     )

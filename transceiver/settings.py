@@ -84,11 +84,12 @@ class TransceiverSettings:
         env.whole,
         "of them, those of one key; more get 429; 0: no bound of its own",
     )
-    relays: tuple[Address, ...] = setting(
+    relays: tuple[tuple[Address, ...], ...] = setting(
         "TANDEM_RELAYS",
         "127.0.0.1:7000",
-        env.addresses,
-        "comma-separated host:port of the relays' links",
+        env.regions,
+        "comma-separated host:port of the relays' links, a name for all its addresses; "
+        "after a semicolon those of the next region, for when none before takes calls",
     )
     link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
         "TANDEM_LINK_KEY",

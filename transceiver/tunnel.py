@@ -1,7 +1,7 @@
 """The tunnel's dialling end: WebSocket sessions, and control of calls by their id.
 
 A tunnel is a WebSocket to a relay's door, proven and sealed (PROTOCOL.md 14). A session
-goes to the least loaded relay that takes it. Which relay holds a call is written down
+goes to the best relay that takes it. Which relay holds a call is written down
 nowhere: all that are up are asked at once, and the one that knows it answers.
 """
 
@@ -148,18 +148,20 @@ class Tunnels:
         self._key = tunnel_key(key)
 
     async def converse(self, request: SessionRequest) -> Tunnel:
-        """Return a tunnel to a new session, at the least loaded relay that takes it.
+        """Return a tunnel to a new session, at the best relay that takes it.
 
         Raises:
             Refusal: 503, no relay takes it now; 413, the request is too long.
         """
         refused = _UNREACHABLE
-        for relay in self._relays():
+        for relay in _known(self._uplink.ranked):
             answer = await self._ask(relay, Converse(request))
             if isinstance(answer, Tunnel):
                 return answer
             if isinstance(answer, Refused):
                 refused = answer
+                if answer.code == tunnel.DRAINING:
+                    self._uplink.leave_out(relay)
             if refused.status != _UNREACHABLE.status:
                 break
         raise Refusal(*refused)
@@ -198,15 +200,9 @@ class Tunnels:
         await answer.close(WSCloseCode.PROTOCOL_ERROR, "not what was asked for")
         raise Refusal(*_UNREACHABLE)
 
-    def _relays(self) -> list[Dialer]:
-        try:
-            return self._uplink.ranked()
-        except NoRelay as error:
-            raise Refusal(503, "server_overloaded", str(error)) from None
-
     async def _find(self, request: TunnelRequest) -> Tunnel | Facts:
         """Ask every relay at once, and return what the first says that knows."""
-        relays = self._relays()
+        relays = _known(self._uplink.connected)
         found: Tunnel | Facts | None = None
         refused = []
         asking: list[asyncio.Task[Tunnel | Facts | Refused]] = []
@@ -295,6 +291,13 @@ class Tunnels:
 
 
 _UNREACHABLE: Final = Refused(503, "server_overloaded", "no relay can be reached")
+
+
+def _known(relays: Callable[[], list[Dialer]]) -> list[Dialer]:
+    try:
+        return relays()
+    except NoRelay as error:
+        raise Refusal(503, "server_overloaded", str(error)) from None
 
 
 async def _leave(

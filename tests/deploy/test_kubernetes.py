@@ -236,7 +236,7 @@ def test_transceivers_dial_relays_by_the_name_of_their_service(
     region: list[Object],
 ) -> None:
     loaded = environment.load(TransceiverSettings, environ(region, "transceiver"))
-    (relay,) = loaded.relays
+    ((relay,),) = loaded.relays
     service = of_kind(region, "Service")[relay.host]["spec"]
     assert service["clusterIP"] == "None"
     assert {(p["port"], p.get("protocol")) for p in service["ports"]} == {

@@ -1,7 +1,9 @@
 """What callers hear of services that are asked to end: nothing, for a time."""
 
 import asyncio
+import contextlib
 import signal
+from collections.abc import AsyncIterator
 
 import aiohttp
 import numpy as np
@@ -145,3 +147,68 @@ async def test_a_relay_that_drains_ends_with_its_last_session() -> None:
             await goes_on(caller)
             assert stack.relay.is_running
         assert await stack.relay.ended() == 0
+
+
+@contextlib.asynccontextmanager
+async def two_relays(**settings: str) -> AsyncIterator[tuple[Stack, Process]]:
+    """Run a stack, and a second relay that its edge is linked to as well."""
+    link, status, first = free_ports(3)
+    relays = f"localhost:{first},127.0.0.1:{link}"
+    second = Process("relay", f"http://127.0.0.1:{status}")
+    ports = {"TANDEM_LINK_PORT": str(first), "TANDEM_RELAYS": relays}
+    async with running_stack("echo", **ports, **settings) as stack:
+        own = {"TANDEM_LINK_PORT": str(link), "TANDEM_RELAY_HTTP_PORT": str(status)}
+        await second.start(stack.environ | own)
+        try:
+            await second.wait_ready()
+            async with asyncio.timeout(10):
+                while stack.transceiver.log.count("link up") < 2:  # noqa: ASYNC110  # a process has no event
+                    await asyncio.sleep(0.02)
+            yield stack, second
+        finally:
+            assert await second.stop() == 0
+
+
+async def serve_some(stack: Stack) -> None:
+    """Hold calls and WebSocket sessions at the same time; all of them are served."""
+    url = f"{stack.url}/v1/realtime?model=m"
+    async with contextlib.AsyncExitStack() as held:
+        http = await held.enter_async_context(aiohttp.ClientSession())
+        callers = [await held.enter_async_context(calling(stack.url)) for _ in range(4)]
+        for _ in range(4):
+            websocket = await held.enter_async_context(http.ws_connect(url))
+            assert (await websocket.receive_json())["type"] == "session.created"
+        for caller in callers:
+            await goes_on(caller)
+            assert caller.count("session.created") == 1
+            assert caller.count("error") == 0
+
+
+@pytest.mark.asyncio
+async def test_new_calls_find_the_relay_that_does_not_drain() -> None:
+    async with two_relays(TANDEM_DRAIN_S=GRACE_S) as (stack, other):
+        async with calling(stack.url) as caller:
+            await goes_on(caller)
+            has_it = stack.relay if "session opened" in stack.relay.log else other
+            opened = has_it.log.count("session opened")
+            await drained(has_it)
+            await serve_some(stack)
+            assert has_it.log.count("session opened") == opened
+            await goes_on(caller)
+        assert await has_it.ended() == 0
+
+
+@pytest.mark.asyncio
+async def test_calls_in_the_moment_that_a_relay_dies_find_the_other() -> None:
+    async with two_relays() as (stack, _):
+        await stack.relay.kill()
+        async with contextlib.AsyncExitStack() as held:
+            callers = [
+                await held.enter_async_context(calling(stack.url)) for _ in range(4)
+            ]
+            for caller in callers:
+                await goes_on(caller)
+                assert caller.count("session.created") == 1
+                assert caller.count("error") == 0
+        assert "another relay asked" in stack.transceiver.log
+        await serve_some(stack)

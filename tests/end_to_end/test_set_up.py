@@ -1,7 +1,8 @@
 """A call that is offered but never connects gives back all that it held."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
@@ -14,11 +15,11 @@ from runtime.stop import Stop
 from tests.support.caller import Caller
 from transceiver import call as call_module
 from transceiver.admission import Admission, Full
-from transceiver.call import Call, CallRequest
+from transceiver.call import REFUSED, Call, CallRequest, Ending
 from transceiver.calls import Calls
 from transceiver.metrics import Metrics
 from transceiver.timer import SharedTimer
-from transceiver.uplink import Uplink
+from transceiver.uplink import NoRelay, Uplink
 from transceiver.webrtc.ice import UdpPort
 
 pytestmark = pytest.mark.interop
@@ -33,7 +34,7 @@ class FakeRelay:
         self.closed_with: CloseCode | None = None
         self.frame_counts = FrameCounts()
 
-    def choose(self) -> "FakeRelay":
+    def choose(self, *, but: Collection[Dialer] = ()) -> "FakeRelay":
         return self
 
     def open_session(self, request: bytes, receiver: Call) -> "FakeRelay":
@@ -145,3 +146,88 @@ async def test_a_call_answered_while_the_edge_stops_is_refused(
 
 def test_a_call_has_at_most_30_s_to_connect() -> None:
     assert call_module.SETUP_S <= 30
+
+
+class NotingRelay(FakeRelay):
+    """Notes what it is told; is never asked to choose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[bytes] = []
+
+    def send_event(self, payload: bytes) -> None:
+        self.told.append(payload)
+
+
+@asynccontextmanager
+async def answered_call(
+    port: UdpPort, *relays: NotingRelay
+) -> AsyncIterator[tuple[Call, list[CloseCode]]]:
+    """Answer a call by the first relay; the others are asked in turn."""
+    codes: list[CloseCode] = []
+
+    def elsewhere(tried: Sequence[Dialer], code: CloseCode) -> Dialer:
+        codes.append(code)
+        if len(tried) == len(relays):
+            raise NoRelay("no more")
+        return cast(Dialer, relays[len(tried)])
+
+    client = Caller()
+    timer = SharedTimer(asyncio.get_running_loop())
+    call = Call("rtc_1", port, timer, elsewhere)
+    request = CallRequest(await client.offer(), "open")
+    await call.answer(request, cast(Dialer, relays[0]))
+    try:
+        yield call, codes
+    finally:
+        await call.release(Ending(CloseCode.NORMAL, "over"))
+        await client.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", sorted(REFUSED))
+async def test_the_next_relay_is_told_what_the_client_has_said(
+    port: UdpPort, code: CloseCode
+) -> None:
+    first, second = NotingRelay(), NotingRelay()
+    async with answered_call(port, first, second) as (call, codes):
+        call._client_event_received("one")
+        call._client_event_received("two")
+        call.closed(code, "not here")
+        call._client_event_received("three")
+        assert first.told == [b"one", b"two"]
+        assert second.told == [b"one", b"two", b"three"]
+        assert codes == [code]
+        assert not call._ended.done()
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_a_relay_has_taken_stays_with_it(port: UdpPort) -> None:
+    async with answered_call(port, NotingRelay(), NotingRelay()) as (call, codes):
+        call.event_received(b'{"type": "session.created"}')
+        call.closed(CloseCode.DRAINING, "the grace is over")
+        assert codes == []
+        assert call._ended.result().code is CloseCode.DRAINING
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_has_said_too_much_stays_with_its_relay(
+    port: UdpPort,
+) -> None:
+    async with answered_call(port, NotingRelay(), NotingRelay()) as (call, codes):
+        call._client_event_received("x" * (call_module.MAX_EARLY_BYTES + 1))
+        call.closed(CloseCode.DRAINING, "not here")
+        assert codes == []
+        assert call._ended.done()
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_no_relay_takes_ends_and_is_told(port: UdpPort) -> None:
+    async with answered_call(port, NotingRelay(), NotingRelay()) as (call, codes):
+        call.closed(CloseCode.LINK_LOST, "lost")
+        call.closed(CloseCode.DRAINING, "not here")
+        assert codes == [CloseCode.LINK_LOST, CloseCode.DRAINING]
+        assert call._ended.result().code is CloseCode.DRAINING
+        assert call._waiting_events is not None
+        (told,) = call._waiting_events
+        assert b"relay_lost" in told

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import aiohttp
 from proto.errors import CloseCode
 from proto.request import SessionRequest
 from proto.stats import FrameCounts
-from proto.udp import SessionReceiver
+from proto.udp import Dialer, SessionReceiver
 from runtime.settings import Address
 from runtime.stop import Stop
 from transceiver.admission import Admission
@@ -57,7 +57,7 @@ class NotingRelay:
     def __init__(self) -> None:
         self.requests: list[SessionRequest] = []
 
-    def choose(self) -> "NotingRelay":
+    def choose(self, *, but: Collection[Dialer] = ()) -> "NotingRelay":
         return self
 
     def open_session(self, request: bytes, receiver: SessionReceiver) -> "NotingRelay":

@@ -52,7 +52,7 @@ async def running_relay(
         },
     )
     stop = Stop()
-    uplink = Uplink((Address("127.0.0.1", link_port),), link_key)
+    uplink = Uplink([[Address("127.0.0.1", link_port)]], link_key)
     (dialer,) = uplink.dialers
     async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(serve(loaded, stop))

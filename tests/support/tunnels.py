@@ -65,7 +65,7 @@ async def tunnels_to(
     *addresses: Address, key: bytes = KEY
 ) -> AsyncIterator[tuple[Tunnels, Uplink]]:
     """Make tunnels to relays whose links count as up."""
-    uplink = Uplink(addresses, key)
+    uplink = Uplink([addresses], key)
     for dialer in uplink.dialers:
         dialer.is_up = True
     connector = aiohttp.TCPConnector(limit=0)

@@ -15,7 +15,14 @@ def test_defaults_serve_one_machine() -> None:
     settings = load(TransceiverSettings, KEY)
     assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8080)
     assert (settings.udp_host, settings.udp_port) == ("0.0.0.0", 3478)
-    assert settings.relays == (Address("127.0.0.1", 7000),)
+    assert settings.relays == ((Address("127.0.0.1", 7000),),)
+
+
+def test_relays_are_given_by_region_the_nearest_first() -> None:
+    given = "a:1, [::1]:2 ; b.example:3"
+    settings = load(TransceiverSettings, KEY | {"TANDEM_RELAYS": given})
+    near = (Address("a", 1), Address("::1", 2))
+    assert settings.relays == (near, (Address("b.example", 3),))
 
 
 @pytest.mark.parametrize(
@@ -27,6 +34,7 @@ def test_defaults_serve_one_machine() -> None:
         ("TANDEM_PUBLIC_ADDRESS", "edge.example"),
         ("TANDEM_RELAYS", "relay"),
         ("TANDEM_RELAYS", ","),
+        ("TANDEM_RELAYS", "relay:7000;"),
         ("TANDEM_LINK_KEY", "c2hvcnQ="),
         ("TANDEM_LINK_KEY", "not base64!"),
         ("TANDEM_MAX_CALLS", "0"),
