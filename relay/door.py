@@ -170,13 +170,14 @@ class Door:
         client = _Client(websocket, request)
         self._open.add(client)
         try:
+            if not await client.upgrade():
+                return web.Response(status=400)  # nobody reads it
             await self._serve(client, hello)
         finally:
             self._open.discard(client)
         return websocket
 
     async def _serve(self, client: "_Client", hello: VerifiedHello) -> None:
-        await client.upgrade()
         try:
             asked = await client.welcome(hello)
         except (RemoteError, ValueError, TimeoutError, ConnectionError) as error:
@@ -210,13 +211,13 @@ class _Client:
         self._receiving: asyncio.Timeout | None = None
         self._relay_stops = False
 
-    async def upgrade(self) -> None:
-        """Make the connection a WebSocket.
-
-        Raises:
-            ConnectionError: The edge has left.
-        """
-        await self._websocket.prepare(self._request)
+    async def upgrade(self) -> bool:
+        """Make the connection a WebSocket, unless the edge has left meanwhile."""
+        try:
+            await self._websocket.prepare(self._request)
+        except ConnectionError:
+            return False
+        return True
 
     async def welcome(self, hello: VerifiedHello) -> TunnelRequest:
         """Prove the relay, and return what the edge asks for.

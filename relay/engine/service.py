@@ -79,15 +79,25 @@ class Engine:
             max_msg_size=_MAX_MESSAGE_BYTES,
             compress=False,
         )
-        await socket.prepare(request)
-        core = new_core(self._ids, request.query)
-        self._sockets.add(socket)
-        log.info("session opened", extra={"sessions": len(self._sockets)})
+        self._sockets.add(socket)  # before it can wait: no two take the last place
         try:
-            await Connection(socket, core, self._parts).run()
+            return await self._converse(socket, request)
         finally:
             self._sockets.discard(socket)
-            log.info("session closed", extra={"sessions": len(self._sockets)})
+
+    async def _converse(
+        self, socket: web.WebSocketResponse, request: web.Request
+    ) -> web.StreamResponse:
+        try:
+            await socket.prepare(request)
+        except ConnectionError:  # the client has left: nobody reads the answer
+            return web.Response(status=400)
+        log.info("session opened", extra={"sessions": len(self._sockets)})
+        try:
+            core = new_core(self._ids, request.query)
+            await Connection(socket, core, self._parts).run()
+        finally:
+            log.info("session closed", extra={"sessions": len(self._sockets) - 1})
         return socket
 
     def refusal(self, request: web.Request) -> web.Response | None:

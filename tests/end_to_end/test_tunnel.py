@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import aiohttp
+import aiohttp.web
 import pytest
 
 from proto import channel, tunnel
@@ -39,6 +40,21 @@ async def gone(door: Door) -> None:
     async with asyncio.timeout(5):
         while len(door):  # noqa: ASYNC110  # in another task of aiohttp's
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.asyncio
+async def test_an_edge_that_leaves_during_the_upgrade_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def left(*_: object) -> None:
+        raise aiohttp.ClientConnectionResetError
+
+    monkeypatch.setattr(aiohttp.web.WebSocketResponse, "prepare", left)
+    async with running_door(echoing) as door, tunnels_to(door.address) as (ours, _):
+        with pytest.raises(Refusal):
+            await ours.converse(REQUEST)
+        await gone(door)
+    assert not [entry for entry in caplog.records if entry.levelname == "ERROR"]
 
 
 # --- conversations ---

@@ -1,7 +1,9 @@
 """Who is let in, and the settings."""
 
+import asyncio
 from random import Random
 from typing import Any, cast
+from unittest import mock
 
 import orjson
 import pytest
@@ -11,16 +13,12 @@ from prometheus_client import CollectorRegistry
 
 from relay.engine.connection import Parts
 from relay.engine.ids import Ids
-from relay.engine.service import Engine, new_core
+from relay.engine.service import MAX_SESSIONS, Engine, new_core
 from relay.engine.settings import EngineSettings
 from runtime.settings import SettingsError, load
+from tests.support.leaving import UPGRADE, left_during
 
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
+PATH = "/v1/realtime"
 
 
 def refusal(key: str, headers: dict[str, str]) -> web.Response | None:
@@ -51,6 +49,45 @@ def test_a_request_that_is_no_upgrade_is_refused() -> None:
     response = refusal("", {})
     assert response is not None
     assert (response.status, body_of(response)["code"]) == (400, "websocket_required")
+
+
+def door(engine: Engine) -> Any:
+    """Return what serves an engine's WebSocket."""
+    (route,) = [
+        route
+        for route in engine.app().router.routes()
+        if route.method == "GET" and route.get_info().get("path") == PATH
+    ]
+    return route.handler
+
+
+@pytest.mark.asyncio
+async def test_who_leaves_during_the_upgrade_leaves_nothing_behind() -> None:
+    registry = CollectorRegistry()
+    enter = door(Engine(cast("Parts", None), registry))
+    response = await enter(left_during(PATH))
+    assert not response.prepared
+    assert registry.get_sample_value("tandem_engine_sessions") == 0
+
+
+@pytest.mark.asyncio
+async def test_upgrades_that_are_simultaneous_keep_to_the_bound() -> None:
+    async def hold(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    enter = door(Engine(cast("Parts", None), CollectorRegistry()))
+    writer = mock.Mock(write_headers=hold)
+    upgrades = [
+        asyncio.create_task(
+            enter(make_mocked_request("GET", PATH, UPGRADE, writer=writer))
+        )
+        for _ in range(MAX_SESSIONS + 1)
+    ]
+    done, waiting = await asyncio.wait(upgrades, return_when="FIRST_COMPLETED")
+    assert [task.result().status for task in done] == [503]
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
 
 
 def body_of(response: web.Response) -> dict[str, Any]:

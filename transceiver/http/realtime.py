@@ -193,7 +193,7 @@ async def _hold(
     )
     began_s = asyncio.get_running_loop().time()
     try:
-        await websocket.prepare(upgrade)
+        await _prepare(websocket, upgrade)
         log.info("websocket opened", extra={"session": session_id})
         ending = await _pass_events(websocket, tunnel, stop)
     finally:
@@ -202,6 +202,13 @@ async def _hold(
     fields = {"session": session_id, "code": int(ending.code), "seconds": seconds}
     log.info("websocket closed", extra=fields)
     return _Passed(websocket, upgrade, ending)
+
+
+async def _prepare(websocket: _WebSocket, upgrade: web.Request) -> None:
+    try:
+        await websocket.prepare(upgrade)
+    except ConnectionError:
+        raise ApiError(400, "client_left", "left during the upgrade") from None
 
 
 async def _pass_events(
