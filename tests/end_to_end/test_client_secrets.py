@@ -104,6 +104,16 @@ async def test_the_answer_is_what_the_openai_package_expects(
 
 
 @pytest.mark.asyncio
+async def test_the_answer_says_that_a_secret_is_locked() -> None:
+    async with front_door(KEY) as door:
+        _, answer = await mint(door, {"session": SESSION, "locked": True})
+        assert answer["locked"] is True
+        ClientSecretCreateResponse.model_validate(answer, strict=True)
+        _, answer = await mint(door, {"session": SESSION})
+        assert "locked" not in answer
+
+
+@pytest.mark.asyncio
 async def test_a_request_without_a_body_takes_all_defaults() -> None:
     async with front_door(KEY) as door:
         url = f"{door.url}/v1/realtime/client_secrets"
@@ -155,6 +165,8 @@ async def test_a_secret_lives_as_long_as_asked(seconds: int) -> None:
         ({"session": {"type": ["realtime"]}}, "invalid_value", "session.type"),
         ({"session": {"model": 5}}, "invalid_type", "session.model"),
         ({"locked": "yes"}, "invalid_type", "locked"),
+        ({"lock": True}, "unknown_parameter", "lock"),
+        ({"session": {}, "Session": {}}, "unknown_parameter", "Session"),
         ([], "invalid_type", None),
         (
             {"session": {"a": json.loads("[" * 400 + "]" * 400)}},

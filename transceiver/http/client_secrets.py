@@ -2,7 +2,8 @@
 
     POST /v1/realtime/client_secrets    JSON: expires_after?, session?, locked?    200
 
-`locked` is ours: the client cannot override what the session sets.
+`locked` is ours: the client cannot override what the session sets. A field that is none
+of these is refused: a misspelt one would give a secret that is not what was meant.
 """
 
 import secrets
@@ -25,6 +26,8 @@ DEFAULT_EXPIRY_S = 600
 MIN_EXPIRY_S, MAX_EXPIRY_S = 10, 7_200
 """Bounds of it (OpenAI's API reference)."""
 
+_FIELDS = frozenset({"expires_after", "session", "locked"})
+
 _OBJECTS = {
     "realtime": "realtime.session",
     "transcription": "realtime.transcription_session",
@@ -40,6 +43,7 @@ def client_secret_routes(
     async def create(request: web.Request) -> web.Response:
         caller = key_holder_of(request, keys)
         body = await read_json(request)
+        _check_fields(body)
         secret = ClientSecret(
             tenant=caller.tenant,
             expires_at_s=int(wall_s()) + _expiry_s(body),
@@ -51,11 +55,19 @@ def client_secret_routes(
                 "value": _mint(client_secrets, secret),
                 "expires_at": secret.expires_at_s,
                 "session": _shown(secret.session),
+                **({"locked": True} if secret.locked else {}),
             },
             headers={"Cache-Control": "no-store"},
         )
 
     return [web.post(CLIENT_SECRETS_PATH, create)]
+
+
+def _check_fields(body: Mapping[str, Any]) -> None:
+    for name in body:
+        if name not in _FIELDS:
+            message = f"unknown parameter: {name}"
+            raise ApiError(400, "unknown_parameter", message, name)
 
 
 def _mint(client_secrets: ClientSecrets, secret: ClientSecret) -> str:
