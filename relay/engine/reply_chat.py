@@ -1,5 +1,6 @@
 """Replies by any OpenAI-compatible chat endpoint, streamed as server-sent events."""
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,8 @@ from relay.engine.ports import (
     Say,
     Turn,
 )  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 _SPOKEN = (
     "You are speaking on a call. Answer briefly, in plain sentences without markup."
@@ -58,11 +61,15 @@ class ChatReply:
     ) -> AsyncGenerator[Say | Pause | Call, None]:
         """Yield the answer as it is written, then the functions it calls."""
         calls: dict[int, dict[str, str]] = {}
-        async for chunk in self._chunks(request):
-            delta = delta_of(chunk)
-            if text := delta.get("content"):
-                yield Say(text)
-            collect_calls(calls, delta.get("tool_calls") or [])
+        try:
+            async for chunk in self._chunks(request):
+                delta = delta_of(chunk)
+                if text := delta.get("content"):
+                    yield Say(text)
+                collect_calls(calls, delta.get("tool_calls") or [])
+        except StageError as error:  # its message is a status, or an exception's name
+            log.warning("no reply", extra={"code": error.code, "why": error.message})
+            raise
         for call in calls.values():
             yield Call(call["name"], call["arguments"] or "{}")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from runtime import settings as env
-from runtime.settings import setting
+from runtime.settings import SettingsError, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,15 @@ class EngineSettings:
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what has no effect.
+
+        Raises:
+            SettingsError: A key or a model for a chat endpoint, and no endpoint.
+        """
+        for name, value in (("KEY", self.chat_key), ("MODEL", self.chat_model)):
+            if value and not self.chat_url:
+                raise SettingsError(
+                    f"TANDEM_CHAT_{name}: has no effect without TANDEM_CHAT_URL"
+                )

@@ -92,10 +92,16 @@ async def test_calls_are_put_together_from_their_pieces() -> None:
         FakeEndpoint(b"broken"),
     ],
 )
-async def test_an_endpoint_that_fails_is_a_stage_error(endpoint: FakeEndpoint) -> None:
+async def test_an_endpoint_that_fails_is_a_stage_error(
+    endpoint: FakeEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(StageError) as raised:
         await pieces_of(endpoint)
     assert raised.value.code == "chat_endpoint_error"
+    (entry,) = caplog.records
+    assert (entry.levelname, entry.message) == ("WARNING", "no reply")
+    assert "chat_endpoint_error" in vars(entry).values()
+    assert "Hello" not in str(vars(entry))
 
 
 def test_the_conversation_becomes_chat_messages() -> None:

@@ -122,3 +122,11 @@ def test_the_settings_have_their_defaults() -> None:
 def test_a_wrong_setting_is_refused_by_name() -> None:
     with pytest.raises(SettingsError, match="TANDEM_CHAT_URL"):
         load(EngineSettings, {"TANDEM_CHAT_URL": "chat.example"})
+
+
+@pytest.mark.parametrize("variable", ["TANDEM_CHAT_KEY", "TANDEM_CHAT_MODEL"])
+def test_a_chat_setting_without_the_endpoint_is_refused(variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable}: .* TANDEM_CHAT_URL"):
+        load(EngineSettings, {variable: "canary"})
+    environ = {variable: "canary", "TANDEM_CHAT_URL": "http://localhost:11434/v1"}
+    assert load(EngineSettings, environ).chat_url == "http://localhost:11434/v1"
