@@ -66,6 +66,7 @@ class RunSettings:
 
     http_host: str = setting("TANDEM_HTTP_HOST", "127.0.0.1", env.host, "")
     http_port: int = setting("TANDEM_HTTP_PORT", "8080", env.port, "")
+    tls_certificate: str = setting("TANDEM_TLS_CERTIFICATE", "", env.text, "")
     udp_host: str = setting("TANDEM_UDP_HOST", "0.0.0.0", env.ip_address, "")
     udp_port: int = setting("TANDEM_UDP_PORT", "3478", env.port, "")
     link_host: str = setting("TANDEM_LINK_HOST", "127.0.0.1", env.host, "")
@@ -75,6 +76,11 @@ class RunSettings:
     engine_port: int = setting("TANDEM_ENGINE_PORT", "8082", env.port, "")
     upstream: str = setting("TANDEM_UPSTREAM", "builtin", env.text, "")
     log_level: str = setting("TANDEM_LOG_LEVEL", "info", env.log_level, "")
+
+    @property
+    def scheme(self) -> str:
+        """What the page is asked for with."""
+        return "https" if self.tls_certificate else "http"
 
 
 def main() -> int:
@@ -118,7 +124,9 @@ def services(settings: RunSettings) -> list[Service]:
     engine = Service("engine", "relay.engine", _ready_url(settings.engine_port))
     relay_url = _ready_url(settings.relay_http_port, settings.relay_http_host)
     relay = Service("relay", "relay", relay_url)
-    transceiver_url = _ready_url(settings.http_port, settings.http_host)
+    transceiver_url = _ready_url(
+        settings.http_port, settings.http_host, settings.scheme
+    )
     transceiver = Service("transceiver", "transceiver", transceiver_url)
     own_engine = [engine] if settings.upstream == "builtin" else []
     return [*own_engine, relay, transceiver]
@@ -141,7 +149,7 @@ def page_address(settings: RunSettings) -> str:
     """Return what to open; by the name localhost, a browser grants the microphone."""
     host = _reachable(settings.http_host)
     name = "localhost" if host in {"127.0.0.1", "[::1]"} else host
-    return f"http://{name}:{settings.http_port}"
+    return f"{settings.scheme}://{name}:{settings.http_port}"
 
 
 def refuse_taken(wanted: Iterable[Port]) -> None:
@@ -206,11 +214,14 @@ async def supervise(
 async def _all_ready(
     wanted: Sequence[Service], stop: asyncio.Event, faults: list[str]
 ) -> bool:
+    awaited = list(wanted)
     try:
         async with asyncio.timeout(READY_S):
-            await _until_ready(wanted, stop)
+            await _until_ready(awaited, stop)
     except TimeoutError:
-        log.error("not ready in time, giving up", extra={"limit_s": READY_S})  # noqa: TRY400  # a verdict, no bug of ours
+        late = awaited[0]
+        fields = {"service": late.name, "url": late.ready_url, "limit_s": READY_S}
+        log.error("not ready in time, giving up", extra=fields)  # noqa: TRY400  # a verdict, no bug of ours
         faults.append("readiness")
         stop.set()
     return not stop.is_set()
@@ -248,17 +259,21 @@ async def _watch(
         stop.set()
 
 
-async def _until_ready(wanted: Sequence[Service], stop: asyncio.Event) -> None:
+async def _until_ready(awaited: list[Service], stop: asyncio.Event) -> None:
+    """Wait for one after the other; who is ready is taken out."""
     async with aiohttp.ClientSession() as http:
-        for service in wanted:
-            while not stop.is_set() and not await _is_ready(http, service.ready_url):
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), POLL_S)
+        while awaited and not stop.is_set():
+            if await _is_ready(http, awaited[0].ready_url):
+                del awaited[0]
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), POLL_S)
 
 
 async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
     try:
-        async with http.get(url) as response:
+        # A certificate names what callers dial, not this machine's address.
+        async with http.get(url, ssl=False) as response:
             return response.status == 200
     except aiohttp.ClientError:
         return False
@@ -283,8 +298,8 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _ready_url(port: int, host: str = "127.0.0.1") -> str:
-    return f"http://{_reachable(host)}:{port}/readyz"
+def _ready_url(port: int, host: str = "127.0.0.1", scheme: str = "http") -> str:
+    return f"{scheme}://{_reachable(host)}:{port}/readyz"
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from tests.support.certificates import self_signed
 from tests.support.services import ROOT, free_ports
 
 pytestmark = pytest.mark.interop
@@ -32,6 +34,22 @@ async def start(environ: dict[str, str]) -> asyncio.subprocess.Process:
         stdout=pipe,
         stderr=pipe,
     )
+
+
+@pytest.mark.asyncio
+async def test_with_a_certificate_the_page_is_announced_over_https(
+    tmp_path: Path,
+) -> None:
+    chosen = environ(TANDEM_UPSTREAM="echo", **self_signed(tmp_path).settings)
+    process = await start(chosen)
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        line = (await process.stdout.readline()).decode()
+        address = f"https://localhost:{chosen['TANDEM_HTTP_PORT']}"
+        assert line == f"Tandem is ready: open {address}\n"
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 0
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,8 @@
 """What `make run` decides before it starts anything."""
 
+import asyncio
 import base64
+import logging
 import socket
 
 import pytest
@@ -56,6 +58,31 @@ def test_the_transceiver_follows_the_relay_s_link() -> None:
 )
 def test_the_address_can_be_opened_in_a_browser(host: str, address: str) -> None:
     assert run.page_address(settings(TANDEM_HTTP_HOST=host)) == address
+
+
+def test_with_a_certificate_all_is_asked_and_announced_over_https() -> None:
+    chosen = settings(TANDEM_TLS_CERTIFICATE="edge.pem", TANDEM_UPSTREAM="echo")
+    relay, transceiver = run.services(chosen)
+    assert relay.ready_url.startswith("http://")
+    assert transceiver.ready_url == "https://127.0.0.1:8080/readyz"
+    assert run.page_address(chosen) == "https://localhost:8080"
+
+
+@pytest.mark.asyncio
+async def test_who_is_never_ready_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def is_ready(_: object, url: str) -> bool:
+        return url == relay.ready_url
+
+    relay, transceiver = run.services(settings(TANDEM_UPSTREAM="echo"))
+    monkeypatch.setattr(run, "_is_ready", is_ready)
+    monkeypatch.setattr(run, "READY_S", 0.01)
+    with caplog.at_level(logging.ERROR):
+        assert not await run._all_ready([relay, transceiver], asyncio.Event(), [])
+    (entry,) = caplog.records
+    assert vars(entry)["service"] == "transceiver"
+    assert vars(entry)["url"] == transceiver.ready_url
 
 
 def test_port_0_is_refused_for_no_page_could_be_named() -> None:
