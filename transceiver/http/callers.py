@@ -22,22 +22,33 @@ def identified(request: web.Request, keys: KeyRing, key: str | None) -> Caller:
     """Return who sent a request with a key.
 
     Where no key is needed, because only this machine can call, a page from elsewhere
-    that is open in a browser here could, too: its browser tells by `Origin`.
+    that is open in a browser here could, too: its browser tells by `Origin`. One whose
+    name was made to lead here (DNS rebinding) is told by `Host`.
 
     Raises:
         Unauthorized: Nobody that we know.
         ApiError: 403, a page from elsewhere, and no keys are configured.
     """
     caller = keys.identify(key)
-    origin = request.headers.get("Origin")
-    needs_no_key = caller.tenant == OPEN_TENANT and caller.secret is None
-    if needs_no_key and origin is not None and not _is_of_this_machine(origin):
+    if caller.tenant == OPEN_TENANT and caller.secret is None:
+        _check_is_of_this_machine(request)
+    return caller
+
+
+def _check_is_of_this_machine(request: web.Request) -> None:
+    origin, host = request.headers.get("Origin"), request.headers.get("Host")
+    if origin is not None and not _is_of_this_machine(origin):
         raise ApiError(
             403,
             "origin_not_allowed",
             "without API keys only pages of localhost may call",
         )
-    return caller
+    if host is not None and not _is_of_this_machine(f"http://{host}"):
+        raise ApiError(
+            403,
+            "host_not_allowed",
+            "without API keys only localhost may be called",
+        )
 
 
 def _is_of_this_machine(origin: str) -> bool:
