@@ -206,10 +206,14 @@ def link_key(value: str) -> bytes:
 
 def link_keys(value: str) -> LinkKeys:
     """Accept one link key, or two with a comma between."""
-    first, comma, second = value.partition(",")
-    if not comma:
-        return LinkKeys(link_key(first))
-    return LinkKeys(link_key(first.strip()), link_key(second.strip()))
+    given = [word.strip() for word in value.split(",")]
+    if len(given) > 2:
+        raise ValueError("at most two keys can be given")
+    if len(given) == 2 and not all(given):
+        raise ValueError(
+            f"the {'second' if given[0] else 'first'} of two keys is empty"
+        )
+    return LinkKeys(*map(link_key, given))
 
 
 def log_level(value: str) -> str:

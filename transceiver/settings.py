@@ -23,6 +23,14 @@ def payload(value: str) -> Payload:
     )
 
 
+def api_keys(value: str) -> tuple[str, ...]:
+    """Accept a comma-separated list of keys, or nothing; commas alone are neither."""
+    keys = env.words(value)
+    if value and not keys:
+        raise ValueError("holds no key")
+    return keys
+
+
 @dataclass(frozen=True, slots=True)
 class TransceiverSettings:
     """What the environment says; see `--help` for the meanings."""
@@ -68,7 +76,7 @@ class TransceiverSettings:
     api_keys: tuple[str, ...] = setting(
         "TANDEM_API_KEYS",
         "",
-        env.words,
+        api_keys,
         "comma-separated keys that callers present; empty: open, on loopback only",
         secret=True,
     )

@@ -3,6 +3,8 @@
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+
 from runtime.settings import SettingsError
 
 
@@ -30,12 +32,22 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certificate, key, password=_nobody_types_one)
     except ssl.SSLError as error:
+        _check_certificate(certificate)
         reason = error.reason or "no PEM, or an encrypted key"
         raise SettingsError(
             f"TANDEM_TLS_KEY: {certificate} and {key} are no certificate and its key "
             f"({reason.lower().replace('_', ' ')})"
         ) from None
     return context
+
+
+def _check_certificate(path: Path) -> None:
+    try:
+        x509.load_pem_x509_certificates(path.read_bytes())
+    except ValueError:
+        raise SettingsError(
+            f"TANDEM_TLS_CERTIFICATE: {path} is no certificate in PEM"
+        ) from None
 
 
 def _nobody_types_one() -> str:

@@ -120,6 +120,19 @@ def test_bad_values_are_refused(parse: Parser, value: str) -> None:
         parse(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (f"{KEY},{KEY},{KEY}", "at most two keys"),
+        (f"{KEY},", "second of two keys is empty"),
+        (f",{KEY}", "first of two keys is empty"),
+    ],
+)
+def test_it_is_said_what_is_wrong_with_two_keys(value: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        env.link_keys(value)
+
+
 PARSERS: list[Parser] = [
     env.port,
     env.positive,

@@ -37,6 +37,7 @@ def test_relays_are_given_by_region_the_nearest_first() -> None:
         ("TANDEM_RELAYS", "relay:7000;"),
         ("TANDEM_LINK_KEY", "c2hvcnQ="),
         ("TANDEM_LINK_KEY", "not base64!"),
+        ("TANDEM_API_KEYS", ", ,"),
         ("TANDEM_MAX_CALLS", "0"),
         ("TANDEM_MAX_CALLS_PER_KEY", "-1"),
         ("TANDEM_LOG_LEVEL", "loud"),

@@ -58,7 +58,8 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_pem_is_refused(tmp_path: Path) -> None:
     made, junk = self_signed(tmp_path), tmp_path / "junk.pem"
     junk.write_text("junk")
-    assert "no certificate and its key" in refused(made._replace(certificate=junk))
+    bad = refused(made._replace(certificate=junk))
+    assert bad == f"TANDEM_TLS_CERTIFICATE: {junk} is no certificate in PEM"
     assert "no certificate and its key" in refused(made._replace(key=junk))
 
 
