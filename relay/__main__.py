@@ -6,4 +6,12 @@ from relay.service import serve
 from relay.settings import RelaySettings
 from runtime.main import run
 
-sys.exit(run("relay", RelaySettings, serve, lambda settings: settings.drain_s))
+sys.exit(
+    run(
+        "relay",
+        RelaySettings,
+        serve,
+        lambda settings: settings.drain_s,
+        what="Holds each call's session with a Realtime API, for the transceivers.",
+    )
+)

@@ -28,6 +28,8 @@ def run(
     settings: type[T],
     serve: Callable[[T, Stop], Awaitable[None]],
     grace_s: Callable[[T], float] = lambda _: 0.0,
+    *,
+    what: str = "",
 ) -> int:
     """Load settings, then serve until told to end.
 
@@ -38,6 +40,7 @@ def run(
         settings: A settings class with a `log_level` field.
         serve: Runs the service; returns after `Stop` is set and all is closed.
         grace_s: Tells from the settings how many seconds a drain may last.
+        what: One sentence on the service, for `--help`.
 
     Returns:
         The exit code: 0 after a clean stop, 1 where an address cannot be listened on,
@@ -45,6 +48,7 @@ def run(
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
+        description=what,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="environment variables:\n" + environment.table(settings),
     )

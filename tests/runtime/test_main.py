@@ -80,6 +80,8 @@ def test_help_lists_the_settings(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["sample", "--help"])
     with pytest.raises(SystemExit) as ended:
-        main.run("sample", Settings, until_stopped)
+        main.run("sample", Settings, until_stopped, what="It is a sample.")
     assert ended.value.code == 0
-    assert "MAIN_PORT" in capfd.readouterr().out
+    shown = capfd.readouterr().out
+    assert "MAIN_PORT" in shown
+    assert "It is a sample." in shown
