@@ -12,21 +12,19 @@ Events: data channel ► session.send_event, and session ► data channel.
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from proto.errors import Backlogged, CloseCode, LinkError, LocalError, NotConnected
 from proto.frames import DownFrame, UpFrame
-from proto.realtime import error_event
 from proto.request import SessionRequest
 from proto.stats import FrameCounts
 from proto.udp import Dialer, LinkSession
 from transceiver.media import Media, MediaKeys
 from transceiver.opening import Opening
 from transceiver.timer import SharedTimer
-from transceiver.uplink import NoRelay
+from transceiver.uplink import NoRelay, relay_lost
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import max_event_bytes
 from transceiver.webrtc.peer import Peer, PeerCallbacks, UnreadEvents
@@ -311,7 +309,7 @@ class Call:
             return
         self._relay_left = True
         if is_silent or code is CloseCode.LINK_LOST:
-            self.event_received(_relay_lost())
+            self.event_received(relay_lost())
         self.end(code, reason)
 
     def _is_moved(self, code: CloseCode) -> bool:
@@ -339,12 +337,3 @@ class Call:
                 "event larger than the client accepts dropped",
                 extra={"call": self.id, "bytes": len(payload)},
             )
-
-
-def _relay_lost() -> bytes:
-    return error_event(
-        f"event_{secrets.token_urlsafe(12)}",
-        "server_error",
-        "relay_lost",
-        "The connection to the relay was lost.",
-    )

@@ -10,12 +10,14 @@ import asyncio
 import ipaddress
 import logging
 import math
+import secrets
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from proto.errors import LinkError
 from proto.payload import Payload
+from proto.realtime import error_event
 from proto.udp import Dialer
 from runtime.settings import Address
 
@@ -30,6 +32,16 @@ Resolve = Callable[[Address], Awaitable[Sequence[Address]]]
 
 class NoRelay(LinkError):  # noqa: N818  # reads as what happened
     """No relay can be reached at the moment."""
+
+
+def relay_lost() -> bytes:
+    """Make the `error` event for a client whose relay is lost."""
+    return error_event(
+        f"event_{secrets.token_urlsafe(12)}",
+        "server_error",
+        "relay_lost",
+        "The connection to the relay was lost.",
+    )
 
 
 async def resolved(name: Address) -> list[Address]:

@@ -25,7 +25,6 @@ from multidict import CIMultiDict
 from prometheus_client import Gauge
 
 from proto.channel import MAX_MESSAGE_BYTES
-from proto.realtime import error_event
 from proto.request import SessionRequest
 from runtime.closing import close_reason, is_done_within
 from transceiver.admission import Admission
@@ -34,6 +33,7 @@ from transceiver.http.callers import identified, speaks_beta, with_api_key
 from transceiver.http.errors import ApiError
 from transceiver.opening import opening
 from transceiver.tunnel import LOST, Closed, Tunnel, Tunnels
+from transceiver.uplink import relay_lost
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +247,7 @@ async def _pass_down(websocket: _WebSocket, tunnel: Tunnel) -> Closed:
             await websocket.send_frame(received, WSMsgType.TEXT)
         if received.code != LOST:
             return received
-        await websocket.send_frame(_relay_lost(), WSMsgType.TEXT)
+        await websocket.send_frame(relay_lost(), WSMsgType.TEXT)
     except ConnectionError:
         return Closed(LOST, "the client is gone")
     return Closed(WSCloseCode.INTERNAL_ERROR, "the relay was lost")
@@ -256,12 +256,3 @@ async def _pass_down(websocket: _WebSocket, tunnel: Tunnel) -> Closed:
 async def _stopped(stop: asyncio.Event) -> Closed:
     await stop.wait()
     return Closed(WSCloseCode.GOING_AWAY, "the edge is stopping")
-
-
-def _relay_lost() -> bytes:
-    return error_event(
-        f"event_{secrets.token_urlsafe(12)}",
-        "server_error",
-        "relay_lost",
-        "The connection to the relay was lost.",
-    )
