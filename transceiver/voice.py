@@ -84,12 +84,33 @@ class _Allowance:
         return True
 
 
-class Decoded:
-    """For a link of PCM: pieces of 1 to 480 samples."""
+class _Stream:
+    """A caller's packets, whatever becomes of them: placed, and held to a pace."""
 
     def __init__(self) -> None:
         self._places = _Places()
         self._allowance = _Allowance()
+
+    @property
+    def jumps(self) -> int:
+        """Times the sender's RTP clock made no sense."""
+        return self._places.jumps
+
+    @property
+    def excess(self) -> int:
+        """Packets that came much faster than they can have been spoken; dropped."""
+        return self._allowance.excess
+
+    def restart(self) -> None:
+        """Go on with another stream: media time continues, its clock is another."""
+        self._places.restart()
+
+
+class Decoded(_Stream):
+    """For a link of PCM: pieces of 1 to 480 samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._voice = voice.Voice()
         self._lost = 0
 
@@ -107,16 +128,6 @@ class Decoded:
     def corrupt(self) -> int:
         """Payloads that are no Opus packet."""
         return self._voice.corrupt
-
-    @property
-    def jumps(self) -> int:
-        """Times the sender's RTP clock made no sense."""
-        return self._places.jumps
-
-    @property
-    def excess(self) -> int:
-        """Packets that came much faster than they can have been spoken; dropped."""
-        return self._allowance.excess
 
     def take(
         self, lost: int, timestamp: int, payload: bytes, now: float
@@ -143,7 +154,7 @@ class Decoded:
 
     def restart(self) -> None:
         """Go on with another stream: media time continues, its clock is another."""
-        self._places.restart()
+        super().restart()
         self._voice.restart()
         self._lost = 0
 
@@ -167,7 +178,7 @@ class Narrowed(Decoded):
         return [(position, encode(pcm)) for position, pcm in pieces]
 
 
-class AsItCame:
+class AsItCame(_Stream):
     """For a link of Opus: each packet as a piece, nothing for what was lost.
 
     Attributes:
@@ -179,20 +190,9 @@ class AsItCame:
     concealed = 0
 
     def __init__(self) -> None:
+        super().__init__()
         self.corrupt = 0
-        self._places = _Places()
-        self._allowance = _Allowance()
         self._end = 0
-
-    @property
-    def jumps(self) -> int:
-        """Times the sender's RTP clock made no sense."""
-        return self._places.jumps
-
-    @property
-    def excess(self) -> int:
-        """Packets that came much faster than they can have been spoken; dropped."""
-        return self._allowance.excess
 
     def take(
         self, lost: int, timestamp: int, payload: bytes, now: float
@@ -210,7 +210,3 @@ class AsItCame:
             return []
         self._end = position + samples
         return [(position, payload)]
-
-    def restart(self) -> None:
-        """Go on with another stream: media time continues, its clock is another."""
-        self._places.restart()
