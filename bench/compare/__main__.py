@@ -58,7 +58,7 @@ def _limits(cores: Cores) -> dict[str, float]:
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cores.server})
     try:
-        return {one.name: limit.cpu_ms(one, speech) for one in limit.ENCODINGS}
+        return {str(one): limit.cpu_ms(one, speech) for one in limit.ENCODINGS}
     finally:
         os.sched_setaffinity(0, before)
 

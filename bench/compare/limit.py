@@ -5,12 +5,19 @@ the speech that all servers get. It runs on the servers' core, right before them
 """
 
 import time
-from typing import Any, NamedTuple
 
 from pylibsrtp import Policy, Session
 
 from bench.load.voice import Voice
-from codec.opus import MAX_PAYLOAD_BYTES, _check, _ffi, _lib
+from codec.opus import (
+    MAX_PAYLOAD_BYTES,
+    VOICE,
+    Application,
+    Encoder,
+    Encoding,
+    _ffi,
+    _lib,
+)
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from transceiver import rtp, srtp
 from transceiver.srtp import SrtpReceiver, SrtpSender
@@ -19,27 +26,8 @@ SECONDS = 20
 """Call-seconds that are worked through for each setting."""
 
 PACKETS_HZ = 50
-APPLICATION_VOIP, APPLICATION_LOW_DELAY = 2048, 2051
-SET_BITRATE, SET_COMPLEXITY, SET_INBAND_FEC, SET_LOSS = 4002, 4010, 4012, 4014
-"""opus_defines.h."""
 
-
-class Encoding(NamedTuple):
-    """How frames are encoded."""
-
-    name: str
-    application: int
-    bitrate_bps: int
-    complexity: int
-    fec: int
-
-
-ENCODINGS = (
-    Encoding(
-        "VOIP, 32 kbit/s, complexity 5, in-band FEC", APPLICATION_VOIP, 32_000, 5, 1
-    ),
-    Encoding("low delay, 48 kbit/s, complexity 0", APPLICATION_LOW_DELAY, 48_000, 0, 0),
-)
+ENCODINGS = (VOICE, Encoding(Application.LOW_DELAY, 48_000, 0, has_fec=False))
 
 
 def cpu_ms(encoding: Encoding, voice: Voice) -> float:
@@ -51,10 +39,12 @@ def cpu_ms(encoding: Encoding, voice: Voice) -> float:
     decoder = _ffi.gc(
         _lib.opus_decoder_create(SAMPLE_RATE_HZ, 1, error), _lib.opus_decoder_destroy
     )
-    encoder = _encoder(encoding)
+    speaker = Encoder(encoding)
+    speaker.set_expected_loss(5 * encoding.has_fec)
+    encode, encoder = speaker._encode, speaker._encoder
     pcm = _ffi.new("char[]", 5760)
     unprotect, decode = srtp._unprotect, _lib.opus_decode
-    encode, protect = _lib.opus_encode, srtp._protect
+    protect = srtp._protect
     headers = [
         rtp.build_header(111, number, number * 960, 9, marker=False)
         for number in range(len(datagrams))
@@ -72,20 +62,6 @@ def cpu_ms(encoding: Encoding, voice: Voice) -> float:
         sender._length[0] = 12 + count
         protect(sender._context, sender._cdata, sender._length)
     return 1000 * (time.process_time() - before_s) / SECONDS
-
-
-def _encoder(encoding: Encoding) -> Any:
-    error = _ffi.new("int *")
-    encoder = _lib.opus_encoder_create(SAMPLE_RATE_HZ, 1, encoding.application, error)
-    _check(error[0])
-    for request, value in (
-        (SET_BITRATE, encoding.bitrate_bps),
-        (SET_COMPLEXITY, encoding.complexity),
-        (SET_INBAND_FEC, encoding.fec),
-        (SET_LOSS, 5 * encoding.fec),
-    ):
-        _check(_lib.opus_encoder_ctl(encoder, request, _ffi.cast("int", value)))
-    return _ffi.gc(encoder, _lib.opus_encoder_destroy)
 
 
 def _sealed(voice: Voice) -> list[bytes]:

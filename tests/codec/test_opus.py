@@ -10,8 +10,11 @@ from codec import opus
 from codec.errors import LibraryMissing, OpusError
 from codec.opus import (
     MAX_PACKET_SAMPLES,
+    VOICE,
+    Application,
     Decoder,
     Encoder,
+    Encoding,
     carries_fec,
     packet_samples,
 )
@@ -20,6 +23,10 @@ from tests.transceiver.leg import level, voice
 
 LOOK_AHEAD_SAMPLES = 156
 """6.5 ms: what the VOIP encoder holds back."""
+
+LOW_DELAY = Encoding(Application.LOW_DELAY, 48_000, 0, has_fec=False)
+LOW_DELAY_LOOK_AHEAD_SAMPLES = 60
+"""2.5 ms."""
 
 
 def encode(frames: int, expected_loss: int = 20) -> list[bytes]:
@@ -35,21 +42,30 @@ def likeness(a: bytes, b: bytes) -> float:
     return float(np.corrcoef(np.frombuffer(a, "<i2"), np.frombuffer(b, "<i2"))[0, 1])
 
 
-def test_what_is_said_is_heard_after_the_encoders_look_ahead() -> None:
-    encoder, decoder = Encoder(), Decoder()
+@pytest.mark.parametrize(
+    ("encoding", "look_ahead_samples"),
+    [(VOICE, LOOK_AHEAD_SAMPLES), (LOW_DELAY, LOW_DELAY_LOOK_AHEAD_SAMPLES)],
+)
+def test_what_is_said_is_heard_after_the_encoders_look_ahead(
+    encoding: Encoding, look_ahead_samples: int
+) -> None:
+    encoder, decoder = Encoder(encoding), Decoder()
     silence = bytes(FRAME_SAMPLES * 2)
     said = [*[silence] * 10, *(voice(i * 480 + 40, 480) for i in range(10))]
     pcm = b"".join(decoder.decode(encoder.encode(frame)) for frame in said)
     assert len(pcm) == 20 * FRAME_SAMPLES * 2
     loud = np.abs(np.frombuffer(pcm, "<i2").astype(int)) > 2000
     onset = int(np.argmax(loud)) - 10 * FRAME_SAMPLES
-    assert onset == pytest.approx(LOOK_AHEAD_SAMPLES, abs=48)
+    assert onset == pytest.approx(look_ahead_samples, abs=48)
     assert level(pcm[-9600:]) == pytest.approx(level(b"".join(said[-10:])), rel=0.2)
 
 
+@pytest.mark.parametrize("encoding", [VOICE, LOW_DELAY])
 @pytest.mark.parametrize("samples", [60, 120, 240, 480, 960, 1440])
-def test_every_duration_from_2_5_to_60_ms_is_encoded_and_decoded(samples: int) -> None:
-    encoder, decoder = Encoder(), Decoder()
+def test_every_duration_from_2_5_to_60_ms_is_encoded_and_decoded(
+    encoding: Encoding, samples: int
+) -> None:
+    encoder, decoder = Encoder(encoding), Decoder()
     for i in range(5):
         pcm = decoder.decode(encoder.encode(voice(i * samples, samples)))
         assert len(pcm) == samples * 2
@@ -96,6 +112,22 @@ def test_a_lost_packet_is_decoded_from_the_next_ones_repeat() -> None:
 def test_repeats_are_sent_only_when_loss_is_expected() -> None:
     assert sum(map(carries_fec, encode(60, expected_loss=20))) > 30
     assert sum(map(carries_fec, encode(60, expected_loss=0))) == 0
+
+
+def test_low_delay_carries_no_fec_and_keeps_to_its_bitrate() -> None:
+    encoder = Encoder(LOW_DELAY)
+    encoder.set_expected_loss(20)
+    packets = [encoder.encode(voice(i * 480, 480)) for i in range(60)]
+    assert not any(map(carries_fec, packets))
+    assert sum(map(len, packets)) * 8 / (60 * 0.02) == pytest.approx(48_000, rel=0.1)
+    encoder.set_bitrate(24_000)
+    packets = [encoder.encode(voice(i * 480, 480)) for i in range(60)]
+    assert sum(map(len, packets)) * 8 / (60 * 0.02) == pytest.approx(24_000, rel=0.1)
+
+
+def test_an_encoding_is_named_as_tables_have_it() -> None:
+    assert str(VOICE) == "VOIP, 32 kbit/s, complexity 5, in-band FEC"
+    assert str(LOW_DELAY) == "low delay, 48 kbit/s, complexity 0"
 
 
 def test_concealment_goes_on_with_the_voice_and_weakens() -> None:
