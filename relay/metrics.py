@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from proto.metrics import session_loss
+from runtime.process import tell_of_process
 
 TRANSPORTS = ("webrtc", "websocket")
 """How a session's client came to the edge."""
@@ -71,6 +72,7 @@ class Metrics:
 
     def __init__(self, live: Callable[[], Iterable[Traffic]]) -> None:
         self.registry = CollectorRegistry()
+        tell_of_process(self.registry)
         self.ended = Traffic()
         self.sessions = Gauge(
             "tandem_relay_sessions",

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from proto.metrics import session_loss
+from runtime.process import tell_of_process
 from transceiver.call import Call, Ending
 
 
@@ -19,6 +20,7 @@ class Metrics:
 
     def __init__(self, dropped: Callable[[], Mapping[str, int]]) -> None:
         self.registry = CollectorRegistry()
+        tell_of_process(self.registry)
         self.registry.register(_DroppedCollector(dropped))
         self.calls = Gauge("tandem_calls", "Calls being held.", registry=self.registry)
         self.slots = Gauge(

@@ -35,12 +35,15 @@ class Dialer:
         offered_ns: When the offer was sent; wall clock.
         connected_ns: When the keys were there.
         lost: Set when the server ended the call.
+        location: Where the call is controlled; empty until it is answered.
+        channel: Carries the events.
     """
 
     def __init__(self, *, with_red: bool) -> None:
         self._with_red = with_red
         self.offered_ns = self.connected_ns = 0
         self.lost = asyncio.Event()
+        self.location = ""
         self._connection = aiortc.RTCPeerConnection(
             aiortc.RTCConfiguration(
                 iceServers=[], bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE
@@ -49,7 +52,7 @@ class Dialer:
         audio: Any = self._connection.addTransceiver("audio", "sendrecv")
         audio.sender.send = audio.receiver.receive = _nothing
         self._audio = audio
-        self._connection.createDataChannel(CHANNEL_LABEL)
+        self.channel = self._connection.createDataChannel(CHANNEL_LABEL)
         self._dtls: Any = audio.receiver.transport
         self._agent: Any = self._dtls.transport._connection
         self._port = UdpPort("0.0.0.0", 0, None, with_loopback=True)
@@ -104,7 +107,9 @@ class Dialer:
         await self._connection.close()
         self._port.close()
 
-    def _offer(self) -> str:
+    @property
+    def offer(self) -> str:
+        """What is offered; SDP."""
         sdp = str(self._connection.localDescription.sdp)
         return red.offered(sdp) if self._with_red else sdp
 
@@ -112,7 +117,7 @@ class Dialer:
         try:
             async with http.post(
                 f"{url}/v1/realtime/calls",
-                data=self._offer(),
+                data=self.offer,
                 headers={"Content-Type": "application/sdp"},
             ) as response:
                 answer = await response.text()
@@ -120,6 +125,7 @@ class Dialer:
             raise DialError(f"HTTP: {error}") from error
         if not response.ok:
             raise DialError(f"HTTP {response.status}")
+        self.location = response.headers.get("Location", "")
         return answer
 
     async def _take(self, answer: str) -> None:

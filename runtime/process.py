@@ -1,0 +1,21 @@
+"""What a service's process holds, for /metrics: memory, files, collections, tasks."""
+
+import asyncio
+
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    GCCollector,
+    ProcessCollector,
+)
+
+
+def tell_of_process(registry: CollectorRegistry) -> None:
+    """Have a registry tell of this process; to be read in its event loop."""
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    Gauge(
+        "tandem_tasks",
+        "Tasks of the event loop; none outlives what it was started for.",
+        registry=registry,
+    ).set_function(lambda: len(asyncio.all_tasks()))
