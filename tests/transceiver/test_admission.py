@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from hypothesis import given, strategies as st
 
-from transceiver.admission import Admission, Full, TooMany
+from transceiver.admission import Admission, Full, OwnCounts, TooMany
 
 
 def test_one_too_many_is_refused_until_one_leaves() -> None:
@@ -62,6 +62,44 @@ def test_an_edge_that_drains_with_nobody_inside_hears_it_at_once() -> None:
     told: list[str] = []
     Admission(max_calls=2).drain(lambda: told.append("empty"))
     assert told == ["empty"]
+
+
+def test_an_edge_without_cpu_to_spare_takes_nobody_and_keeps_who_is_inside() -> None:
+    admission = Admission(max_calls=3)
+    with admission.slot("a"):
+        admission.is_overloaded = True
+        with pytest.raises(Full, match="overloaded"), admission.slot("b"):
+            pass
+        assert len(admission) == 1
+        admission.is_overloaded = False
+        with admission.slot("b"):
+            assert len(admission) == 2
+    assert admission.refused_overload == 1
+
+
+def test_a_refusal_for_another_reason_is_not_counted_as_overload() -> None:
+    admission = Admission(max_calls=1)
+    with admission.slot("a"), pytest.raises(Full), admission.slot("a"):
+        pass
+    assert admission.refused_overload == 0
+
+
+def test_bounds_hold_over_all_that_share_them_and_each_drains_by_itself() -> None:
+    counts = OwnCounts()
+    one, other = (
+        Admission(max_calls=3, max_calls_per_key=2, counts=counts) for _ in range(2)
+    )
+    told: list[str] = []
+    with one.slot("a"), other.slot("a"):
+        with pytest.raises(TooMany), one.slot("a"):
+            pass
+        with one.slot("b"), pytest.raises(Full, match="3 calls"), other.slot("c"):
+            pass
+        assert len(one) == len(other) == 1
+        one.drain(lambda: told.append("empty"))
+        assert told == []
+    assert told == ["empty"]
+    assert counts.total() == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
