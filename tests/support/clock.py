@@ -59,6 +59,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return the virtual time in seconds."""
         return self._virtual.now_s
 
+    def hold(self, seconds: float) -> None:
+        """Let time pass while nothing else runs, as a callback does that is busy."""
+        self._virtual.now_s += seconds
+
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:
