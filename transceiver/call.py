@@ -21,8 +21,9 @@ from proto.frames import DownFrame, UpFrame
 from proto.request import SessionRequest
 from proto.stats import FrameCounts
 from proto.udp import Dialer, LinkSession
-from transceiver.media import Media, MediaKeys
+from transceiver.media import Coding, Media, MediaKeys
 from transceiver.opening import Opening
+from transceiver.profile import Profile
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, relay_lost
 from transceiver.webrtc.ice import UdpPort
@@ -98,6 +99,7 @@ class Call:
         port: UdpPort,
         timer: SharedTimer,
         elsewhere: Elsewhere = nowhere,
+        profile: Profile = Profile.AUTO,
     ) -> None:
         self.id = call_id
         self.media: Media | None = None
@@ -114,6 +116,7 @@ class Call:
         )
         self._session: LinkSession | None = None
         self._elsewhere = elsewhere
+        self._profile = profile
         self._tried: list[Dialer] = []
         self._wanted = b""
         self._early: list[bytes] | None = []
@@ -227,9 +230,8 @@ class Call:
         leg, session, keys = self._peer.leg, self._session, self._keys
         if leg is None or session is None or keys is None or not session.is_open:
             return
-        self.media = Media(
-            keys, leg.send, session.send_up, self._timer, payload=session.payload
-        )
+        coding = Coding(session.payload, self._profile)
+        self.media = Media(keys, leg.send, session.send_up, self._timer, coding=coding)
         leg.on_media = self.media.datagram_received
 
     def _channel_open(self) -> None:

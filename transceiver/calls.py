@@ -12,6 +12,7 @@ from runtime.stop import Stop
 from transceiver.admission import Admission, Full
 from transceiver.call import Call, CallRequest, Ending
 from transceiver.metrics import Metrics
+from transceiver.profile import Profile
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, Uplink
 from transceiver.webrtc.ice import UdpPort
@@ -23,12 +24,18 @@ class Calls:
     """The live calls; each runs as one task of the service's group."""
 
     def __init__(
-        self, port: UdpPort, uplink: Uplink, metrics: Metrics, admission: Admission
+        self,
+        port: UdpPort,
+        uplink: Uplink,
+        metrics: Metrics,
+        admission: Admission,
+        profile: Profile = Profile.AUTO,
     ) -> None:
         self._port = port
         self._uplink = uplink
         self._metrics = metrics
         self._admission = admission
+        self._profile = profile
         self._timer = SharedTimer(asyncio.get_running_loop())
         self._live: dict[str, Call] = {}
         self._group = asyncio.TaskGroup()
@@ -58,7 +65,7 @@ class Calls:
 
     async def _answer(self, request: CallRequest, relay: Dialer) -> tuple[Call, str]:
         call_id = f"rtc_{secrets.token_urlsafe(18)}"
-        call = Call(call_id, self._port, self._timer, self._elsewhere)
+        call = Call(call_id, self._port, self._timer, self._elsewhere, self._profile)
         try:
             answer = await call.answer(request, relay)
         except NoRelay as error:

@@ -25,6 +25,7 @@ from transceiver import rtcp, rtp
 from transceiver.errors import MalformedPacket
 from transceiver.packetizer import Packetizer
 from transceiver.playout import Playout
+from transceiver.profile import Profile, plan
 from transceiver.reorder import ReorderWindow
 from transceiver.rtcp import Reception, ReportBlock
 from transceiver.rtp import RtpPacket, SequenceExtender
@@ -61,6 +62,7 @@ class MediaKeys(NamedTuple):
         local_ssrc: Our RTP stream's SSRC, as in the answer.
         payload_type: Opus, as negotiated; both ways.
         cname: Ours, as in the answer.
+        red_type: RED, as negotiated; both ways; None: the caller does not know it.
     """
 
     inbound: Session
@@ -68,6 +70,19 @@ class MediaKeys(NamedTuple):
     local_ssrc: int
     payload_type: int
     cname: str
+    red_type: int | None = None
+
+
+class Coding(NamedTuple):
+    """How audio is coded.
+
+    Attributes:
+        payload: What the link carries, both ways.
+        profile: How the model's voice is encoded for the caller.
+    """
+
+    payload: Payload = Payload.PCM
+    profile: Profile = Profile.AUTO
 
 
 class _Stream:
@@ -97,7 +112,7 @@ class Media:
         uplink: Callable[[UpFrame], None],
         timer: SharedTimer,
         rng: random.Random | None = None,
-        payload: Payload = Payload.PCM,
+        coding: Coding = Coding(),  # noqa: B008  # immutable
     ) -> None:
         """Start the leg's media.
 
@@ -107,7 +122,7 @@ class Media:
             uplink: Takes the caller's frames; must neither block nor raise.
             timer: Shared by all calls.
             rng: Draws RTP's random starts and the report intervals.
-            payload: What the link carries, both ways.
+            coding: Of the audio on either side.
         """
         self.rtt_s: float | None = None
         self.loss_percent = 0.0
@@ -125,11 +140,14 @@ class Media:
         self._stream: _Stream | None = None
         self._former: set[int] = set()
         self._window: ReorderWindow[tuple[int, bytes]] = ReorderWindow()
-        sound = SOUNDS[payload]
+        sound = SOUNDS[coding.payload]
         self._voice = sound.uplink()
         self._playout = Playout(sound)
         start = self._rng.getrandbits(15), self._rng.getrandbits(32)
-        self._packetizer = Packetizer(self._ssrc, self._payload_type, start, now, sound)
+        self._plan = plan(coding.profile, knows_red=keys.red_type is not None)
+        self._packetizer = Packetizer(
+            self._ssrc, self._payload_type, start, now, sound, self._plan.encoding
+        )
         self._packetizer.encoder.set_expected_loss(EXPECTED_LOSS_PERCENT[0])
         self._received = self._frames_up = self._malformed = self._foreign = 0
         self._closed = False

@@ -7,7 +7,7 @@ caller's reports would blame its own path. Nothing said is nothing encoded.
 """
 
 from codec.errors import OpusError
-from codec.opus import GRAIN_SAMPLES, Encoder
+from codec.opus import GRAIN_SAMPLES, VOICE, Encoder, Encoding
 from proto.frames import FRAME_BYTES, SAMPLE_BYTES, DownFrame
 from transceiver import rtp
 from transceiver.rtcp import SenderInfo, ntp
@@ -35,9 +35,10 @@ class Packetizer:
         start: tuple[int, int],
         now: float,
         sound: Sound = PCM,
+        encoding: Encoding = VOICE,
     ) -> None:
         """Begin at `start`: sequence number and timestamp, random (RFC 3550 s. 5.1)."""
-        self.encoder = Encoder()
+        self.encoder = Encoder(encoding)
         self.packets = 0
         self.unencodable = 0
         self.sent_at = -1e9

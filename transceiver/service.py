@@ -57,7 +57,7 @@ async def _serve_on(port: UdpPort, settings: TransceiverSettings, stop: Stop) ->
     admission = Admission(
         max_calls=settings.max_calls, max_calls_per_key=settings.max_calls_per_key
     )
-    calls = Calls(port, uplink, metrics, admission)
+    calls = Calls(port, uplink, metrics, admission, settings.profile)
     metrics.calls.set_function(lambda: len(calls))
     metrics.slots.set_function(lambda: len(admission))
     client_secrets = ClientSecrets(*settings.link_keys)

@@ -9,6 +9,7 @@ from proto.payload import Payload
 from runtime import settings as env
 from runtime.settings import Address, LinkKeys, SettingsError, setting
 from transceiver.client_secrets import is_client_secret
+from transceiver.profile import Profile
 from transceiver.sound import SOUNDS
 from transceiver.tls import server_context
 
@@ -21,6 +22,15 @@ def payload(value: str) -> Payload:
     raise ValueError(
         f"{value!r} is not one of {', '.join(known.name.lower() for known in SOUNDS)}"
     )
+
+
+def profile(value: str) -> Profile:
+    """Accept the name of a profile."""
+    try:
+        return Profile(value.lower())
+    except ValueError:
+        names = ", ".join(known.value for known in Profile)
+        raise ValueError(f"{value!r} is not one of {names}") from None
 
 
 def api_keys(value: str) -> tuple[str, ...]:
@@ -113,6 +123,14 @@ class TransceiverSettings:
         payload,
         "what relays are asked to carry audio as: pcm; opus, a seventh of the bytes,"
         " for links across regions; pcmu or pcma, a quarter, and narrow band",
+    )
+    profile: Profile = setting(  # noqa: RUF009  # as above
+        "TANDEM_PROFILE",
+        "auto",
+        profile,
+        "how the model's voice is encoded: low_delay; voip, with in-band FEC; quality, "
+        "voip at three times the CPU; auto, low_delay for callers that offer RED, "
+        "voip for others",
     )
     admin_port: int | None = setting(
         "TANDEM_ADMIN_PORT",

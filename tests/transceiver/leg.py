@@ -11,10 +11,11 @@ from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame, UpFrame
 from proto.payload import Payload
 from tests.support.clock import HandTurnedLoop
 from transceiver import rtcp, rtp
-from transceiver.media import Media, MediaKeys
+from transceiver.media import Coding, Media, MediaKeys
+from transceiver.profile import Profile
 from transceiver.timer import SharedTimer
 
-PAYLOAD_TYPE = 111
+PAYLOAD_TYPE, RED_TYPE = 111, 63
 CALLER_SSRC, OUR_SSRC = 0xCA11E4, 0x0E06E
 FRAME_S = 0.02
 FRAME_TICKS = 960
@@ -36,7 +37,13 @@ class Sent(NamedTuple):
 class Leg:
     """One leg's media between a caller and a link that are both the test."""
 
-    def __init__(self, payload: Payload = Payload.PCM) -> None:
+    def __init__(
+        self,
+        payload: Payload = Payload.PCM,
+        profile: Profile = Profile.AUTO,
+        *,
+        knows_red: bool = False,
+    ) -> None:
         self.loop = HandTurnedLoop(1000.0)
         self.timer = SharedTimer(self.loop)
         self.up: list[tuple[float, UpFrame]] = []
@@ -51,12 +58,13 @@ class Leg:
                 local_ssrc=OUR_SSRC,
                 payload_type=PAYLOAD_TYPE,
                 cname="edge",
+                red_type=RED_TYPE if knows_red else None,
             ),
             self._datagram_sent,
             lambda frame: self.up.append((self.loop.now, frame)),
             self.timer,
             random.Random(1),
-            payload,
+            Coding(payload, profile),
         )
         self.began_at = self.loop.now
 

@@ -6,6 +6,7 @@ import pytest
 
 from proto.payload import Payload
 from runtime.settings import Address, SettingsError, load
+from transceiver.profile import Profile
 from transceiver.settings import TransceiverSettings
 
 KEY = {"TANDEM_LINK_KEY": base64.b64encode(bytes(32)).decode()}
@@ -41,11 +42,18 @@ def test_relays_are_given_by_region_the_nearest_first() -> None:
         ("TANDEM_MAX_CALLS", "0"),
         ("TANDEM_MAX_CALLS_PER_KEY", "-1"),
         ("TANDEM_LOG_LEVEL", "loud"),
+        ("TANDEM_PROFILE", "best"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable}: "):
         load(TransceiverSettings, KEY | {variable: value})
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_a_profile_is_given_by_its_name(profile: Profile) -> None:
+    named = load(TransceiverSettings, KEY | {"TANDEM_PROFILE": profile.value.upper()})
+    assert named.profile is profile
 
 
 def test_a_missing_link_key_is_refused_by_name() -> None:
