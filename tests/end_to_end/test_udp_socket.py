@@ -5,7 +5,13 @@ import socket
 
 import pytest
 
-from runtime.udp import MAX_DATAGRAM_BYTES, UdpAddress, UdpSocket
+from runtime.udp import (
+    JUDGED_S,
+    MAX_DATAGRAM_BYTES,
+    TICK_S,
+    UdpAddress,
+    UdpSocket,
+)
 
 
 class Inbox:
@@ -89,3 +95,36 @@ async def test_a_taken_port_is_named() -> None:
     with pytest.raises(OSError, match=f"UDP 127.0.0.1 port {first.address[1]}"):
         UdpSocket("127.0.0.1", first.address[1], print)
     first.close()
+
+
+@pytest.mark.asyncio
+async def test_a_busy_socket_still_gets_everything_and_calms_down() -> None:
+    inbox = Inbox()
+    receiver, sender = (UdpSocket("127.0.0.1", 0, inbox.receive) for _ in range(2))
+    sent = 0
+    loop = asyncio.get_running_loop()
+    for pause_s in (0.0, 0.05):  # far more often than ticks, then seldom
+        end = loop.time() + 6 * JUDGED_S
+        while loop.time() < end:
+            sender.send(sent.to_bytes(4), receiver.address)
+            sent += 1
+            await asyncio.sleep(pause_s)
+    received = await inbox.wait_for(sent)
+    assert received == [number.to_bytes(4) for number in range(sent)]
+    receiver.close()
+    sender.close()
+
+
+@pytest.mark.asyncio
+async def test_a_busy_socket_can_be_closed_between_two_ticks() -> None:
+    inbox = Inbox()
+    receiver, sender = (UdpSocket("127.0.0.1", 0, inbox.receive) for _ in range(2))
+    end = asyncio.get_running_loop().time() + 2 * JUDGED_S
+    while asyncio.get_running_loop().time() < end:
+        sender.send(b"more", receiver.address)
+        await asyncio.sleep(0)
+    receiver.close()
+    count = len(inbox.datagrams)
+    await asyncio.sleep(10 * TICK_S)
+    assert len(inbox.datagrams) == count > 0
+    sender.close()
