@@ -18,4 +18,11 @@ def tell_of_process(registry: CollectorRegistry) -> None:
         "tandem_tasks",
         "Tasks of the event loop; none outlives what it was started for.",
         registry=registry,
-    ).set_function(lambda: len(asyncio.all_tasks()))
+    ).set_function(_task_count)
+
+
+def _task_count() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # read outside of a loop, where there are none
+        return 0

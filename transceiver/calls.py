@@ -13,6 +13,7 @@ from transceiver.admission import Admission, Full
 from transceiver.call import Call, CallRequest, Ending
 from transceiver.metrics import Metrics
 from transceiver.profile import Profile
+from transceiver.strain import Level
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, Uplink
 from transceiver.webrtc.ice import UdpPort
@@ -39,6 +40,7 @@ class Calls:
         self._timer = SharedTimer(asyncio.get_running_loop())
         self._live: dict[str, Call] = {}
         self._group = asyncio.TaskGroup()
+        self._is_eased = False
 
     def __len__(self) -> int:
         return len(self._live)
@@ -59,6 +61,7 @@ class Calls:
             slot.enter_context(self._admission.slot(request.tenant))
             call, answer = await self._answer(request, self._choose())
             self._live[call.id] = call
+            call.ease(eased=self._is_eased)
             self._group.create_task(self._hold(call, slot.pop_all()), name=call.id)
         log.info("call opened", extra={"call": call.id, "tenant": request.tenant})
         return call.id, answer
@@ -94,8 +97,19 @@ class Calls:
             for call in self._live.values():
                 call.stop()
 
+    def relieve(self, level: Level) -> None:
+        """Give up what a strained process has to; take it up again when it is not."""
+        self._admission.is_overloaded = level is Level.FULL
+        self._is_eased = level is not Level.NORMAL
+        for call in self._live.values():
+            call.ease(eased=self._is_eased)
+
     def reason_not_ready(self) -> str | None:
-        """Return why no call would be taken now; None if one would."""
+        """Return why no call would be taken now; None if one would, if there is room.
+
+        Want of room or of CPU passes, and is answered with 503: who is taken out of the
+        rotation for it may lose the datagrams of its live calls as well.
+        """
         if self._admission.is_draining:
             return "draining"
         try:

@@ -188,6 +188,11 @@ class Media:
         self._await_due()
         return heard
 
+    def ease(self, *, eased: bool) -> None:
+        """Encode at complexity 0, for want of CPU; or as planned again."""
+        complexity = 0 if eased else self._plan.encoding.complexity
+        self._packetizer.encoder.set_complexity(complexity)
+
     def close(self) -> None:
         """Say goodbye and stop; later calls do nothing."""
         if self._closed:

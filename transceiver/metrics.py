@@ -1,14 +1,21 @@
 """What the edge counts, in a registry of its own."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from proto.metrics import session_loss
 from runtime.process import tell_of_process
+from transceiver.admission import Admission
 from transceiver.call import Call, Ending
+from transceiver.strain import LATE_S, VERY_LATE_S, Second
+from transceiver.watch import Watch
+
+_LATE_BOUNDS_S: Final = (0.002, 0.005, 0.01, 0.02, LATE_S, VERY_LATE_S, 0.2, 0.5, 1.0)
+"""What callers do not hear, what strains, and what is a standstill."""
 
 
 class Metrics:
@@ -51,7 +58,17 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
-
+        self._cpu_share = Gauge(
+            "tandem_cpu_share",
+            "CPU time of this process in the last second, of one core.",
+            registry=self.registry,
+        )
+        self._late_s = Histogram(
+            "tandem_loop_late_seconds",
+            "How late the event loop was at worst, of each second.",
+            buckets=_LATE_BOUNDS_S,
+            registry=self.registry,
+        )
         self.session_loss = session_loss(self.registry)
 
     def call_ended(self, call: Call, ending: Ending) -> None:
@@ -62,6 +79,43 @@ class Metrics:
                 self.media.labels(kind).inc(count)
         if call.frame_counts is not None:
             self.session_loss.observe(call.frame_counts.share_given_up)
+
+    def second(self, second: Second) -> None:
+        """Take what a second was like."""
+        self._cpu_share.set(second.cpu_share)
+        self._late_s.observe(second.late_s)
+
+    def tell_of_strain(self, watch: Watch, admission: Admission) -> None:
+        """Have scrapes tell how strained the process is, and what came of it."""
+        level = Gauge(
+            "tandem_strain",
+            "0: none; 1: encoders are eased; 2: new calls are refused as well.",
+            registry=self.registry,
+        )
+        level.set_function(lambda: watch.strain.level)
+        for name, meaning, read in (
+            (
+                "tandem_eased",
+                "Times that encoders were eased, for want of CPU.",
+                lambda: watch.strain.times_eased,
+            ),
+            (
+                "tandem_refused_overload",
+                "Calls and WebSocket sessions refused for want of CPU.",
+                lambda: admission.refused_overload,
+            ),
+        ):
+            self.registry.register(_ReadCounter(name, meaning, read))
+
+
+class _ReadCounter(Collector):
+    """A counter that is kept elsewhere."""
+
+    def __init__(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        self._name, self._meaning, self._read = name, meaning, read
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(self._name, self._meaning, value=self._read())
 
 
 class _DroppedCollector(Collector):

@@ -25,6 +25,7 @@ from transceiver.metrics import Metrics
 from transceiver.settings import TransceiverSettings
 from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
+from transceiver.watch import Watch
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.pinned import check_aiortc
 
@@ -60,6 +61,8 @@ async def _serve_on(port: UdpPort, settings: TransceiverSettings, stop: Stop) ->
     calls = Calls(port, uplink, metrics, admission, settings.profile)
     metrics.calls.set_function(lambda: len(calls))
     metrics.slots.set_function(lambda: len(admission))
+    watch = Watch(calls.relieve, metrics.second)
+    metrics.tell_of_strain(watch, admission)
     client_secrets = ClientSecrets(*settings.link_keys)
     wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
     keys = KeyRing(settings.api_keys, client_secrets, wall_s)
@@ -81,9 +84,13 @@ async def _serve_on(port: UdpPort, settings: TransceiverSettings, stop: Stop) ->
             _log_start(settings, port)
             gc.freeze()  # what start-up made lives on: collections need not visit it
             async with asyncio.TaskGroup() as group:
-                links = group.create_task(uplink.run())
+                background = [
+                    group.create_task(uplink.run()),
+                    group.create_task(watch.run()),
+                ]
                 await calls.run(stop)
-                links.cancel()
+                for task in background:
+                    task.cancel()
     log.info("transceiver stopped")
 
 

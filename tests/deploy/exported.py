@@ -13,7 +13,9 @@ from relay.engine.connection import Parts
 from relay.engine.service import Engine
 from relay.metrics import Metrics as RelayMetrics, Traffic
 from runtime.settings import Address
+from transceiver.admission import Admission
 from transceiver.metrics import Metrics as TransceiverMetrics
+from transceiver.watch import Watch
 
 _SUFFIXES = {
     "counter": ("_total",),
@@ -30,7 +32,10 @@ def exported_metrics() -> frozenset[str]:
     Engine(cast(Parts, None), engine)  # its models are of no interest here
     dialer = Dialer(Address("relay", 7000), bytes(32))
     listener = SimpleNamespace(link_count=0, rtts_s=[], refused=0, stats=LinkStats())
-    transceiver = TransceiverMetrics(lambda: {"unsent": 0}).registry
+    metrics = TransceiverMetrics(lambda: {"unsent": 0})
+    watch = Watch(lambda _: None, metrics.second)
+    metrics.tell_of_strain(watch, Admission(max_calls=1))
+    transceiver = metrics.registry
     transceiver.register(DialerMetrics([dialer]))
     relay = RelayMetrics(lambda: [Traffic()]).registry
     relay.register(ListenerMetrics(cast(Listener, listener)))  # it would bind
