@@ -21,7 +21,7 @@ from relay.engine import (
     session_schema,
 )
 from relay.upstream import client as upstream
-from transceiver import call, client_secrets, voice
+from transceiver import call, client_secrets, strain, voice
 from transceiver.http import (
     bodies,
     client_secrets as minting,
@@ -60,6 +60,13 @@ def default(parameter: str) -> int:
 FIGURES = {
     "calls and WebSocket sessions at a time": ["`TANDEM_MAX_CALLS`", "503"],
     "those of one key, and of the client secrets it minted": ["_PER_KEY`", "429"],
+    "CPU of an edge's process": [
+        f"more than {strain.LIMIT_SHARE:.0%} of a core".replace("%", " %"),
+        f"{strain.VERY_LATE_S} s late, {strain.RISE_SECONDS} s in a row",
+        f"below {strain.RELIEVED_SHARE:.0%} for".replace("%", " %"),
+        f"for {strain.FALL_SECONDS} s",
+        "503",
+    ],
     "length of a call or a WebSocket session": ["`TANDEM_MAX_CALL_S`", "1001"],
     "servers attached to one call": [f"{audience.MAX_SIDEBANDS} |"],
     "a client secret": [
