@@ -2,16 +2,17 @@
 
 import sys
 
-from relay.service import serve
+from relay.service import serve, share
 from relay.settings import RelaySettings
-from runtime.main import run
+from runtime.main import run_workers
 
 sys.exit(
-    run(
+    run_workers(
         "relay",
         RelaySettings,
         serve,
         lambda settings: settings.drain_s,
+        share,
         what="Holds each call's session with a Realtime API, for the transceivers.",
     )
 )

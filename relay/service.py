@@ -26,14 +26,25 @@ from relay.upstream.echo import Echo
 from relay.upstream.port import Upstream
 from relay.upstream.probe import Probe
 from runtime import status
-from runtime.admin import admin_door
+from runtime.admin import admin_addresses, admin_door
+from runtime.listening import accept
 from runtime.settings import Address
+from runtime.siblings import Siblings
 from runtime.stop import Stop
+from runtime.table import Phase
+from runtime.worker import ALONE, Share, Worker
 
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: RelaySettings, stop: Stop) -> None:
+def share(settings: RelaySettings) -> Share:
+    """Return what the relay's workers have in common."""
+    return Share(
+        settings.workers, (settings.http, *admin_addresses(settings.admin_port))
+    )
+
+
+async def serve(settings: RelaySettings, stop: Stop, worker: Worker = ALONE) -> None:
     """Run the relay until `stop` is set and its sessions are closed.
 
     Raises:
@@ -43,9 +54,9 @@ async def serve(settings: RelaySettings, stop: Stop) -> None:
     # told otherwise) would be a bound on sessions.
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
-        relay = Relay(settings, http)
+        relay = Relay(settings, http, worker)
         async with (
-            admin_door(settings.admin_port, stop, relay.status_routes()),
+            admin_door(settings.admin_port, stop, relay.status_routes(), worker),
             relay.status_pages(),
         ):
             await relay.run(stop)
@@ -54,8 +65,12 @@ async def serve(settings: RelaySettings, stop: Stop) -> None:
 class Relay:
     """Link, tunnel, sessions and status pages of one process."""
 
-    def __init__(self, settings: RelaySettings, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, settings: RelaySettings, http: aiohttp.ClientSession, worker: Worker
+    ) -> None:
         self._settings = settings
+        self._worker = worker
+        self._siblings = Siblings(worker)
         self._http = http
         self._tasks = asyncio.TaskGroup()
         self._is_listening = False
@@ -77,7 +92,9 @@ class Relay:
 
     def status_routes(self) -> list[web.RouteDef]:
         """Return the routes of /healthz, /readyz and /metrics."""
-        return status.routes(self._metrics.registry, self.reason_not_ready)
+        return status.routes(
+            self._metrics.registry, self.reason_not_ready, self._siblings
+        )
 
     @contextlib.asynccontextmanager
     async def status_pages(self) -> AsyncIterator[None]:
@@ -87,10 +104,12 @@ class Relay:
         runner = web.AppRunner(pages, access_log=None)
         await runner.setup()
         try:
-            host, port = self._settings.http_host, self._settings.http_port
-            await web.TCPSite(runner, host, port).start()
-            log.info("status pages", extra={"address": str(Address(host, port))})
-            yield
+            address = self._settings.http
+            await accept(runner, self._worker.sockets(address))
+            log.info("status pages", extra={"address": str(address)})
+            answers = status.answers(self._metrics.registry, self.reason_not_ready)
+            async with self._siblings.answering(answers):
+                yield
         finally:
             await runner.cleanup()
 
@@ -101,7 +120,8 @@ class Relay:
         is set when the last has ended.
         """
         settings, reception = self._settings, self._reception
-        address = Address(settings.link_host, settings.link_port)
+        port = settings.link_port + self._worker.index
+        address = Address(settings.link_host, port)
         key, other = settings.link_keys
         listener = Listener(address, key, reception.accept, former_key=other)
         self._metrics.registry.register(ListenerMetrics(listener))
@@ -114,6 +134,7 @@ class Relay:
             if self._probe:
                 background.append(tasks.create_task(self._probe.run()))
             self._is_listening = True
+            self._worker.enter(Phase.RUNNING)
             log.info(
                 "relay started",
                 extra={"link": str(address), "upstream": settings.upstream},

@@ -27,6 +27,13 @@ def upstream(value: str) -> str:
 class RelaySettings:
     """What the relay reads once, at start."""
 
+    workers: int = setting(
+        "TANDEM_RELAY_WORKERS",
+        "1",
+        env.workers,
+        "processes that share the status pages, each with a port of its own from "
+        "TANDEM_LINK_PORT on; 0: one a core",
+    )
     link_host: str = setting(
         "TANDEM_LINK_HOST", "127.0.0.1", env.host, "where link and tunnel listen"
     )
@@ -34,7 +41,8 @@ class RelaySettings:
         "TANDEM_LINK_PORT",
         "7000",
         env.port,
-        "port of the link (UDP) and of the tunnel (TCP)",
+        "port of the link (UDP) and of the tunnel (TCP); of several workers, the "
+        "first's",
     )
     link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
         "TANDEM_LINK_KEY",
@@ -109,6 +117,7 @@ class RelaySettings:
     )
 
     def __post_init__(self) -> None:
+        env.check_ports("TANDEM_LINK_PORT", self.link_port, self.workers)
         if urlsplit(self.upstream).hostname == _OPENAI_HOST and not self.key:
             raise SettingsError(
                 f"TANDEM_UPSTREAM_KEY: {_OPENAI_HOST} needs a key "
@@ -121,6 +130,11 @@ class RelaySettings:
         if self.upstream == BUILTIN:
             return self.upstream_key
         return self.upstream_key or self.openai_api_key
+
+    @property
+    def http(self) -> Address:
+        """Where the status pages listen."""
+        return Address(self.http_host, self.http_port)
 
     @property
     def engine(self) -> Address:

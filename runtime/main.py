@@ -1,4 +1,8 @@
-"""The entry of every process: arguments, settings, logs, uvloop, signals, exit code."""
+"""The entry of every process: arguments, settings, logs, uvloop, signals, exit code.
+
+Where a service has workers, the process that was started forks them and stays their
+supervisor; each of them goes on here.
+"""
 
 import argparse
 import asyncio
@@ -13,10 +17,13 @@ from typing import TypeVar
 
 import uvloop
 
-from runtime import logs, settings as environment
+from runtime import logs, settings as environment, workers
 from runtime.stop import Stop
+from runtime.table import Phase
+from runtime.worker import ALONE, DRAIN, STOP, Share, Worker
 
 T = TypeVar("T")
+Serve = Callable[[T, Stop, Worker], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 CANNOT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
@@ -31,7 +38,7 @@ def run(
     *,
     what: str = "",
 ) -> int:
-    """Load settings, then serve until told to end.
+    """Load settings, then serve in this process until told to end.
 
     SIGINT ends the service now, SIGTERM drains it; a second SIGTERM ends it now, too.
 
@@ -46,6 +53,38 @@ def run(
         The exit code: 0 after a clean stop, 1 where an address cannot be listened on,
         2 for unusable settings.
     """
+    return run_workers(
+        service,
+        settings,
+        lambda values, stop, _: serve(values, stop),
+        grace_s,
+        lambda _: Share(),
+        what=what,
+    )
+
+
+def run_workers(
+    service: str,
+    settings: type[T],
+    serve: Serve[T],
+    grace_s: Callable[[T], float],
+    share: Callable[[T], Share],
+    *,
+    what: str,
+) -> int:
+    """Do as `run`, in as many processes as the settings say.
+
+    Args:
+        service: As of `run`; likewise settings, grace_s and what.
+        settings: See there.
+        serve: Gets this process's place among the workers, too.
+        grace_s: See there.
+        share: Tells from the settings how many workers there are, and what they share.
+        what: See there.
+
+    Returns:
+        The exit code; 1 also where a worker has not ended well.
+    """
     parser = argparse.ArgumentParser(
         prog=f"python -m {service}",
         description=what,
@@ -58,14 +97,41 @@ def run(
     except environment.SettingsError as error:
         sys.stderr.write(f"{service}: {error}\n")
         return 2
-    logs.configure(service.rpartition(".")[2], values.log_level)  # type: ignore[attr-defined]  # by contract
-    return uvloop.run(_until_signal(serve, values, grace_s(values)))
+    name, level = service.rpartition(".")[2], values.log_level  # type: ignore[attr-defined]  # by contract
+    logs.configure(name, level)
+    wanted = share(values)
+    place = ALONE
+    if wanted.workers > 1:
+        try:
+            outcome = workers.forked(wanted)
+        except OSError as error:
+            return _cannot_listen(error)
+        if isinstance(outcome, int):
+            return outcome
+        place = outcome
+        logs.configure(f"{name}/{place.index}", level)
+    return uvloop.run(_until_told(serve, values, grace_s(values), place))
 
 
-async def _until_signal(
-    serve: Callable[[T, Stop], Awaitable[None]], values: T, grace_s: float
-) -> int:
+async def _until_told(serve: Serve[T], values: T, grace_s: float, place: Worker) -> int:
     stop = Stop(grace_s)
+    if place.line is None:
+        _listen_to_signals(stop)
+    else:
+        _listen_to_supervisor(stop, place, place.line)
+    code = 0
+    try:
+        await serve(values, stop, place)
+    except* OSError as group:
+        unusable, others = group.split(_is_unusable_address)
+        if others is not None:
+            raise others from None
+        for error in _leaves(unusable):
+            code = _cannot_listen(error)
+    return code
+
+
+def _listen_to_signals(stop: Stop) -> None:
     loop = asyncio.get_running_loop()
 
     def terminate() -> None:
@@ -74,17 +140,37 @@ async def _until_signal(
 
     loop.add_signal_handler(signal.SIGINT, stop.set)
     loop.add_signal_handler(signal.SIGTERM, terminate)
-    code = 0
-    try:
-        await serve(values, stop)
-    except* OSError as group:
-        unusable, others = group.split(_is_unusable_address)
-        if others is not None:
-            raise others from None
-        for error in _leaves(unusable):
-            log.error("cannot listen: %s", error)  # noqa: TRY400  # one line: no bug of ours
-        code = 1
-    return code
+
+
+def _listen_to_supervisor(stop: Stop, place: Worker, line: socket.socket) -> None:
+    """Do as it says; a SIGTERM of one's own drains, however often it comes."""
+    loop = asyncio.get_running_loop()
+    line.setblocking(False)
+
+    def drain() -> None:
+        place.enter(Phase.DRAINING)
+        stop.drain()
+
+    def ordered() -> None:
+        try:
+            order = line.recv(64)
+        except ConnectionError:
+            order = b""
+        if not order:  # it is gone: nobody would end this process any more
+            loop.remove_reader(line)
+        if not order or STOP in order:
+            stop.set()
+        elif DRAIN in order:
+            drain()
+
+    loop.add_reader(line, ordered)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, drain)
+
+
+def _cannot_listen(error: BaseException) -> int:
+    log.error("cannot listen: %s", error)
+    return 1
 
 
 def _leaves(error: BaseException | None) -> Iterator[BaseException]:

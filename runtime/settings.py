@@ -14,10 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from runtime.cores import available_cores
+
 T = TypeVar("T")
 
 LINK_KEY_MIN_BYTES = 32
 """Bytes of entropy asked of the pre-shared key (as RFC 9257 section 6 advises)."""
+
+
+MAX_WORKERS = 64
+"""Processes of one service, each with a port of its own."""
 
 
 class SettingsError(Exception):
@@ -162,14 +168,22 @@ def host(value: str) -> str:
     return value
 
 
+def workers(value: str) -> int:
+    """Accept a number of workers; 0 stands for one a core."""
+    count = whole(value) or available_cores()
+    if count > MAX_WORKERS:
+        raise ValueError(f"{count} are more than {MAX_WORKERS} workers")
+    return count
+
+
 def words(value: str) -> tuple[str, ...]:
     """Accept a comma-separated list; blanks around and between are dropped."""
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def addresses(value: str) -> tuple[Address, ...]:
-    """Accept a comma-separated list of host:port."""
-    found = tuple(_address(word) for word in words(value))
+    """Accept a comma-separated list of host:port, or host:first-last for each port."""
+    found = tuple(each for word in words(value) for each in _addresses(word))
     if not found:
         raise ValueError("at least one host:port is needed")
     return found
@@ -180,11 +194,16 @@ def regions(value: str) -> tuple[tuple[Address, ...], ...]:
     return tuple(addresses(part) for part in value.split(";"))
 
 
-def _address(word: str) -> Address:
-    name, colon, number = word.rpartition(":")
-    if not colon or not name or number == "0":
-        raise ValueError(f"{word!r} is not host:port")
-    return Address(host(name.strip("[]")), port(number))
+def _addresses(word: str) -> Iterator[Address]:
+    name, colon, ports = word.rpartition(":")
+    first, dash, last = ports.partition("-")
+    if not colon or not name or first == "0":
+        raise ValueError(f"{word!r} is not host:port or host:first-last")
+    lowest, highest = port(first), port(last if dash else first)
+    if not lowest <= highest < lowest + MAX_WORKERS:
+        raise ValueError(f"{ports!r} is no range of up to {MAX_WORKERS} ports")
+    for number in range(lowest, highest + 1):
+        yield Address(host(name.strip("[]")), number)
 
 
 def link_key(value: str) -> bytes:
@@ -238,3 +257,15 @@ def http_url(value: str) -> str:
     if value and not usable:
         raise ValueError(f"{value!r} is not an http:// or https:// URL")
     return value
+
+
+def check_ports(variable: str, first: int, workers: int) -> None:
+    """Refuse a first port that leaves workers without one each.
+
+    Raises:
+        SettingsError: It does.
+    """
+    if workers > 1 and first == 0:
+        raise SettingsError(f"{variable}: several workers need a port, not 0")
+    if first + workers - 1 > 65535:
+        raise SettingsError(f"{variable}: {workers} workers need ports beyond 65535")

@@ -2,37 +2,54 @@
 
 Alive and ready are different questions: a service that drains or has lost its peer is
 alive (do not restart it) but not ready (send it no calls).
+
+Of a service with workers any one answers, for all: alive if it is; ready if one of them
+takes work, since who does not hands it over; with the metrics of all, by worker.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from runtime.exposition import merged
+from runtime.siblings import Answer, Siblings
+from runtime.worker import ALONE
+
+_READY = b"ready"
+
 
 def routes(
-    registry: CollectorRegistry, reason_not_ready: Callable[[], str | None]
+    registry: CollectorRegistry,
+    reason_not_ready: Callable[[], str | None],
+    siblings: Siblings | None = None,
 ) -> list[web.RouteDef]:
     """Return the status routes.
 
     Args:
         registry: What /metrics exposes.
-        reason_not_ready: None when the service takes work, else why it does not.
+        reason_not_ready: None when this process takes work, else why it does not.
+        siblings: Its fellow workers, who are asked as well.
     """
+    others = siblings or Siblings(ALONE)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
         reason = reason_not_ready()
-        if reason is None:
+        if reason is None or _READY in (await others.ask_all("ready")).values():
             return web.json_response({"status": "ready"})
         return web.json_response({"status": "not ready", "reason": reason}, status=503)
 
     async def metrics(_: web.Request) -> web.Response:
+        page = generate_latest(registry)
+        if others.own_index is not None:
+            pages = {others.own_index: page, **await others.ask_all("metrics")}
+            page = merged(pages)
         return web.Response(
-            body=generate_latest(registry),
+            body=page,
             headers={"Content-Type": CONTENT_TYPE_LATEST},
         )
 
@@ -41,3 +58,17 @@ def routes(
         web.get("/readyz", readyz),
         web.get("/metrics", metrics),
     ]
+
+
+def answers(
+    registry: CollectorRegistry, reason_not_ready: Callable[[], str | None]
+) -> Mapping[str, Answer]:
+    """Return what siblings are answered for their status routes."""
+
+    async def metrics(_: bytes) -> bytes:
+        return generate_latest(registry)
+
+    async def ready(_: bytes) -> bytes:
+        return _READY if reason_not_ready() is None else b"no"
+
+    return {"metrics": metrics, "ready": ready}

@@ -37,6 +37,11 @@ class Caller(NamedTuple):
     secret: ClientSecret | None
 
 
+def tenants_of(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return who may call with these keys; without any, everybody is one."""
+    return tuple(_tenant(_digest(key)) for key in keys) or (OPEN_TENANT,)
+
+
 class KeyRing:
     """The configured API keys; an empty ring lets everyone in (loopback only).
 
@@ -50,7 +55,7 @@ class KeyRing:
         self, keys: tuple[str, ...], secrets: ClientSecrets, wall_s: Callable[[], float]
     ) -> None:
         self._digests = [_digest(key) for key in keys]
-        self._tenants = {_tenant(digest) for digest in self._digests} or {OPEN_TENANT}
+        self._tenants = {*tenants_of(keys)}
         self._secrets = secrets
         self._wall_s = wall_s
 

@@ -9,11 +9,13 @@ import aiohttp
 
 from proto.metrics import DialerMetrics
 from runtime import status
-from runtime.admin import admin_door
-from runtime.settings import Address
+from runtime.admin import admin_addresses, admin_door
+from runtime.siblings import Siblings
 from runtime.stop import Stop
+from runtime.table import Phase
+from runtime.worker import ALONE, Share, Worker
 from transceiver.admission import Admission
-from transceiver.auth import KeyRing
+from transceiver.auth import KeyRing, tenants_of
 from transceiver.calls import Calls
 from transceiver.client_secrets import ClientSecrets
 from transceiver.http.application import application
@@ -23,6 +25,7 @@ from transceiver.http.realtime import realtime_routes
 from transceiver.http.server import listening
 from transceiver.metrics import Metrics
 from transceiver.settings import TransceiverSettings
+from transceiver.spread import QUESTION, Spread
 from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
 from transceiver.watch import Watch
@@ -32,7 +35,18 @@ from transceiver.webrtc.pinned import check_aiortc
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: TransceiverSettings, stop: Stop) -> None:
+def share(settings: TransceiverSettings) -> Share:
+    """Return what the edge's workers have in common."""
+    return Share(
+        settings.workers,
+        (settings.http, *admin_addresses(settings.admin_port)),
+        tenants_of(settings.api_keys),
+    )
+
+
+async def serve(
+    settings: TransceiverSettings, stop: Stop, worker: Worker = ALONE
+) -> None:
     """Run the edge until told to stop; told to drain, until its calls are over.
 
     Raises:
@@ -41,22 +55,26 @@ async def serve(settings: TransceiverSettings, stop: Stop) -> None:
     check_aiortc()
     port = UdpPort(
         settings.udp_host,
-        settings.udp_port,
+        settings.udp_port + worker.index,
         settings.public_address,
         with_loopback=settings.is_local,
     )
     try:
-        await _serve_on(port, settings, stop)
+        await _serve_on(port, settings, stop, worker)
     finally:
         port.close()
 
 
-async def _serve_on(port: UdpPort, settings: TransceiverSettings, stop: Stop) -> None:
+async def _serve_on(
+    port: UdpPort, settings: TransceiverSettings, stop: Stop, worker: Worker
+) -> None:
     metrics = Metrics(port.dropped)
     uplink = Uplink(settings.relays, settings.link_keys.key, settings.link_payload)
     metrics.registry.register(DialerMetrics(uplink.dialers))
     admission = Admission(
-        max_calls=settings.max_calls, max_calls_per_key=settings.max_calls_per_key
+        max_calls=settings.max_calls,
+        max_calls_per_key=settings.max_calls_per_key,
+        counts=worker.counts(),
     )
     calls = Calls(port, uplink, metrics, admission, settings.profile)
     metrics.calls.set_function(lambda: len(calls))
@@ -65,24 +83,29 @@ async def _serve_on(port: UdpPort, settings: TransceiverSettings, stop: Stop) ->
     metrics.tell_of_strain(watch, admission)
     client_secrets = ClientSecrets(*settings.link_keys)
     wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
+    siblings = Siblings(worker)
+    spread = Spread(calls, siblings, worker.table)
+    metrics.registry.register(spread)
     keys = KeyRing(settings.api_keys, client_secrets, wall_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         tunnels = Tunnels(http, uplink, settings.link_keys.key)
-        pages = status.routes(metrics.registry, calls.reason_not_ready)
+        pages = status.routes(metrics.registry, calls.reason_not_ready, siblings)
         routes = [
             *pages,
-            *call_routes(calls, keys, tunnels),
+            *call_routes(spread, keys, tunnels),
             *client_secret_routes(keys, client_secrets, wall_s),
             *realtime_routes(keys, admission, tunnels, metrics.websockets, stop),
         ]
         app = application(routes, metrics.refused.inc)
-        address = Address(settings.http_host, settings.http_port)
+        answers = status.answers(metrics.registry, calls.reason_not_ready)
         async with (
-            admin_door(settings.admin_port, stop, pages),
-            listening(app, address, settings.tls_context()),
+            admin_door(settings.admin_port, stop, pages, worker),
+            listening(app, worker.sockets(settings.http), settings.tls_context()),
+            siblings.answering({**answers, QUESTION: spread.answer}),
         ):
             _log_start(settings, port)
             gc.freeze()  # what start-up made lives on: collections need not visit it
+            worker.enter(Phase.RUNNING)
             async with asyncio.TaskGroup() as group:
                 background = [
                     group.create_task(uplink.run()),

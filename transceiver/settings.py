@@ -41,10 +41,25 @@ def api_keys(value: str) -> tuple[str, ...]:
     return keys
 
 
+def endpoints(value: str) -> tuple[Address, ...]:
+    """Accept a comma-separated list of IP:port, or nothing."""
+    return tuple(
+        Address(env.ip_address(given.host), given.port)
+        for given in (env.addresses(value) if value else ())
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class TransceiverSettings:
     """What the environment says; see `--help` for the meanings."""
 
+    workers: int = setting(
+        "TANDEM_WORKERS",
+        "1",
+        env.workers,
+        "processes that share HTTP and bounds, each with a UDP port of its own from "
+        "TANDEM_UDP_PORT on; 0: one a core",
+    )
     http_host: str = setting(
         "TANDEM_HTTP_HOST", "127.0.0.1", env.host, "address the public HTTP listens on"
     )
@@ -75,7 +90,10 @@ class TransceiverSettings:
         "TANDEM_UDP_HOST", "0.0.0.0", env.ip_address, "address media listens on"
     )
     udp_port: int = setting(
-        "TANDEM_UDP_PORT", "3478", env.port, "the one UDP port that carries every call"
+        "TANDEM_UDP_PORT",
+        "3478",
+        env.port,
+        "the one UDP port that carries every call; of several workers, the first's",
     )
     public_address: str | None = setting(
         "TANDEM_PUBLIC_ADDRESS",
@@ -106,7 +124,8 @@ class TransceiverSettings:
         "TANDEM_RELAYS",
         "127.0.0.1:7000",
         env.regions,
-        "comma-separated host:port of the relays' links, a name for all its addresses; "
+        "comma-separated host:port of the relays' links, or host:first-last where they "
+        "have workers, a name for all its addresses; "
         "after a semicolon those of the next region, for when none before takes calls",
     )
     link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
@@ -153,8 +172,9 @@ class TransceiverSettings:
         """Refuse an open door to the world, and keys that cannot work.
 
         Raises:
-            SettingsError: No keys are set and HTTP listens beyond loopback; a key would
-                be taken for a client secret; the certificate or its key is unusable.
+            SettingsError: Workers want for ports; no keys are set and HTTP listens
+                beyond loopback; a key would be taken for a client secret; the
+                certificate or its key is unusable.
         """
         self.tls_context()
         if any(is_client_secret(key) for key in self.api_keys):
@@ -170,6 +190,7 @@ class TransceiverSettings:
             )
 
     @property
+        env.check_ports("TANDEM_UDP_PORT", self.udp_port, self.workers)
     def is_local(self) -> bool:
         """Whether callers are on this machine only, however a container sees them."""
         return is_loopback(self.published_host or self.http_host)
@@ -182,6 +203,11 @@ class TransceiverSettings:
         """
         if not self.tls_certificate and not self.tls_key:
             return None
+    @property
+    def http(self) -> Address:
+        """Where the public HTTP listens."""
+        return Address(self.http_host, self.http_port)
+
         if not self.tls_key:
             raise SettingsError("TANDEM_TLS_KEY: is not set; the certificate needs it")
         if not self.tls_certificate:

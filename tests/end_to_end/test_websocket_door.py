@@ -18,6 +18,7 @@ from proto.channel import MAX_MESSAGE_BYTES
 from proto.request import SessionRequest
 from proto.tunnel import Attach, Converse, Facts, Refused, TunnelRequest
 from relay.door import Conversation, Door
+from runtime.listening import bound
 from runtime.settings import Address
 from tests.support.tunnels import KEY as LINK_KEY, Echo, Talk, running_door, tunnels_to
 from transceiver.admission import Admission
@@ -93,7 +94,7 @@ async def edge(answer: Answer = lambda _: Echo(), **limits: int) -> AsyncIterato
         held = Gauge("websockets", "", ["kind"], registry=None)
         routes = realtime.realtime_routes(keys, admission, tunnels, held, stop)
         app = application(routes, lambda: None)
-        async with listening(app, Address("127.0.0.1", 0), None) as address:
+        async with listening(app, bound(Address("127.0.0.1", 0)), None) as address:
             url = f"http://{address}"
             yield Edge(url, secrets, admission, stop, door, held, asked)
             stop.set()

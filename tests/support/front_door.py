@@ -12,6 +12,7 @@ from proto.errors import CloseCode
 from proto.request import SessionRequest
 from proto.stats import FrameCounts
 from proto.udp import Dialer, SessionReceiver
+from runtime.listening import bound
 from runtime.settings import Address
 from runtime.stop import Stop
 from transceiver.admission import Admission
@@ -108,7 +109,7 @@ async def front_door(
     app = application(routes, metrics.refused.inc)
     try:
         async with (
-            listening(app, Address("127.0.0.1", 0), None) as address,
+            listening(app, bound(Address("127.0.0.1", 0)), None) as address,
             aiohttp.ClientSession() as http,
             asyncio.TaskGroup() as group,
         ):

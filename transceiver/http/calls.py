@@ -14,7 +14,6 @@ from aiohttp import web
 from proto.errors import LocalError
 from transceiver.auth import KeyRing
 from transceiver.call import CallRequest
-from transceiver.calls import Calls
 from transceiver.http.bodies import read_offer
 from transceiver.http.callers import caller_of, key_holder_of, speaks_beta
 from transceiver.http.errors import ApiError
@@ -22,6 +21,13 @@ from transceiver.opening import opening
 from transceiver.webrtc.offer import OfferError
 
 CALLS_PATH = "/v1/realtime/calls"
+
+
+class Opens(Protocol):
+    """What opens calls."""
+
+    async def open(self, request: CallRequest) -> tuple[str, str]:
+        """Return a new call's id and the SDP answer; see `Calls.open`."""
 
 
 class CallControl(Protocol):
@@ -38,7 +44,7 @@ class CallControl(Protocol):
 
 
 def call_routes(
-    calls: Calls, keys: KeyRing, control: CallControl
+    calls: Opens, keys: KeyRing, control: CallControl
 ) -> list[web.RouteDef]:
     """Return the routes of calls."""
 
@@ -76,7 +82,7 @@ def call_routes(
     ]
 
 
-async def _opened(calls: Calls, wanted: CallRequest) -> tuple[str, str]:
+async def _opened(calls: Opens, wanted: CallRequest) -> tuple[str, str]:
     try:
         return await calls.open(wanted)
     except OfferError as error:

@@ -1,11 +1,13 @@
 """The public HTTP as a server: what bounds strangers before any route is reached."""
 
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from runtime.listening import accept
 from runtime.settings import Address
 
 MAX_FIELD_BYTES = 16 * 1024
@@ -21,7 +23,9 @@ SHUTDOWN_S = 2.0
 
 @contextlib.asynccontextmanager
 async def listening(
-    app: web.Application, address: Address, tls: ssl.SSLContext | None
+    app: web.Application,
+    sockets: tuple[socket.socket, ...],
+    tls: ssl.SSLContext | None,
 ) -> AsyncIterator[Address]:
     """Serve an application for the length of a block, and tell where.
 
@@ -30,11 +34,8 @@ async def listening(
 
     Args:
         app: The application.
-        address: Where to listen; port 0 lets the system choose.
+        sockets: Bound to where clients come.
         tls: How it is encrypted; None: it is not.
-
-    Raises:
-        OSError: The address cannot be bound.
     """
     runner = web.AppRunner(
         app,
@@ -46,7 +47,7 @@ async def listening(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, *address, ssl_context=tls).start()
+        await accept(runner, sockets, tls)
         yield Address(*runner.addresses[0][:2])
     finally:
         await runner.cleanup()

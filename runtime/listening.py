@@ -1,0 +1,59 @@
+"""Where a service accepts TCP connections: bound apart, so that workers may share."""
+
+import errno
+import socket
+import ssl
+
+from aiohttp import web
+
+from runtime.settings import Address
+
+
+def bound(address: Address) -> tuple[socket.socket, ...]:
+    """Bind every address that a host stands for.
+
+    Args:
+        address: Port 0 lets the system choose.
+
+    Raises:
+        OSError: One cannot be bound; names it.
+    """
+    opened: list[socket.socket] = []
+    try:
+        for family, host in _hosts(address):
+            opened += _bound(family, host, address.port)
+    except OSError:
+        for each in opened:
+            each.close()
+        raise
+    return tuple(opened)
+
+
+async def accept(
+    runner: web.AppRunner,
+    sockets: tuple[socket.socket, ...],
+    tls: ssl.SSLContext | None = None,
+) -> None:
+    """Serve what comes to some sockets until the runner is cleaned up."""
+    for each in sockets:
+        await web.SockSite(runner, each, ssl_context=tls).start()
+
+
+def _hosts(address: Address) -> list[tuple[socket.AddressFamily, str]]:
+    found = socket.getaddrinfo(
+        *address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    return list(dict.fromkeys((entry[0], str(entry[4][0])) for entry in found))
+
+
+def _bound(family: socket.AddressFamily, host: str, port: int) -> list[socket.socket]:
+    """Return the socket; none where the system does not know the family."""
+    try:
+        opened = socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            return []
+        where = f"TCP {host} port {port}: {error.strerror}"
+        raise OSError(error.errno, where) from None
+    opened.setblocking(False)
+    return [opened]
