@@ -81,11 +81,11 @@ async def _serve_on(
     metrics.slots.set_function(lambda: len(admission))
     watch = Watch(calls.relieve, metrics.second)
     metrics.tell_of_strain(watch, admission)
-    client_secrets = ClientSecrets(*settings.link_keys)
-    wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
     siblings = Siblings(worker)
     spread = Spread(calls, siblings, worker.table)
     metrics.registry.register(spread)
+    client_secrets = ClientSecrets(*settings.link_keys)
+    wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
     keys = KeyRing(settings.api_keys, client_secrets, wall_s)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         tunnels = Tunnels(http, uplink, settings.link_keys.key)
@@ -103,9 +103,9 @@ async def _serve_on(
             listening(app, worker.sockets(settings.http), settings.tls_context()),
             siblings.answering({**answers, QUESTION: spread.answer}),
         ):
+            worker.enter(Phase.RUNNING)
             _log_start(settings, port)
             gc.freeze()  # what start-up made lives on: collections need not visit it
-            worker.enter(Phase.RUNNING)
             async with asyncio.TaskGroup() as group:
                 background = [
                     group.create_task(uplink.run()),

@@ -41,14 +41,6 @@ def api_keys(value: str) -> tuple[str, ...]:
     return keys
 
 
-def endpoints(value: str) -> tuple[Address, ...]:
-    """Accept a comma-separated list of IP:port, or nothing."""
-    return tuple(
-        Address(env.ip_address(given.host), given.port)
-        for given in (env.addresses(value) if value else ())
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class TransceiverSettings:
     """What the environment says; see `--help` for the meanings."""
@@ -177,6 +169,7 @@ class TransceiverSettings:
                 certificate or its key is unusable.
         """
         self.tls_context()
+        env.check_ports("TANDEM_UDP_PORT", self.udp_port, self.workers)
         if any(is_client_secret(key) for key in self.api_keys):
             raise SettingsError(
                 "TANDEM_API_KEYS: a key may not begin as client secrets do (ek_)"
@@ -190,7 +183,11 @@ class TransceiverSettings:
             )
 
     @property
-        env.check_ports("TANDEM_UDP_PORT", self.udp_port, self.workers)
+    def http(self) -> Address:
+        """Where the public HTTP listens."""
+        return Address(self.http_host, self.http_port)
+
+    @property
     def is_local(self) -> bool:
         """Whether callers are on this machine only, however a container sees them."""
         return is_loopback(self.published_host or self.http_host)
@@ -203,11 +200,6 @@ class TransceiverSettings:
         """
         if not self.tls_certificate and not self.tls_key:
             return None
-    @property
-    def http(self) -> Address:
-        """Where the public HTTP listens."""
-        return Address(self.http_host, self.http_port)
-
         if not self.tls_key:
             raise SettingsError("TANDEM_TLS_KEY: is not set; the certificate needs it")
         if not self.tls_certificate:
