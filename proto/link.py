@@ -132,7 +132,7 @@ class Link:
     # What comes in
 
     def receive_datagram(self, datagram: bytes, now: float) -> bool:
-        """Take a datagram that bears this link's id.
+        """Take a datagram that bears this link's id. HOT PATH.
 
         Returns:
             Whether it is authentic and newer than all before: its source address is the
@@ -141,15 +141,27 @@ class Link:
         try:
             if not MIN_DATAGRAM_BYTES <= len(datagram) <= MAX_DATAGRAM_BYTES:
                 raise RemoteError("too short or too long")
-            if datagram[1] == _SEALED:
-                return self._receive_sealed(datagram, now)
-            self._receive_welcome(datagram, now)
-        except Replayed:
-            self._stats.replayed += 1
-        except Unauthentic:
-            self._stats.unauthentic += 1
-        except RemoteError:
-            self._stats.malformed += 1
+            if datagram[1] != _SEALED:
+                self._receive_welcome(datagram, now)
+                return False
+            if self._ends is None or self.state is _S.CLOSED:
+                raise RemoteError("no keys, or no more")
+            opener = self._ends.opener
+            newest = opener.newest
+            plaintext = opener.open(datagram)
+            self._liveness.heard_at = now
+            if self.state is _S.FINISHING:
+                self._come_up(now)
+            message = wire.decode(plaintext)
+            if type(message) is not self._audio_type:
+                self._receive_control(message, now)
+            elif (session := self.sessions.get(message.session)) is None:
+                self._receive_stray(message)
+            elif session.audio.receive_frame(message.seq, message.frame, now):
+                self._settle(session)
+            return opener.newest > newest
+        except RemoteError as error:
+            self._count(error)
         return False
 
     def handle_timeout(self, now: float) -> None:
@@ -276,7 +288,6 @@ class Link:
     def _take(self, ends: Ends) -> None:
         self._ends = ends
         self.seal = ends.sealer.seal  # type: ignore[method-assign]  # spares a call per frame
-        self._open = ends.opener.open
 
     def _go_down(self, how: LinkInput, reason: str) -> None:
         if self.state is _S.CLOSED:
@@ -295,31 +306,24 @@ class Link:
             raise RemoteError(f"{how.name} while {self.state.name}")
         self.state = successor
 
+    def _count(self, error: RemoteError) -> None:
+        match error:
+            case Replayed():
+                self._stats.replayed += 1
+            case Unauthentic():
+                self._stats.unauthentic += 1
+            case _:
+                self._stats.malformed += 1
+
     # Sealed datagrams
 
-    def _receive_sealed(self, datagram: bytes, now: float) -> bool:
-        if self._ends is None or self.state is _S.CLOSED:
-            raise RemoteError("no keys, or no more")
-        opener = self._ends.opener
-        newest = opener.newest
-        plaintext = self._open(datagram)
-        self._liveness.heard_at = now
-        if self.state is _S.FINISHING:
-            self._step(_I.SEALED)
-            self._greeting = None
-            self.emit(LinkUp())
-            self._tick(now)
-            self._rearm()
-        message = wire.decode(plaintext)
-        if type(message) is self._audio_type:
-            session = self.sessions.get(message.session)
-            if session is None:
-                self._receive_stray(message)
-            elif session.audio.receive_frame(message.seq, message.frame, now):
-                self._settle(session)
-        else:
-            self._receive_control(message, now)
-        return opener.newest > newest
+    def _come_up(self, now: float) -> None:
+        """Know from the first sealed datagram that the peer has our FINISH."""
+        self._step(_I.SEALED)
+        self._greeting = None
+        self.emit(LinkUp())
+        self._tick(now)
+        self._rearm()
 
     def _receive_control(self, message: Any, now: float) -> None:
         """Take any message but audio; audio of the wrong direction ends here too."""

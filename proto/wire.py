@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import msgpack
 
 from proto.errors import CloseCode, RemoteError
-from proto.frames import DownFrame, UpFrame
+from proto.frames import DownFrame, UpFrame, down_frame, maker, up_frame
 from proto.messages import (
     MAX_ASKED,
     MAX_FRAGMENT_BYTES,
@@ -72,6 +72,8 @@ _pack: Final[Callable[[tuple[Any, ...]], bytes]] = msgpack.Packer(autoreset=True
 
 _UP: Final = int(Kind.UP)
 _DOWN: Final = int(Kind.DOWN)
+
+_up, _down = maker(Up), maker(Down)
 
 _KINDS: Final[Mapping[type[Control], Kind]] = {
     Ping: Kind.PING,
@@ -183,7 +185,7 @@ def _decode_up(fields: tuple[Any, ...]) -> Up:
         and 0 < len(payload) <= MAX_PAYLOAD_BYTES
     ):
         _reject()
-    return Up(session, seq, UpFrame(position, talkspurt, heard, payload))
+    return _up((session, seq, up_frame((position, talkspurt, heard, payload))))
 
 
 def _decode_down(fields: tuple[Any, ...]) -> Down:
@@ -206,7 +208,7 @@ def _decode_down(fields: tuple[Any, ...]) -> Down:
         and 0 < len(payload) <= MAX_PAYLOAD_BYTES
     ):
         _reject()
-    return Down(session, seq, DownFrame(talkspurt, position, lead_ms, payload))
+    return _down((session, seq, down_frame((talkspurt, position, lead_ms, payload))))
 
 
 def _integers(fields: tuple[Any, ...], count: int, *, session: bool) -> tuple[int, ...]:
