@@ -13,6 +13,7 @@ from typing import Any
 from relay.engine.settings import EngineSettings
 from relay.settings import RelaySettings
 from runtime.settings import Row, rows
+from transceiver.ingress.settings import IngressSettings
 from transceiver.settings import TransceiverSettings
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -20,6 +21,7 @@ SERVICES: dict[str, type[Any]] = {
     "transceiver": TransceiverSettings,
     "relay": RelaySettings,
     "engine": EngineSettings,
+    "ingress": IngressSettings,
 }
 HEAD = "| variable | default | meaning | read by |\n|---|---|---|---|\n"
 

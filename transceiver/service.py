@@ -29,7 +29,8 @@ from transceiver.spread import QUESTION, Spread
 from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
 from transceiver.watch import Watch
-from transceiver.webrtc.ice import UdpPort
+from transceiver.webrtc.behind import Ingress
+from transceiver.webrtc.ice import UdpPort, advertised_addresses
 from transceiver.webrtc.pinned import check_aiortc
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ async def serve(
         settings.udp_port + worker.index,
         settings.public_address,
         with_loopback=settings.is_local,
+        ingress=_ingress(settings),
     )
     try:
         await _serve_on(port, settings, stop, worker)
@@ -115,6 +117,15 @@ async def _serve_on(
                 for task in background:
                     task.cancel()
     log.info("transceiver stopped")
+
+
+def _ingress(settings: TransceiverSettings) -> Ingress | None:
+    if not settings.ingress_addresses:
+        return None
+    own = advertised_addresses(
+        settings.udp_host, settings.ingress_route, with_loopback=False
+    )
+    return Ingress(settings.ingress_addresses, own[0], settings.link_keys)
 
 
 def _log_start(settings: TransceiverSettings, port: UdpPort) -> None:

@@ -41,6 +41,14 @@ def api_keys(value: str) -> tuple[str, ...]:
     return keys
 
 
+def endpoints(value: str) -> tuple[Address, ...]:
+    """Accept a comma-separated list of IP:port, or nothing."""
+    return tuple(
+        Address(env.ip_address(given.host), given.port)
+        for given in (env.addresses(value) if value else ())
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class TransceiverSettings:
     """What the environment says; see `--help` for the meanings."""
@@ -92,6 +100,19 @@ class TransceiverSettings:
         "",
         env.optional_ip_address,
         "address told to callers for media; empty: the host's own",
+    )
+    ingress_addresses: tuple[Address, ...] = setting(
+        "TANDEM_INGRESS_ADDRESS",
+        "",
+        endpoints,
+        "comma-separated IP:port of the forwarders in front, told to callers instead of"
+        " our own; empty: none",
+    )
+    ingress_route: str | None = setting(
+        "TANDEM_INGRESS_ROUTE",
+        "",
+        env.optional_ip_address,
+        "address that forwarders reach us at; empty: the host's own",
     )
     api_keys: tuple[str, ...] = setting(
         "TANDEM_API_KEYS",

@@ -3,7 +3,7 @@
 import aioice.stun
 from hypothesis import given, strategies as st
 
-from transceiver.webrtc.ice import local_ufrag
+from transceiver.stun import local_ufrag
 
 
 def request(username: str | None) -> bytes:

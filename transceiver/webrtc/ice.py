@@ -18,6 +18,7 @@ fails a test gets no answer, so a stranger learns nothing and amplifies nothing.
 
 import asyncio
 import logging
+import secrets
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +32,8 @@ import ifaddr
 from aioice.candidate import candidate_foundation, candidate_priority
 
 from runtime.udp import UdpAddress, UdpSocket
+from transceiver.stun import BINDING_REQUEST, local_ufrag
+from transceiver.webrtc.behind import BehindIngress, Ingress
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +60,8 @@ MAX_ADVERTISED = 4
 BRIDGES = ("docker", "br-", "veth", "virbr", "cni", "flannel", "cali")
 """Names of interfaces that callers cannot reach: container and machine bridges."""
 
-_BINDING_REQUEST = b"\x00\x01"
-_USERNAME = 0x0006  # RFC 8489 section 18.3.1
+UFRAG_BYTES = 4
+"""Randomness of our ICE username fragment: unique among the calls of one port."""
 
 
 @dataclass(slots=True)
@@ -169,7 +172,13 @@ class UdpPort:
     """The socket that all legs share."""
 
     def __init__(
-        self, host: str, port: int, public_address: str | None, *, with_loopback: bool
+        self,
+        host: str,
+        port: int,
+        public_address: str | None,
+        *,
+        with_loopback: bool,
+        ingress: Ingress | None = None,
     ) -> None:
         """Bind at once.
 
@@ -178,18 +187,29 @@ class UdpPort:
             port: Port to bind; 0 lets the system choose.
             public_address: The only address to advertise; None: the host's own.
             with_loopback: Advertise 127.0.0.1 too, for a browser on this machine.
+            ingress: The forwarders that callers reach instead of us, if any.
 
         Raises:
             OSError: The port cannot be bound.
         """
         self.counters = PortCounters()
-        self.socket = UdpSocket(host, port, self._datagram_received)
-        addresses = advertised_addresses(
-            host, public_address, with_loopback=with_loopback
-        )
+        self.socket: UdpSocket | BehindIngress
+        if ingress is None:
+            self.socket = UdpSocket(host, port, self._datagram_received)
+            own = advertised_addresses(
+                host, public_address, with_loopback=with_loopback
+            )
+            reached_at = [(address, self.socket.address[1]) for address in own]
+            self._draw_ufrag = _random_ufrag
+        else:
+            self.socket = BehindIngress(
+                host, port, self._datagram_received, ingress.keys
+            )
+            reached_at = [(one.host, one.port) for one in ingress.addresses]
+            self._draw_ufrag = ingress.minter(self.socket.address[1])
         self.candidates = [
-            _host_candidate(address, self.socket.address[1], preference)
-            for preference, address in enumerate(addresses)
+            _host_candidate(*address, preference)
+            for preference, address in enumerate(reached_at)
         ]
         self._now = asyncio.get_running_loop().time
         self._by_ufrag: dict[str, IceLeg] = {}
@@ -208,9 +228,11 @@ class UdpPort:
         self._by_ufrag[leg.ufrag] = leg
         return leg
 
-    def has(self, ufrag: str) -> bool:
-        """Tell whether a username fragment is taken."""
-        return ufrag in self._by_ufrag
+    def free_ufrag(self) -> str:
+        """Return a username fragment that no call of this port has."""
+        while (ufrag := self._draw_ufrag()) in self._by_ufrag:
+            pass
+        return ufrag
 
     def forget(self, leg: IceLeg) -> None:
         """Remove every trace of a leg."""
@@ -235,7 +257,10 @@ class UdpPort:
 
     def dropped(self) -> dict[str, int]:
         """Return how many datagrams were dropped, by reason, for metrics."""
-        return {**asdict(self.counters), "unsent": self.socket.dropped_sends}
+        dropped = {**asdict(self.counters), "unsent": self.socket.dropped_sends}
+        if isinstance(self.socket, BehindIngress):
+            dropped["unlabelled"] = self.socket.unlabelled
+        return dropped
 
     def close(self) -> None:
         """Release the port."""
@@ -260,7 +285,7 @@ class UdpPort:
             self.counters.backlog += 1
 
     def _stun_received(self, data: bytes, address: UdpAddress) -> None:
-        ufrag = local_ufrag(data) if data[:2] == _BINDING_REQUEST else None
+        ufrag = local_ufrag(data) if data[:2] == BINDING_REQUEST else None
         if ufrag is not None:
             leg = self._by_ufrag.get(ufrag)
         else:
@@ -309,7 +334,7 @@ class _PortShare(asyncio.DatagramTransport):
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Send through the shared socket."""
-        if data[:2] == _BINDING_REQUEST:
+        if data[:2] == BINDING_REQUEST:
             self._port.expect_response(data, self._leg)
         self._port.socket.send(data, addr)
 
@@ -317,25 +342,6 @@ class _PortShare(asyncio.DatagramTransport):
         """Give back the share; the socket stays open for the other calls."""
         self._leg.detach()
         self._leg.protocol.connection_lost(None)
-
-
-def local_ufrag(datagram: bytes) -> str | None:
-    """Return the receiver's ufrag from a STUN request's USERNAME, unverified.
-
-    A walk over attribute headers only (RFC 8489 section 14, RFC 8445 section 7.2.2), so
-    that a datagram for nobody costs no more than this.
-    """
-    position = 20
-    end = len(datagram)
-    while position + 4 <= end:
-        kind = int.from_bytes(datagram[position : position + 2], "big")
-        length = int.from_bytes(datagram[position + 2 : position + 4], "big")
-        position += 4
-        if kind == _USERNAME:
-            name, colon, _ = datagram[position : position + length].partition(b":")
-            return name.decode("ascii", "replace") if colon else None
-        position += length + (-length % 4)
-    return None
 
 
 def advertised_addresses(
@@ -354,6 +360,10 @@ def advertised_addresses(
         if ip.is_IPv4 and ip.ip != "127.0.0.1"
     ][:MAX_ADVERTISED]
     return [*own, "127.0.0.1"] if with_loopback or not own else own
+
+
+def _random_ufrag() -> str:
+    return secrets.token_hex(UFRAG_BYTES)
 
 
 def _host_candidate(address: str, port: int, preference: int) -> aioice.Candidate:

@@ -1,0 +1,78 @@
+"""The forwarder's settings, from the environment."""
+
+from dataclasses import dataclass
+
+from runtime import settings as env
+from runtime.settings import LinkKeys, SettingsError, setting
+
+
+@dataclass(frozen=True, slots=True)
+class IngressSettings:
+    """What the forwarder reads once, at start."""
+
+    host: str = setting(
+        "TANDEM_INGRESS_HOST",
+        "0.0.0.0",
+        env.ip_address,
+        "address that callers' media reaches; set it where the host has several",
+    )
+    port: int = setting(
+        "TANDEM_INGRESS_PORT", "3478", env.port, "the one UDP port for all callers"
+    )
+    inner_host: str = setting(
+        "TANDEM_INGRESS_INNER_HOST",
+        "0.0.0.0",
+        env.ip_address,
+        "address that transceivers answer to, inside the cluster",
+    )
+    inner_port: int = setting(
+        "TANDEM_INGRESS_INNER_PORT",
+        "3479",
+        env.port,
+        "UDP port that transceivers answer to; the same after a restart",
+    )
+    max_flows: int = setting(
+        "TANDEM_INGRESS_FLOWS",
+        "65536",
+        env.positive,
+        "clients' addresses known at a time, 1.2 kB each; the oldest that no "
+        "transceiver has answered makes room",
+    )
+    link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
+        "TANDEM_LINK_KEY",
+        "",
+        env.link_keys,
+        "pre-shared key of the link, base64 of at least 32 bytes; a second one after a "
+        "comma is accepted too; required",
+        secret=True,
+    )
+    http_host: str = setting(
+        "TANDEM_INGRESS_HTTP_HOST",
+        "127.0.0.1",
+        env.host,
+        "where the forwarder's status pages listen",
+    )
+    http_port: int = setting(
+        "TANDEM_INGRESS_HTTP_PORT", "8083", env.port, "port of the status pages"
+    )
+    drain_s: int = setting(
+        "TANDEM_DRAIN_S",
+        "0",
+        env.whole,
+        "seconds that live calls and sessions get to end after SIGTERM; whatever sends "
+        "it must wait longer before it kills; 0: they end at once",
+    )
+    log_level: str = setting(
+        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse one port for both sides.
+
+        Raises:
+            SettingsError: Callers and transceivers would reach the same port.
+        """
+        if self.port and self.port == self.inner_port:
+            raise SettingsError(
+                f"TANDEM_INGRESS_INNER_PORT: {self.inner_port} is the callers' port too"
+            )
