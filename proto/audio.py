@@ -58,9 +58,10 @@ class Audio:
         self._frame_type = UpFrame if is_dialer else DownFrame
         self._history = History()
         self._head_samples = 0 if is_dialer else HEAD_SAMPLES
-        self._doubtful: list[int] = []
+        self.sent_at = 0.0
+        self.doubtful: list[int] = []
         self._is_speaking = False
-        self._told = 0
+        self._told = self._told_of = 0
         self._order = Order()
         self._resent = 0
         self.carry(Payload.PCM)
@@ -80,6 +81,7 @@ class Audio:
         if type(frame) is not self._frame_type:
             raise LocalError(f"{type(frame).__name__} sent by the wrong end")
         seq = self._history.put(frame, now)
+        self.sent_at = now
         port = self._port
         if not self._is_speaking:
             self._is_speaking = True
@@ -138,17 +140,18 @@ class Audio:
         """
         if not self.is_open:
             return True
-        for seq in self._doubtful:
+        for seq in self.doubtful:
             self._send_again(seq, now)
-        self._doubtful.clear()
-        history = self._history
-        if now - history.sent_at < quiet_s:
-            self._told = 0
+        self.doubtful.clear()
+        if now - self.sent_at < quiet_s:
             return False
+        history = self._history
+        if history.seq != self._told_of:
+            self._told, self._told_of = 0, history.seq
         frame = history.last()
         lead_ms = 0
         if type(frame) is DownFrame:
-            lead_ms = _lead_left_ms(frame, history.sent_at, now)
+            lead_ms = _lead_left_ms(frame, self.sent_at, now)
         self._port.send(Last(self._session, history.seq, lead_ms))
         self._told += 1
         self._is_speaking = self._told < _TOLD
@@ -193,7 +196,7 @@ class Audio:
         if lead_s < _AT_ONCE_S:
             self._send_again(seq, now)
         elif lead_s < self._rtt_s + 4 * rtt.variation_s + DOWNLINK_MARGIN_S:
-            self._doubtful.append(seq)
+            self.doubtful.append(seq)
 
     def _send_again(self, seq: int, now: float) -> None:
         """Send a frame again with the lead that is left, if we have it and may."""

@@ -163,13 +163,11 @@ class History:
 
     def __init__(self) -> None:
         self.seq = 0
-        self.sent_at = 0.0
         self._frames: list[list[Any]] = [[-1, 0.0, None, 0]] * DEPTH
 
     def put(self, frame: Any, now: float) -> int:
         """Keep a frame about to be sent; return its sequence number."""
         seq = self.seq = self.seq + 1
-        self.sent_at = now
         self._frames[seq % DEPTH] = [seq, now, frame, 0]
         return seq
 

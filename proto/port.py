@@ -41,7 +41,15 @@ class Deaf:
 
 
 class Speaker(Protocol):
-    """The sender of a session's audio, as its link sees it."""
+    """The sender of a session's audio, as its link sees it.
+
+    Attributes:
+        sent_at: When it sent its last frame.
+        doubtful: Frames to be sent a second time.
+    """
+
+    sent_at: float
+    doubtful: list[int]
 
     def tell_last(self, now: float, quiet_s: float) -> bool:
         """Say that no frame follows if none was sent for `quiet_s`; True: all said."""

@@ -73,8 +73,11 @@ class Roster:
         """If it is time to look, have those gone quiet tell which frame was last."""
         if now < self._quiet_check_at:
             return
-        for speaker in [s for s in self._speaking if s.tell_last(now, QUIET_S)]:
-            del self._speaking[speaker]
+        quiet = now - QUIET_S
+        pending = [s for s in self._speaking if s.sent_at <= quiet or s.doubtful]
+        for speaker in pending:  # few: the others have just spoken
+            if speaker.tell_last(now, QUIET_S):
+                del self._speaking[speaker]
         self._quiet_check_at = now + QUIET_CHECK_S if self._speaking else math.inf
 
     def due(self, now: float) -> list[Session]:

@@ -31,6 +31,9 @@ MAX_EPOCH: Final = 0xFFFF
 """The header's field; a link that gets there ends and is dialled anew."""
 
 
+_SEALED: Final = int(DatagramType.SEALED)
+
+
 class Unauthentic(RemoteError):  # noqa: N818  # reads as what the datagram is
     """The seal is broken, or made with another key."""
 
@@ -80,9 +83,7 @@ class Sealer:
             self._rotate(self._epoch_began)
         self._left -= 1
         counter = self.counter = self.counter + 1
-        header = HEADER.pack(
-            VERSION, DatagramType.SEALED, self._epoch, self._link_id, counter
-        )
+        header = HEADER.pack(VERSION, _SEALED, self._epoch, self._link_id, counter)
         nonce = (self._iv ^ counter).to_bytes(12, "big")
         return header + self._encrypt(nonce, plaintext, header)
 
