@@ -26,6 +26,7 @@ from transceiver.opening import Opening
 from transceiver.profile import Profile
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, relay_lost
+from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import max_event_bytes
 from transceiver.webrtc.peer import Peer, PeerCallbacks, UnreadEvents
@@ -100,6 +101,7 @@ class Call:
         timer: SharedTimer,
         elsewhere: Elsewhere = nowhere,
         profile: Profile = Profile.AUTO,
+        certificate: Certificate | None = None,
     ) -> None:
         self.id = call_id
         self.media: Media | None = None
@@ -113,6 +115,7 @@ class Call:
                 event_received=self._client_event_received,
                 closed=self._peer_closed,
             ),
+            certificate,
         )
         self._session: LinkSession | None = None
         self._elsewhere = elsewhere

@@ -16,6 +16,7 @@ from transceiver.profile import Profile
 from transceiver.strain import Level
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, Uplink
+from transceiver.webrtc.certificate import Certificates
 from transceiver.webrtc.ice import UdpPort
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Calls:
         self._admission = admission
         self._profile = profile
         self._timer = SharedTimer(asyncio.get_running_loop())
+        self._certificates = Certificates()
         self._live: dict[str, Call] = {}
         self._group = asyncio.TaskGroup()
         self._is_eased = False
@@ -68,7 +70,14 @@ class Calls:
 
     async def _answer(self, request: CallRequest, relay: Dialer) -> tuple[Call, str]:
         call_id = f"rtc_{secrets.token_urlsafe(18)}"
-        call = Call(call_id, self._port, self._timer, self._elsewhere, self._profile)
+        call = Call(
+            call_id,
+            self._port,
+            self._timer,
+            self._elsewhere,
+            self._profile,
+            self._certificates.current(self._timer.now()),
+        )
         try:
             answer = await call.answer(request, relay)
         except NoRelay as error:

@@ -1,5 +1,6 @@
 """Stands between DTLS and SCTP, which trusts its peer in form and in size."""
 
+import contextlib
 import logging
 import struct
 from collections.abc import Callable
@@ -53,6 +54,21 @@ def guard(sctp: Any, lose: Callable[[str], None]) -> None:
                 lose("sent more than its window")
 
     sctp._handle_data = handle_guarded
+    _say_nothing_once_closed(sctp)
+
+
+def _say_nothing_once_closed(sctp: Any) -> None:
+    """Have nothing raised that is still to be sent when the connection is gone.
+
+    aiortc sends from tasks that nobody owns, so it would be logged with a traceback.
+    """
+    send = sctp._send_chunk
+
+    async def send_while_connected(chunk: object) -> None:
+        with contextlib.suppress(ConnectionError):
+            await send(chunk)
+
+    sctp._send_chunk = send_while_connected
 
 
 def _holds_too_much(sctp: Any) -> bool:

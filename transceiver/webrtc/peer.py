@@ -9,6 +9,7 @@ aiortc has no hooks for that, so private names are used (see `pinned`).
 """
 
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,13 @@ from typing import Any
 import aiortc
 import aiortc.exceptions
 import aiortc.rtcdtlstransport as dtls
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCSessionDescription
 
 from transceiver.media import MediaKeys
+from transceiver.webrtc.agent import only_answer
+from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.channel import guard
+from transceiver.webrtc.connection import new_connection
 from transceiver.webrtc.ice import IceLeg, UdpPort
 from transceiver.webrtc.offer import OfferError, opus_only, usable
 
@@ -28,6 +32,9 @@ CHANNEL_LABEL = "oai-events"
 
 MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 """Events a client may leave unread on its data channel before the call is ended."""
+
+UFRAG_CHARACTERS = 8
+"""Length of our ICE username fragment: unique among the calls of one port."""
 
 _SRTP_PROFILES = [
     dtls.SRTP_AEAD_AES_128_GCM,
@@ -65,16 +72,25 @@ class PeerCallbacks:
 
 
 class Peer:
-    """The server's side of one WebRTC connection."""
+    """The server's side of one WebRTC connection.
 
-    def __init__(self, port: UdpPort, callbacks: PeerCallbacks) -> None:
+    Args:
+        port: Carries it.
+        callbacks: Hear of it.
+        certificate: What the server is known by; None: one for this connection alone.
+    """
+
+    def __init__(
+        self,
+        port: UdpPort,
+        callbacks: PeerCallbacks,
+        certificate: Certificate | None = None,
+    ) -> None:
         self._port = port
         self._callbacks = callbacks
         self._channel: aiortc.RTCDataChannel | None = None
-        self._connection = RTCPeerConnection(
-            RTCConfiguration(
-                iceServers=[], bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE
-            )
+        self._connection = new_connection(
+            certificate or Certificate.generateCertificate()
         )
         self._connection.on("connectionstatechange", self._state_changed)
         self._connection.on("datachannel", self._channel_received)
@@ -164,8 +180,9 @@ class Peer:
             profile for profile in _SRTP_PROFILES if profile in dtls.SRTP_PROFILES
         ]
         connection = self._dtls.transport._connection
-        connection._local_username = self._port.free_ufrag()
+        connection._local_username = _free_ufrag(self._port)
         self.leg = self._port.attach(connection)
+        only_answer(connection)
 
     def _media_keys(self) -> MediaKeys:
         cname = re.search(r"cname:(\S+)", self._connection.localDescription.sdp)
@@ -208,3 +225,9 @@ class Peer:
 
 async def _nothing(*_: object) -> None:
     """Stand where aiortc would start a media task."""
+
+
+def _free_ufrag(port: UdpPort) -> str:
+    while port.has(ufrag := secrets.token_hex(UFRAG_CHARACTERS // 2)):
+        pass
+    return ufrag

@@ -17,13 +17,12 @@ def check_aiortc() -> None:
     transport: Any = transceiver.receiver.transport
     sctp: Any = aiortc.RTCSctpTransport(transport)
     wanted = [
+        (probe, ["_RTCPeerConnection__connect", "_RTCPeerConnection__certificates"]),
         (
             sctp,
             [
-                "_handle_data",
-                "_advertised_rwnd",
-                "_inbound_streams",
-                "_sack_misordered",
+                *("_handle_data", "_send_chunk", "_advertised_rwnd"),
+                *("_inbound_streams", "_sack_misordered"),
             ],
         ),
         (transceiver, ["_codecs", "_headerExtensions"]),
@@ -34,7 +33,10 @@ def check_aiortc() -> None:
             transport.transport._connection,
             [
                 *("_local_username", "_nominated", "_protocols", "_queue"),
-                *("_remote_candidates", "_check_list"),
+                *("_remote_candidates", "_check_list", "_check_list_state"),
+                *("_early_checks", "_early_checks_done", "_query_consent_task"),
+                *("_local_candidates", "_local_candidates_start"),
+                "_local_candidates_end",
             ],
         ),
     ]
