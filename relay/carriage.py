@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from codec.g711 import Narrow, Wide
-from codec.opus import Encoder
+from codec.opus import Encoder, carries_fec
 from codec.voice import Piece, Voice
 from proto.frames import DownFrame, UpFrame
 from proto.payload import Payload
@@ -39,11 +39,17 @@ class Hearing(Protocol):
     def made_up(self) -> MadeUp:
         """Return what was made up so far."""
 
-    def take(self, frame: UpFrame) -> list[Piece]:
-        """Return the PCM of the next frame, and before it what was made up."""
+    def take(self, frame: UpFrame, told_samples: int = 0) -> list[Piece]:
+        """Return the PCM of the next frame, and before it what was made up.
 
-    def lost(self, count: int) -> bool:
-        """Take note of frames that will not come; return whether to fill their time."""
+        Args:
+            frame: As it came.
+            told_samples: Media time up to which the upstream has been told all, be it
+                of silence: nothing is made up before that.
+        """
+
+    def lost(self) -> None:
+        """Take note of frames that will not come."""
 
 
 class PcmHearing:
@@ -51,13 +57,12 @@ class PcmHearing:
 
     made_up = MadeUp()
 
-    def take(self, frame: UpFrame) -> list[Piece]:
+    def take(self, frame: UpFrame, told_samples: int = 0) -> list[Piece]:
         """Return the frame's own."""
         return [(frame.position_samples, frame.payload)]
 
-    def lost(self, count: int) -> bool:
-        """Silence stands in for them at once."""
-        return True
+    def lost(self) -> None:
+        """Nothing: the gap in media time is filled with silence."""
 
 
 class G711Hearing:
@@ -68,20 +73,21 @@ class G711Hearing:
     def __init__(self, law: Payload) -> None:
         self._wide = Wide(law)
 
-    def take(self, frame: UpFrame) -> list[Piece]:
+    def take(self, frame: UpFrame, told_samples: int = 0) -> list[Piece]:
         """Return the frame's PCM."""
         return [(frame.position_samples, self._wide.decode(frame.payload))]
 
-    def lost(self, count: int) -> bool:
-        """Silence stands in for them at once."""
-        return True
+    def lost(self) -> None:
+        """Nothing: the gap in media time is filled with silence."""
 
 
 class OpusHearing:
     """Opus, decoded in the order of its positions.
 
     A jump in them is a loss, made up, unless the packet before announced silence. Where
-    a caller just stopped, what is made up fades out within 0.1 s.
+    the upstream was told of silence meanwhile, no more is made up than what the packet
+    at hand repeats, and that only if it lies behind the silence. What is made up where
+    a caller just stopped fades out within 0.1 s.
     """
 
     def __init__(self) -> None:
@@ -94,18 +100,27 @@ class OpusHearing:
         voice = self._voice
         return MadeUp(voice.recovered, voice.concealed, voice.corrupt)
 
-    def take(self, frame: UpFrame) -> list[Piece]:
+    def take(self, frame: UpFrame, told_samples: int = 0) -> list[Piece]:
         """Decode; a position before the end of the last packet moves up to it."""
         voice = self._voice
         position = max(frame.position_samples, voice.end_samples)
-        lost = 0 if self._is_silent else position - voice.end_samples
+        lost = 0
+        if position > voice.end_samples and not self._is_silent:
+            lost = self._lost(position, told_samples, frame.payload)
         self._is_silent = len(frame.payload) <= MAX_DTX_BYTES
         return voice.take(position, frame.payload, lost)
 
-    def lost(self, count: int) -> bool:
+    def lost(self) -> None:
         """The next packet shows how much it was, and repeats some of it."""
         self._is_silent = False
-        return False
+
+    def _lost(self, position: int, told_samples: int, payload: bytes) -> int:
+        voice = self._voice
+        if told_samples <= voice.end_samples:
+            return position - voice.end_samples
+        if not carries_fec(payload):
+            return 0
+        return min(max(position - told_samples, 0), voice.packet_samples)
 
 
 class OpusSpeaking:

@@ -6,8 +6,8 @@ voice entails is decided by `Turn`; this carries it out.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from proto.errors import NotConnected
 from proto.frames import SAMPLE_BYTES, DownFrame, UpFrame
@@ -15,7 +15,7 @@ from proto.payload import Payload
 from relay.carriage import carriage
 from relay.metrics import Traffic
 from relay.pacer import LEAD_S, LIVE_LEAD_S, Clock, Downlink
-from relay.timeline import Timeline
+from relay.silence import Uplink
 from relay.turn import Command, FlushEdge, ToClient, ToUpstream, Turn
 from relay.upstream import events
 from relay.upstream.events import EventIds, UpstreamEvent
@@ -60,7 +60,7 @@ class Media:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
-        self._timeline = Timeline()
+        self._uplink = Uplink(clock.silence, upstream.append_silence, owner.failed)
         self._traffic = Traffic()
         self._turn = Turn(ids)
         self._hearing, send = carriage(payload, link.send_down)
@@ -74,6 +74,7 @@ class Media:
 
     def traffic(self) -> Traffic:
         """Return what has passed through so far."""
+        self._traffic.filled_samples = self._uplink.filled_samples
         self._traffic.frames_down = self._downlink.sent_frames
         self._traffic.barge_ins = self._turn.interruptions
         self._traffic.dropped_samples = self._turn.speech.dropped_samples
@@ -88,20 +89,19 @@ class Media:
     def frame_received(self, frame: UpFrame) -> None:
         """Take the caller's audio, and how far the caller has heard."""
         self._traffic.frames_up += 1
-        for position, pcm in self._hearing.take(frame):
-            samples = len(pcm) // SAMPLE_BYTES
-            self._fill(self._timeline.gap_before(position, samples))
-            self._upstream.append(pcm)
         now = self._loop.time()
+        uplink, upstream = self._uplink, self._upstream
+        for position, pcm in self._hearing.take(frame, uplink.timeline.head_samples):
+            uplink.take(position, len(pcm) // SAMPLE_BYTES, now)
+            upstream.append(pcm)
         self._carry_out(
             self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
         )
 
     def frames_lost(self, count: int) -> None:
-        """Keep the upstream's time true over frames that will not come."""
+        """Take note of frames that will not come."""
         self._traffic.frames_lost += count
-        if self._hearing.lost(count):
-            self._fill(self._timeline.lost(count))
+        self._hearing.lost()
 
     def flush_done(self, talkspurt: int, heard_samples: int) -> None:
         """Take what the caller heard before the edge fell silent."""
@@ -123,10 +123,14 @@ class Media:
         now = self._loop.time()
         match event:
             case events.SessionConfigured():
+                if "audio" in event.session:
+                    awaits = awaits_idleness(event.session)
+                    self._uplink.expect_idleness(to_be_noticed=awaits)
                 self._carry_out(self._turn.configured(event))
             case events.ResponseCreated():
                 self._carry_out(self._turn.response_created(event, now))
             case events.SpeechStarted():
+                self._uplink.speech_started()
                 self._carry_out(self._turn.speech_started(now))
             case events.AudioDone():
                 self._carry_out(self._turn.audio_done(event))
@@ -141,6 +145,7 @@ class Media:
         """Fall silent for good."""
         self._is_closed = True
         self._clock.remove(self._downlink)
+        self._uplink.close()
         if self._timer:
             self._timer.cancel()
 
@@ -170,7 +175,11 @@ class Media:
         if due_s is not None and self._timer is None and not self._is_closed:
             self._timer = self._loop.call_at(due_s, self._time_out)
 
-    def _fill(self, samples: int) -> None:
-        if samples:
-            self._traffic.filled_samples += samples
-            self._upstream.append_silence(samples)
+
+def awaits_idleness(session: Mapping[str, Any]) -> bool:
+    """Return whether turn detection has an idle timeout (`idle_timeout_ms`)."""
+    match session:
+        case {"audio": {"input": {"turn_detection": {"idle_timeout_ms": int()}}}}:
+            return True
+        case _:
+            return False

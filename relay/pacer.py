@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from proto.frames import FRAME_MS, DownFrame
 from relay.audio import Speech
+from relay.silence import SilenceClock
 
 log = logging.getLogger(__name__)
 
@@ -113,11 +114,15 @@ class Clock:
     Args:
         loop: Tells the time and wakes the clock.
         on_tick: Called at each tick with how many seconds late it is.
+
+    Attributes:
+        silence: The uplink's clock.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, on_tick: Callable[[float], None]
     ) -> None:
+        self.silence = SilenceClock(loop)
         self._loop = loop
         self._on_tick = on_tick
         self._waiting: dict[Downlink, None] = {}
@@ -143,6 +148,7 @@ class Clock:
 
     def close(self) -> None:
         """Stop for good."""
+        self.silence.close()
         self._waiting.clear()
         self._disarm()
 

@@ -16,10 +16,18 @@ from proto.frames import (
 )
 from proto.messages import MAX_INT
 from proto.payload import MAX_PAYLOAD_BYTES, Payload
-from relay.carriage import OpusHearing, OpusSpeaking, carriage, chosen
+from relay.carriage import (
+    MAX_DTX_BYTES,
+    MadeUp,
+    OpusHearing,
+    OpusSpeaking,
+    carriage,
+    chosen,
+)
 from tests.transceiver.leg import level, voice
 
 AUDIBLE = 1000.0
+PCM = bytes(FRAME_BYTES)
 GOOD = [
     Encoder().encode(voice(0, round(SAMPLE_RATE_HZ * ms / 1000)))
     for ms in (2.5, 5, 10, 20, 40, 60)
@@ -86,7 +94,7 @@ def test_what_is_lost_up_to_120_ms_is_made_up(*, lost: int, on_the_link: bool) -
     pieces = edge.say(20)
     edge.lose(lost)
     if on_the_link:
-        assert not edge.hearing.lost(lost)
+        edge.hearing.lost()
     following = edge.frame()
     pieces += edge.hearing.take(following) + edge.say(4)
     pcm = joined(pieces)
@@ -116,6 +124,38 @@ def test_silence_that_was_announced_is_no_loss() -> None:
     edge.lose(30)
     ((position, _),) = edge.say()
     assert position == 51 * FRAME_SAMPLES
+
+
+def comfort_spaced(frame: UpFrame, gap_frames: int) -> UpFrame:
+    """Return a frame moved behind a gap."""
+    position = frame.position_samples + gap_frames * FRAME_SAMPLES
+    return frame._replace(position_samples=position)
+
+
+@pytest.mark.parametrize("told_frames", [5, 19, 30])
+def test_nothing_is_made_up_where_silence_was_told(told_frames: int) -> None:
+    edge = Edge()
+    edge.say(20)
+    frame = comfort_spaced(edge.frame(), 19)
+    if told_frames < 19:
+        assert carries_fec(frame.payload)
+    told = (20 + told_frames) * FRAME_SAMPLES
+    pieces = edge.hearing.take(frame, told)
+    positions = [position // FRAME_SAMPLES for position, _ in pieces]
+    assert positions == ([38, 39] if told_frames < 19 else [39])
+    assert edge.hearing.made_up.concealed == 0
+
+
+def test_comfort_packets_that_no_packet_announces_are_no_loss() -> None:
+    edge, encoder = Edge(), Encoder()
+    edge.say(20)
+    for second in range(5):
+        hiss = UpFrame((39 + 20 * second) * FRAME_SAMPLES, 0, 0, encoder.encode(PCM))
+        assert len(hiss.payload) > MAX_DTX_BYTES
+        told = hiss.position_samples - FRAME_SAMPLES // 2
+        ((position, _),) = edge.hearing.take(hiss, told)
+        assert position == hiss.position_samples
+    assert edge.hearing.made_up == MadeUp()
 
 
 def test_a_position_that_goes_back_is_moved_on() -> None:
@@ -232,7 +272,7 @@ def test_g711_is_made_wide_and_narrow_in_step(law: Payload) -> None:
     ]
     assert len(joined(pieces)) == 20 * FRAME_BYTES
     assert level(joined(pieces)) > AUDIBLE
-    assert carried.hearing.lost(1)
+    carried.hearing.lost()
     carried.send(DownFrame(2, 0, 160, bytes(FRAME_BYTES)))
     assert level(Wide(law).decode(sent[-1].payload)) < 10
 
@@ -256,7 +296,7 @@ def test_no_edge_makes_hearing_raise_or_go_back(
     hearing, end = OpusHearing(), 0
     for position, payload, lost in frames:
         if lost:
-            hearing.lost(1)
+            hearing.lost()
         for start, pcm in hearing.take(UpFrame(position, 0, 0, payload)):
             assert start >= end
             assert 0 < len(pcm) <= FRAME_BYTES
