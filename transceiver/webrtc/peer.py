@@ -9,7 +9,6 @@ aiortc has no hooks for that, so private names are used (see `pinned`).
 """
 
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +31,6 @@ CHANNEL_LABEL = "oai-events"
 
 MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 """Events a client may leave unread on its data channel before the call is ended."""
-
-UFRAG_CHARACTERS = 8
-"""Length of our ICE username fragment: unique among the calls of one port."""
 
 _SRTP_PROFILES = [
     dtls.SRTP_AEAD_AES_128_GCM,
@@ -180,7 +176,7 @@ class Peer:
             profile for profile in _SRTP_PROFILES if profile in dtls.SRTP_PROFILES
         ]
         connection = self._dtls.transport._connection
-        connection._local_username = _free_ufrag(self._port)
+        connection._local_username = self._port.free_ufrag()
         self.leg = self._port.attach(connection)
         only_answer(connection)
 
@@ -225,9 +221,3 @@ class Peer:
 
 async def _nothing(*_: object) -> None:
     """Stand where aiortc would start a media task."""
-
-
-def _free_ufrag(port: UdpPort) -> str:
-    while port.has(ufrag := secrets.token_hex(UFRAG_CHARACTERS // 2)):
-        pass
-    return ufrag
