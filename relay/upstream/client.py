@@ -6,9 +6,10 @@ here: a session that loses its upstream ends.
 """
 
 import asyncio
+import types
 from collections import deque
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Awaitable, Coroutine, Generator, Mapping
+from typing import Any, Final, Literal
 
 import aiohttp
 from aiohttp import WSMsgType
@@ -16,6 +17,8 @@ from yarl import URL
 
 from proto.frames import SAMPLE_BYTES
 from relay.upstream import protocol
+from relay.upstream.deltas import Deltas
+from relay.upstream.events import AudioDelta
 from relay.upstream.port import (
     Receiver,
     UpstreamError,
@@ -46,6 +49,7 @@ WAITING_SHARE = 2
 """Who can wait has the queue's first half: the other is for a call's audio, which
 cannot."""
 
+_TEXT: Final = WSMsgType.TEXT
 _WebSocket = aiohttp.ClientWebSocketResponse[Literal[False]]
 
 _REFUSALS = {
@@ -96,6 +100,7 @@ class RealtimeClient:
         own = URL(url)
         self._url = own.update_query(query).update_query(own.query)
         self._key = key
+        self._key_bytes = key.encode()
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -103,6 +108,12 @@ class RealtimeClient:
         self._overrun = asyncio.Event()
         self._taken = asyncio.Event()
         self._is_over = False
+        self._deltas = Deltas()
+        self._websocket: _WebSocket | None = None
+        self._writes_now = False
+        """Connected, and nothing waits."""
+        self._sending: Awaitable[None] | None = None
+        """What was begun and did not end at once."""
 
     async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
         """Connect, then converse until cancelled; see `Upstream.run`."""
@@ -123,8 +134,10 @@ class RealtimeClient:
             self._taken.set()
 
     def send(self, payload: bytes) -> None:
-        """Queue an event."""
-        if self._has_room(len(payload), share=1):
+        """Send an event now, or queue it. HOT PATH."""
+        if self._writes_now:
+            self._write_now(payload)
+        elif self._has_room(len(payload), share=1):
             self._queue.append(payload)
             self._queued_bytes += len(payload)
             self._wake.set()
@@ -176,16 +189,11 @@ class RealtimeClient:
             ) from error
 
     async def _read(self, websocket: _WebSocket, receiver: Receiver) -> None:
-        key = self._key.encode()
         while True:
             message = await websocket.receive()
             match message.type:
                 case WSMsgType.TEXT:
-                    text = message.data
-                    if key and key in text:  # a client must not see it
-                        text = text.replace(key, _KEY)
-                    event = protocol.read_upstream(text, has_media=receiver.has_media)
-                    receiver.upstream_event(event, text)
+                    self._take(message.data, receiver)
                 case WSMsgType.BINARY:
                     raise UpstreamLost(
                         "upstream_protocol", "The Realtime API sent a binary message."
@@ -198,24 +206,84 @@ class RealtimeClient:
                         reason = reason.replace(self._key, _KEY.decode())
                     raise _closed(websocket.close_code, reason)
 
+    def _take(self, text: bytes, receiver: Receiver) -> None:
+        """Give the session an event; audio that it plays is parsed no more than needed.
+
+        HOT PATH.
+        """
+        has_media = receiver.has_media
+        if has_media and (delta := self._deltas.read(text)) is not None:
+            receiver.upstream_event(delta, text)
+            return
+        if self._key_bytes and self._key_bytes in text:  # a client must not see it
+            text = text.replace(self._key_bytes, _KEY)
+        event = protocol.read_upstream(text, has_media=has_media)
+        if type(event) is AudioDelta:
+            self._deltas.learn(text, event)
+        receiver.upstream_event(event, text)
+
+    def _write_now(self, payload: bytes) -> None:
+        """Send at once what can be: no task has to wake for it.
+
+        The coroutine of a send ends at its first step, unless the peer reads too
+        slowly; then the writer waits for its end.
+        """
+        assert self._websocket is not None
+        sending = self._websocket.send_frame(payload, _TEXT)
+        try:
+            waits_for = sending.send(None)
+        except StopIteration:
+            return
+        except ConnectionError:
+            self._writes_now = False  # the reader says why
+            return
+        self._writes_now = False
+        self._sending = _rest_of(sending, waits_for)
+        self._wake.set()
+
     async def _write(self, websocket: _WebSocket) -> None:
+        """Send what could not be sent at once."""
         queue = self._queue
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while queue:
-                payload = queue.popleft()
-                self._queued_bytes -= len(payload)
-                self._taken.set()
-                try:
-                    await websocket.send_frame(payload, WSMsgType.TEXT)
-                except ConnectionError:
-                    return  # the reader says why
+        self._websocket = websocket
+        try:
+            while True:
+                if self._sending is not None:
+                    sending, self._sending = self._sending, None
+                    await sending
+                while queue:
+                    payload = queue.popleft()
+                    self._queued_bytes -= len(payload)
+                    self._taken.set()
+                    await websocket.send_frame(payload, _TEXT)
+                self._writes_now = True
+                self._wake.clear()
+                await self._wake.wait()
+        except ConnectionError:
+            return  # the reader says why
+        finally:
+            self._writes_now = False
 
     async def _watch(self) -> None:
         """Tell of a full queue at once: the writer may be stuck in a send."""
         await self._overrun.wait()
         raise UpstreamLost("upstream_stalled", "The Realtime API does not keep up.")
+
+
+@types.coroutine
+def _rest_of(
+    sending: Coroutine[Any, Any, None], waits_for: Any
+) -> Generator[Any, Any, None]:
+    """Wait for the end of a coroutine that has taken its first step already.
+
+    Args:
+        sending: The coroutine.
+        waits_for: What that step has yielded.
+    """
+    try:
+        yield waits_for
+        yield from sending
+    finally:
+        sending.close()
 
 
 def _refused(error: aiohttp.WSServerHandshakeError) -> UpstreamRefused:

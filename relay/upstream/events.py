@@ -7,7 +7,7 @@ of them is known and kept from a client that never sent it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,9 +15,11 @@ OWN_PREFIX = "tandem_relay_"
 """Begins the `event_id` of each event that the relay makes."""
 
 
-@dataclass(frozen=True, slots=True)
-class AudioDelta:
-    """`response.output_audio.delta`: s16le mono 24 kHz, any length."""
+class AudioDelta(NamedTuple):
+    """`response.output_audio.delta`: s16le mono 24 kHz, any length.
+
+    A tuple, because there are 50 a second of each session's.
+    """
 
     response_id: str
     item_id: str
