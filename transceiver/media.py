@@ -1,8 +1,8 @@
 """HOT PATH. The media of one leg: decrypted nowhere else, delayed nowhere but by need.
 
-    uplink     datagram ► SRTP ► reorder ► voice (decode, conceal) ► UpFrame
-    downlink   DownFrame ► playout ► packetizer (encode) ► SRTP ► datagram
-    reports    SRTCP both ways, every 1 to 2 s; the caller's tune the encoder
+    uplink     datagram ► SRTP ► RED ► reorder ► voice (decode, conceal) ► UpFrame
+    downlink   DownFrame ► playout ► packetizer (encode) ► RED ► SRTP ► datagram
+    reports    SRTCP both ways, every 1 to 2 s; the caller's tune encoder and RED
 
 What the link carries is agreed for each session; `sound` says what that entails. Over a
 link of Opus voice and packetizer pass packets on as they came.
@@ -21,7 +21,8 @@ from pylibsrtp import Session
 
 from proto.frames import DownFrame, UpFrame
 from proto.payload import Payload
-from transceiver import rtcp, rtp
+from transceiver import red, rtcp, rtp
+from transceiver.adaptation import Adaptation, Tuning
 from transceiver.errors import MalformedPacket
 from transceiver.packetizer import Packetizer
 from transceiver.playout import Playout
@@ -41,13 +42,6 @@ SENDING_S = 2 * REPORT_INTERVAL_S[1]
 
 STREAM_QUIET_S = 1.0
 """Silence after which a caller may return to a stream it has left before."""
-
-EXPECTED_LOSS_PERCENT = (5, 30)
-"""Least and most the encoder is told: none would switch the repeats of FEC off until
-the first report of loss; more than the most costs voice and saves little."""
-
-LOSS_SMOOTHING = (0.5, 0.2)
-"""Share of a new report in the expected loss when it is worse, when it is better."""
 
 RTT_SMOOTHING = 1 / 8
 """Share of a new measurement in the round-trip time (as RFC 6298 section 2)."""
@@ -101,8 +95,7 @@ class Media:
 
     Attributes:
         rtt_s: Round-trip time to the caller, smoothed; None until it reports.
-        loss_percent: Of our packets, as the caller reports it, smoothed.
-        estimate_bps: What the caller thinks it can receive (REMB); None: not said.
+        adaptation: What the caller's reports have led to.
     """
 
     def __init__(
@@ -125,8 +118,6 @@ class Media:
             coding: Of the audio on either side.
         """
         self.rtt_s: float | None = None
-        self.loss_percent = 0.0
-        self.estimate_bps: int | None = None
         self._rng = rng or random.Random()
         now = timer.now()
         self._timer = timer
@@ -134,6 +125,7 @@ class Media:
         self._uplink = uplink
         self._ssrc = keys.local_ssrc
         self._payload_type = keys.payload_type
+        self._red_type = keys.red_type
         self._cname = keys.cname
         self._receiver = SrtpReceiver(keys.inbound)
         self._sender = SrtpSender(keys.outbound)
@@ -144,12 +136,20 @@ class Media:
         self._voice = sound.uplink()
         self._playout = Playout(sound)
         start = self._rng.getrandbits(15), self._rng.getrandbits(32)
-        self._plan = plan(coding.profile, knows_red=keys.red_type is not None)
+        planned = plan(coding.profile, knows_red=keys.red_type is not None)
+        self.adaptation = Adaptation(planned)
         self._packetizer = Packetizer(
-            self._ssrc, self._payload_type, start, now, sound, self._plan.encoding
+            self._ssrc,
+            (self._payload_type, self._red_type),
+            start,
+            now,
+            sound,
+            planned.encoding,
         )
-        self._packetizer.encoder.set_expected_loss(EXPECTED_LOSS_PERCENT[0])
+        self._tuning: Tuning | None = None
+        self._tune(now)
         self._received = self._frames_up = self._malformed = self._foreign = 0
+        self._repeated = 0
         self._closed = False
         self._report_at = now + self._rng.uniform(*REPORT_INTERVAL_S) / 2
         self._alarm = timer.alarm(self._wake)
@@ -190,8 +190,8 @@ class Media:
 
     def ease(self, *, eased: bool) -> None:
         """Encode at complexity 0, for want of CPU; or as planned again."""
-        complexity = 0 if eased else self._plan.encoding.complexity
-        self._packetizer.encoder.set_complexity(complexity)
+        self.adaptation.is_eased = eased
+        self._tune(self._timer.now())
 
     def close(self) -> None:
         """Say goodbye and stop; later calls do nothing."""
@@ -209,7 +209,8 @@ class Media:
             "lost_packets": window.lost,
             "late_packets": window.late,
             "duplicate_packets": window.duplicates,
-            "recovered_packets": voice.recovered,
+            "recovered_packets": voice.recovered + self._repeated,
+            "repeated_packets": self._repeated,
             "concealed_packets": voice.concealed,
             "corrupt_packets": voice.corrupt,
             "clock_jumps": voice.jumps,
@@ -220,6 +221,7 @@ class Media:
             "replayed_datagrams": self._receiver.replays,
             "frames_up": self._frames_up,
             "sent_packets": self._packetizer.packets,
+            "repeating_packets": self._packetizer.repeating,
             "unsealed_packets": self._sender.failures,
             "unsent_frames": playout.dropped + self._packetizer.unencodable,
             "missing_frames": playout.missing,
@@ -236,7 +238,9 @@ class Media:
         except MalformedPacket:
             self._malformed += 1
             return
-        ours = packet.payload_type == self._payload_type
+        kind = packet.payload_type
+        is_red = kind == self._red_type
+        ours = is_red or kind == self._payload_type
         stream = self._stream
         if stream is None or packet.ssrc != stream.reception.ssrc:
             stream = self._change_stream(packet, now) if ours else None
@@ -248,11 +252,37 @@ class Media:
         sequence = stream.extender.extend(packet.sequence)
         stream.reception.received(sequence, packet.timestamp, now)
         payload = packet.payload
-        if not ours:  # keeps its place in the sequence: it is no loss
+        if is_red:
+            try:
+                kind, payload = red.newest(payload)
+            except MalformedPacket:
+                self._malformed += 1
+                return
+        if kind != self._payload_type:  # keeps its place in the sequence: it is no loss
             self._foreign += 1
             payload = b""
+        if self._window.passes(sequence):
+            self._hand_on(0, packet.timestamp, payload, now)
+            return
+        if is_red:
+            self._fill(sequence, packet, now)
         self._window.push(sequence, (packet.timestamp, payload), now)
         self._deliver(now)
+
+    def _fill(self, sequence: int, packet: RtpPacket, now: float) -> None:
+        """Put what a packet repeats where it is missing, if time agrees with number."""
+        window, voice, kind = self._window, self._voice, self._payload_type
+        for age, repeat in enumerate(red.repeats(packet.payload, kind), 1):
+            earlier = sequence - age
+            if window.is_over(earlier):
+                return
+            timestamp = (packet.timestamp - repeat.offset_ticks) & 0xFFFF_FFFF
+            waits = window.waiting(earlier)
+            if waits is None and voice.is_behind(timestamp):
+                window.fill(earlier, (timestamp, repeat.payload), now)
+                self._repeated += 1
+            elif waits is None or waits[0] != timestamp:
+                return
 
     def _change_stream(self, packet: RtpPacket, now: float) -> _Stream | None:
         """Follow the caller to another SSRC, at once if it is a new one.
@@ -265,25 +295,25 @@ class Media:
             if packet.ssrc in self._former and not quiet:
                 return None
             self._former.add(stream.reception.ssrc)  # as few as SRTP lets in
-            self._hand_on(self._window.drain(), now)
+            for lost, (timestamp, payload) in self._window.drain():
+                self._hand_on(lost, timestamp, payload, now)
             self._voice.restart()
         self._stream = _Stream(packet, now)
         return self._stream
 
     def _deliver(self, now: float) -> None:
-        ready = self._window.pull(now)
-        if ready:
-            self._hand_on(ready, now)
+        for lost, (timestamp, payload) in self._window.pull(now):
+            self._hand_on(lost, timestamp, payload, now)
         if self._window.deadline < self._alarm.deadline:
             self._alarm.set(self._window.deadline)
 
-    def _hand_on(self, ready: list[tuple[int, tuple[int, bytes]]], now: float) -> None:
-        talkspurt, samples = self._playout.heard(now)
-        uplink, take = self._uplink, self._voice.take
-        for lost, (timestamp, payload) in ready:
-            for position, piece in take(lost, timestamp, payload, now):
-                uplink(UpFrame(position, talkspurt, samples, piece))
-                self._frames_up += 1
+    def _hand_on(self, lost: int, timestamp: int, payload: bytes, now: float) -> None:
+        pieces = self._voice.take(lost, timestamp, payload, now)
+        if pieces:
+            talkspurt, samples = self._playout.heard(now)
+            for position, piece in pieces:
+                self._uplink(UpFrame(position, talkspurt, samples, piece))
+            self._frames_up += len(pieces)
 
     # Downlink.
 
@@ -340,18 +370,21 @@ class Media:
             if block.ssrc == self._ssrc:
                 self._caller_reported(block, now)
         if feedback.estimate_bps is not None:
-            self.estimate_bps = feedback.estimate_bps
+            self.adaptation.estimated(feedback.estimate_bps)
+        self._tune(now)
 
     def _caller_reported(self, block: ReportBlock, now: float) -> None:
-        difference = block.fraction_lost * 100 / 256 - self.loss_percent
-        self.loss_percent += difference * LOSS_SMOOTHING[difference < 0]
-        least, most = EXPECTED_LOSS_PERCENT
-        expected = min(max(round(self.loss_percent), least), most)
-        self._packetizer.encoder.set_expected_loss(expected)
         rtt_s = rtcp.round_trip_s(block, now)
+        self.adaptation.reported(block.fraction_lost * 100 / 256, rtt_s, now)
         if rtt_s is None:
             return
         if self.rtt_s is None:
             self.rtt_s = rtt_s
         self.rtt_s += (rtt_s - self.rtt_s) * RTT_SMOOTHING
         self._playout.under_way_s = self.rtt_s / 2
+
+    def _tune(self, now: float) -> None:
+        tuning = self.adaptation.tuning(now)
+        if tuning != self._tuning:
+            self._tuning = tuning
+            self._packetizer.tune(tuning)

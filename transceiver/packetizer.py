@@ -3,15 +3,19 @@
 RTP time follows real time over pauses and media time inside a talkspurt; the first
 packet of a talkspurt carries the marker bit (RFC 3551 section 4.1). Sequence numbers
 count what is sent: a frame that never came is a step in time, not a lost packet, or the
-caller's reports would blame its own path. Nothing said is nothing encoded.
+caller's reports would blame its own path. Nothing said is nothing encoded. RED repeats
+what was sent right before in the same talkspurt, without a step in time between.
 """
 
+from collections import deque
+
 from codec.errors import OpusError
-from codec.opus import GRAIN_SAMPLES, VOICE, Encoder, Encoding
-from proto.frames import FRAME_BYTES, SAMPLE_BYTES, DownFrame
-from transceiver import rtp
+from codec.opus import GRAIN_SAMPLES, VOICE, Encoder, Encoding, packet_samples
+from proto.frames import FRAME_SAMPLES, SAMPLE_BYTES, DownFrame
+from transceiver import red, rtp
+from transceiver.adaptation import Tuning
 from transceiver.rtcp import SenderInfo, ntp
-from transceiver.rtp import TICKS_PER_SAMPLE
+from transceiver.rtp import HEADER, MARKER, TICKS_PER_SAMPLE, VERSION_BITS
 from transceiver.sound import PCM, Sound
 
 FRAME_SIZES_BYTES = tuple(GRAIN_SAMPLES * SAMPLE_BYTES * n for n in (1, 2, 4, 8))
@@ -22,8 +26,8 @@ class Packetizer:
     """One leg's encoder and RTP numbering; what comes as Opus goes as it came.
 
     Attributes:
-        encoder: To be tuned to the caller's path.
         packets: RTP packets made.
+        repeating: Those of them that repeat earlier ones.
         unencodable: Frames too long; dropped.
         sent_at: When the last packet was made, seconds.
     """
@@ -31,21 +35,32 @@ class Packetizer:
     def __init__(
         self,
         ssrc: int,
-        payload_type: int,
+        payload_types: tuple[int, int | None],
         start: tuple[int, int],
         now: float,
         sound: Sound = PCM,
         encoding: Encoding = VOICE,
     ) -> None:
-        """Begin at `start`: sequence number and timestamp, random (RFC 3550 s. 5.1)."""
-        self.encoder = Encoder(encoding)
+        """Begin.
+
+        Args:
+            ssrc: Of our stream.
+            payload_types: Opus's; RED's, None: it cannot be sent.
+            start: Sequence number and timestamp, random (RFC 3550 section 5.1).
+            now: Seconds.
+            sound: What frames hold.
+            encoding: How they are encoded.
+        """
+        self._encoder = Encoder(encoding)
+        self._encode = self._encoder.encode
         self.packets = 0
+        self.repeating = 0
         self.unencodable = 0
         self.sent_at = -1e9
         self._ssrc = ssrc
-        self._payload_type = payload_type
+        self._opus_type, self._red_type = payload_types
+        self._before: deque[tuple[int, bytes]] = deque(maxlen=0)  # the newest first
         self._sequence, self._timestamp = start
-        self._samples = sound.samples
         self._reader = sound.reader
         self._read = sound.reader() if sound.reader else None
         self._began_at = now
@@ -55,33 +70,65 @@ class Packetizer:
         self._sent_ticks = 0
         self._end_ticks = 0
 
+    def tune(self, tuning: Tuning) -> None:
+        """Do as the caller's path needs."""
+        encoder = self._encoder
+        encoder.set_expected_loss(tuning.expected_loss_percent)
+        encoder.set_bitrate(tuning.bitrate_bps)
+        encoder.set_complexity(tuning.complexity)
+        if tuning.repeats != self._before.maxlen:
+            self._before = deque(maxlen=tuning.repeats)
+
     def packetize(self, frame: DownFrame, now: float) -> bytes | None:
         """Encode one frame, or give None for what no frame can be."""
         marker = frame.talkspurt != self._talkspurt
         if marker:
             self._begin()
-        read = self._read
-        payload = frame.payload if read is None else self._encode(read(frame.payload))
-        if payload is None:
-            return None
+        payload, read = frame.payload, self._read
+        if read is None:
+            samples = packet_samples(payload)
+        else:
+            pcm = read(payload)
+            samples = len(pcm) // SAMPLE_BYTES
+            try:
+                payload = self._encode(pcm if samples == FRAME_SAMPLES else _whole(pcm))
+            except OpusError:
+                self.unencodable += 1
+                return None
         ticks = frame.position_samples * TICKS_PER_SAMPLE
         if marker:
             self._talkspurt = frame.talkspurt
             start = max(self._end_ticks, self._ticks_at(now))
             self._offset = start - ticks
         ticks += self._offset
-        header = rtp.build_header(
-            self._payload_type,
-            self._sequence + self.packets,
-            self._timestamp + ticks,
+        kind = self._opus_type
+        if self._before.maxlen:
+            kind, payload = self._with_repeats(payload, ticks, marker=marker)
+        header = HEADER.pack(
+            VERSION_BITS,
+            kind | MARKER if marker else kind,
+            self._sequence + self.packets & 0xFFFF,
+            self._timestamp + ticks & 0xFFFF_FFFF,
             self._ssrc,
-            marker=marker,
         )
         self._sent_ticks, self.sent_at = ticks, now
-        self._end_ticks = ticks + self._samples(frame.payload) * TICKS_PER_SAMPLE
+        self._end_ticks = ticks + samples * TICKS_PER_SAMPLE
         self.packets += 1
         self._octets += len(payload)
         return header + payload
+
+    def _with_repeats(
+        self, payload: bytes, ticks: int, *, marker: bool
+    ) -> tuple[int, bytes]:
+        """Return a packet's type and payload, with what was sent right before it."""
+        before, kind, data = self._before, self._opus_type, payload
+        if marker or ticks != self._end_ticks:
+            before.clear()
+        if before and self._red_type is not None:
+            kind, data = self._red_type, red.build(kind, payload, ticks, before)
+            self.repeating += 1
+        before.appendleft((ticks, payload))
+        return kind, data
 
     def sender_info(self, now: float) -> SenderInfo:
         """Say what was sent, and what RTP time it is now."""
@@ -101,16 +148,12 @@ class Packetizer:
 
     def _begin(self) -> None:
         """Begin a talkspurt, or the last syllable of the old one leaks into it."""
-        self.encoder.reset()
+        self._encoder.reset()
         if self._reader is not None:
             self._read = self._reader()
 
-    def _encode(self, pcm: bytes) -> bytes | None:
-        if len(pcm) != FRAME_BYTES:  # the last of a talkspurt may be short
-            size = next((size for size in FRAME_SIZES_BYTES if size >= len(pcm)), 0)
-            pcm = pcm.ljust(size, b"\0")
-        try:
-            return self.encoder.encode(pcm)
-        except OpusError:
-            self.unencodable += 1
-            return None
+
+def _whole(pcm: bytes) -> bytes:
+    """Fill up what may be the short last frame of a talkspurt."""
+    size = next((size for size in FRAME_SIZES_BYTES if size >= len(pcm)), 0)
+    return pcm.ljust(size, b"\0")

@@ -38,12 +38,12 @@ class Plan(NamedTuple):
     Attributes:
         encoding: To begin with; bitrate and complexity may be lowered.
         least_bps: Bitrate that is not lowered further.
-        red_percent: Loss from which on RED is sent; None: it never is.
+        red_percents: Loss from which on one repeat is sent as RED, two, ...
     """
 
     encoding: Encoding
     least_bps: int
-    red_percent: float | None = None
+    red_percents: tuple[float, ...] = ()
 
 
 _LOW_DELAY = Plan(
@@ -56,15 +56,18 @@ LOSS_PERCENT = 1.0
 """Any loss to speak of: two packets of a report's 50 to 250."""
 
 BURSTS_PERCENT = 8.0
-"""Loss from which on one repeat is not enough: at random 0.6 % of the packets would
-still be lost with both neighbours, and loss that high comes in bursts."""
+"""Loss from which on losing neighbours is common: at random each 150th packet."""
 
 _PLANS: Mapping[tuple[Profile, bool], Plan] = {
-    (Profile.AUTO, True): _LOW_DELAY._replace(red_percent=LOSS_PERCENT),
+    (Profile.AUTO, True): _LOW_DELAY._replace(
+        red_percents=(LOSS_PERCENT, BURSTS_PERCENT)
+    ),
     (Profile.AUTO, False): _VOIP,
-    (Profile.LOW_DELAY, True): _LOW_DELAY._replace(red_percent=LOSS_PERCENT),
+    (Profile.LOW_DELAY, True): _LOW_DELAY._replace(
+        red_percents=(LOSS_PERCENT, BURSTS_PERCENT)
+    ),
     (Profile.LOW_DELAY, False): _LOW_DELAY,
-    (Profile.VOIP, True): _VOIP._replace(red_percent=BURSTS_PERCENT),
+    (Profile.VOIP, True): _VOIP._replace(red_percents=(BURSTS_PERCENT,)),
     (Profile.VOIP, False): _VOIP,
     (Profile.QUALITY, True): _QUALITY,
     (Profile.QUALITY, False): _QUALITY,

@@ -37,7 +37,7 @@ MAX_REMEMBERED = 128
 class ReorderWindow(Generic[T]):
     """One stream's packets by extended sequence number.
 
-    Call `pull` after each `push`, and when `deadline` has come.
+    Call `passes`, or else `push` and then `pull`; `pull` when `deadline` has come, too.
 
     Attributes:
         deadline: When the gap being waited for is given up, seconds; infinite: no gap.
@@ -71,6 +71,26 @@ class ReorderWindow(Generic[T]):
             if self._waiting and sequence < max(self._waiting):
                 self._learn(now - self._gap_noticed(), now)
             self._waiting[sequence] = (now, item)
+
+    def passes(self, sequence: int) -> bool:
+        """Take a packet that leaves at once, as most do, or else take nothing."""
+        if sequence != self._next or self._waiting:
+            return False
+        self._next = sequence + 1
+        return True
+
+    def waiting(self, sequence: int) -> T | None:
+        """Return the packet of that number if it waits for others."""
+        entry = self._waiting.get(sequence)
+        return None if entry is None else entry[1]
+
+    def is_over(self, sequence: int) -> bool:
+        """Tell whether that packet has left or been given up, or what came first."""
+        return self._next is None or sequence < self._next
+
+    def fill(self, sequence: int, item: T, now: float) -> None:
+        """Take what stands for a missing packet: of the path it teaches nothing."""
+        self._waiting[sequence] = (now, item)
 
     def pull(self, now: float) -> list[tuple[int, T]]:
         """Return what may leave, in order: (packets given up before it, packet)."""

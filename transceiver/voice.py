@@ -57,6 +57,13 @@ class _Places:
         self._arrived_at = now
         return self._ticks // TICKS_PER_SAMPLE
 
+    def is_behind(self, timestamp: int, end_samples: int) -> bool:
+        """Tell whether a packet of that time belongs behind all that was placed."""
+        if self._timestamp is None:
+            return False
+        by_clock = self._ticks + signed_distance(timestamp, self._timestamp, 32)
+        return by_clock >= end_samples * TICKS_PER_SAMPLE
+
     def restart(self) -> None:
         """Follow another clock."""
         self._timestamp = None
@@ -90,6 +97,7 @@ class _Stream:
     def __init__(self) -> None:
         self._places = _Places()
         self._allowance = _Allowance()
+        self._end_samples = 0  # media time behind the last packet
 
     @property
     def jumps(self) -> int:
@@ -100,6 +108,10 @@ class _Stream:
     def excess(self) -> int:
         """Packets that came much faster than they can have been spoken; dropped."""
         return self._allowance.excess
+
+    def is_behind(self, timestamp: int) -> bool:
+        """Tell whether a packet of that time would begin behind the last one's end."""
+        return self._places.is_behind(timestamp, self._end_samples)
 
     def restart(self) -> None:
         """Go on with another stream: media time continues, its clock is another."""
@@ -144,13 +156,15 @@ class Decoded(_Stream):
         if not payload:
             return []
         voice = self._voice
-        end = voice.end_samples
+        end = self._end_samples
         position = self._places.place(timestamp, end, now)
         samples = opus.packet_samples(payload) or voice.packet_samples
         if not self._allowance.takes(position - end, samples, now):
             return []
         lost, self._lost = self._lost, 0
-        return voice.take(position, payload, lost * voice.packet_samples)
+        pieces = voice.take(position, payload, lost * voice.packet_samples)
+        self._end_samples = voice.end_samples
+        return pieces
 
     def restart(self) -> None:
         """Go on with another stream: media time continues, its clock is another."""
@@ -192,7 +206,6 @@ class AsItCame(_Stream):
     def __init__(self) -> None:
         super().__init__()
         self.corrupt = 0
-        self._end = 0
 
     def take(
         self, lost: int, timestamp: int, payload: bytes, now: float
@@ -205,8 +218,9 @@ class AsItCame(_Stream):
         if not samples or len(payload) > MAX_PAYLOAD_BYTES:
             self.corrupt += 1
             return []
-        position = self._places.place(timestamp, self._end, now)
-        if not self._allowance.takes(position - self._end, samples, now):
+        end = self._end_samples
+        position = self._places.place(timestamp, end, now)
+        if not self._allowance.takes(position - end, samples, now):
             return []
-        self._end = position + samples
+        self._end_samples = position + samples
         return [(position, payload)]

@@ -440,12 +440,12 @@ def test_the_callers_loss_raises_what_is_spent_on_repeats_and_is_forgotten() -> 
     caller = Caller(leg)
     for _ in range(5):
         caller.report(block(leg, fraction_lost=51))
-    assert leg.media.loss_percent == pytest.approx(20, abs=1)
+    assert leg.media.adaptation.loss_percent == pytest.approx(20, abs=1)
     play_talkspurt(leg, 1, 20)
     assert sum(carries_fec(packet.payload) for packet in leg.sent) > 10
     for _ in range(20):
         caller.report(block(leg))
-    assert leg.media.loss_percent < 1
+    assert leg.media.adaptation.loss_percent < 1
 
 
 def test_closing_says_goodbye_once_and_ends_everything() -> None:

@@ -14,7 +14,7 @@ START = 65_534, 2**32 - 2000
 
 @pytest.fixture
 def packetizer() -> Packetizer:
-    return Packetizer(9, 111, START, now=100.0)
+    return Packetizer(9, (111, 63), START, now=100.0)
 
 
 def send(

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from aiortc import RTCRtpCodecParameters
 from aiortc.sdp import SessionDescription
 
 from proto.messages import MAX_MESSAGE_BYTES
@@ -16,6 +17,12 @@ OPUS_PARAMETERS: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 
 DEFAULT_EVENT_BYTES = 65_536
 """Largest message of a client that does not say (RFC 8841 section 6.1)."""
 
+PAYLOAD_TYPES = frozenset({*range(64), *range(96, 128)})
+"""Those that cannot be taken for RTCP (RFC 5761 section 4)."""
+
+_FIRST_AUDIO = re.compile(r"^m=audio .*?(?=^m=|\Z)", re.MULTILINE | re.DOTALL)
+_RED = re.compile(r"^a=rtpmap:(\d{1,3}) red/48000/2\s*$", re.MULTILINE | re.IGNORECASE)
+_PARAMETERS = re.compile(r"^a=fmtp:(\d{1,3}) (\S+)\s*$", re.MULTILINE)
 _MAX_MESSAGE_SIZE = re.compile(r"^a=max-message-size:\s*(\d{1,15})\s*$", re.MULTILINE)
 
 
@@ -58,14 +65,42 @@ def max_event_bytes(offer: str) -> int:
     return min(limit or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES)
 
 
-def opus_only(codecs: list[Any]) -> list[Any]:
-    """Return the one codec of aiortc's list that we speak, with our parameters.
+def spoken(codecs: list[Any], offer: str) -> list[Any]:
+    """Return what of aiortc's list we speak, Opus, with our parameters; RED before it.
+
+    Chromium sends RED only if the answer lists it first, and understands it in any case
+    if it has offered it.
 
     Raises:
-        OfferError: It is not there.
+        OfferError: Opus is not there.
     """
     for codec in codecs:
         if codec.mimeType.lower() == "audio/opus":
             codec.parameters = dict(OPUS_PARAMETERS)
-            return [codec]
+            red_type = _red_type(offer, codec.payloadType)
+            return [codec] if red_type is None else [_red(red_type, codec), codec]
     raise OfferError("the SDP offer's audio section does not offer Opus")
+
+
+def _red_type(offer: str, opus_type: int) -> int | None:
+    """Return the payload type of RED that repeats Opus alone (RFC 2198 section 5)."""
+    found = _FIRST_AUDIO.search(offer)
+    section = found[0] if found else ""
+    listed = section.partition("\n")[0].split()[3:]
+    parameters = dict(_PARAMETERS.findall(section))
+    for number in _RED.findall(section):
+        levels = parameters.get(number, "").split("/")
+        repeats_opus = len(levels) > 1 and set(levels) == {str(opus_type)}
+        if repeats_opus and number in listed and int(number) in PAYLOAD_TYPES:
+            return int(number)
+    return None
+
+
+def _red(red_type: int, opus: Any) -> RTCRtpCodecParameters:
+    return RTCRtpCodecParameters(
+        mimeType="audio/red",
+        clockRate=opus.clockRate,
+        channels=opus.channels,
+        payloadType=red_type,
+        parameters={f"{opus.payloadType}/{opus.payloadType}": None},
+    )

@@ -24,7 +24,7 @@ from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.channel import guard
 from transceiver.webrtc.connection import new_connection
 from transceiver.webrtc.ice import IceLeg, UdpPort
-from transceiver.webrtc.offer import OfferError, opus_only, usable
+from transceiver.webrtc.offer import OfferError, spoken, usable
 
 CHANNEL_LABEL = "oai-events"
 """The data channel that carries Realtime events (OpenAI Realtime over WebRTC)."""
@@ -114,7 +114,7 @@ class Peer:
             await self._connection.setRemoteDescription(
                 RTCSessionDescription(sdp=usable(offer), type="offer")
             )
-            audio = self._shape_media()
+            audio = self._shape_media(offer)
             self._join_port()
             answer = await self._connection.createAnswer()
             await self._connection.setLocalDescription(answer)
@@ -152,8 +152,8 @@ class Peer:
         if self.leg is not None:
             self.leg.detach()
 
-    def _shape_media(self) -> Any:
-        """Keep one audio section, Opus only; switch the rest off. Returns its side."""
+    def _shape_media(self, offer: str) -> Any:
+        """Keep one audio section, what we speak of it; switch the rest off."""
         audio = None
         transceivers: list[Any] = self._connection.getTransceivers()
         for transceiver in transceivers:
@@ -162,7 +162,7 @@ class Peer:
             if transceiver.kind == "audio" and audio is None:
                 audio = transceiver
                 transceiver.direction = "sendrecv"
-                transceiver._codecs = opus_only(transceiver._codecs)
+                transceiver._codecs = spoken(transceiver._codecs, offer)
             else:
                 transceiver.direction = "inactive"
             transceiver._headerExtensions = []
@@ -182,12 +182,14 @@ class Peer:
 
     def _media_keys(self) -> MediaKeys:
         cname = re.search(r"cname:(\S+)", self._connection.localDescription.sdp)
+        *red, opus = self._audio._codecs
         return MediaKeys(
             inbound=self._dtls._rx_srtp,
             outbound=self._dtls._tx_srtp,
             local_ssrc=self._audio.sender._ssrc,
-            payload_type=self._audio._codecs[0].payloadType,
+            payload_type=opus.payloadType,
             cname=cname.group(1) if cname else "",
+            red_type=red[0].payloadType if red else None,
         )
 
     def _state_changed(self) -> None:
