@@ -64,12 +64,8 @@ class Cut(NamedTuple):
     audio_end_ms: int
 
 
-class _Queued(NamedTuple):
-    part: Part
-    offset_samples: int
-    samples: int
-    """Without padding."""
-    pcm: bytes
+_Queued = tuple[Part, int, int, bytes]
+"""A frame: its part, samples of that before it, its own without padding, its PCM."""
 
 
 class _Span:
@@ -77,23 +73,14 @@ class _Span:
 
     __slots__ = ("offset_samples", "part", "samples", "start_samples", "talkspurt")
 
-    def __init__(self, talkspurt: int, start_samples: int, queued: _Queued) -> None:
+    def __init__(
+        self, talkspurt: int, start_samples: int, part: Part, offset_samples: int
+    ) -> None:
         self.talkspurt = talkspurt
         self.start_samples = start_samples
-        self.part = queued.part
-        self.offset_samples = queued.offset_samples
-        self.samples = queued.samples
-
-    def extend(self, talkspurt: int, start_samples: int, queued: _Queued) -> bool:
-        """Take in the frame that follows directly, if it does."""
-        if (
-            talkspurt != self.talkspurt
-            or queued.part is not self.part
-            or start_samples != self.start_samples + self.samples
-        ):
-            return False
-        self.samples += queued.samples
-        return True
+        self.part = part
+        self.offset_samples = offset_samples
+        self.samples = 0
 
 
 class Playback:
@@ -117,10 +104,18 @@ class Playback:
         self._parts.append(part)
 
     def sent(self, talkspurt: int, start_samples: int, queued: _Queued) -> None:
-        """Write down a frame that leaves."""
-        spans = self._spans
-        if not spans or not spans[-1].extend(talkspurt, start_samples, queued):
-            spans.append(_Span(talkspurt, start_samples, queued))
+        """Write down a frame that leaves. HOT PATH."""
+        part, offset_samples, samples, _ = queued
+        span = self._spans[-1] if self._spans else None
+        if (
+            span is None
+            or span.talkspurt != talkspurt
+            or span.part is not part
+            or span.start_samples + span.samples != start_samples
+        ):
+            span = _Span(talkspurt, start_samples, part, offset_samples)
+            self._spans.append(span)
+        span.samples += samples
 
     def heard(self, talkspurt: int, samples: int) -> None:
         """Note that the caller has heard so many samples of that talkspurt."""
@@ -128,13 +123,13 @@ class Playback:
         while spans and spans[0].talkspurt <= talkspurt:
             span = spans[0]
             reached = span.samples
-            if span.talkspurt == talkspurt:
-                reached = min(reached, samples - span.start_samples)
+            if span.talkspurt == talkspurt and samples - span.start_samples < reached:
+                reached = samples - span.start_samples
             if reached <= 0:
                 return
-            span.part.heard_samples = max(
-                span.part.heard_samples, span.offset_samples + reached
-            )
+            part, heard_samples = span.part, span.offset_samples + reached
+            if heard_samples > part.heard_samples:
+                part.heard_samples = heard_samples
             if reached < span.samples:
                 return
             spans.popleft()
@@ -166,39 +161,46 @@ class Speech:
 
     The queue holds 10 minutes; beyond that the newest audio is dropped and counted in
     `dropped_samples`.
+
+    Attributes:
+        waiting: The frames, in order; to be looked at only for whether there are any.
     """
 
     def __init__(self) -> None:
         self.playback = Playback()
+        self.waiting: deque[_Queued] = deque()
         self.talkspurt = 0
         self.in_talkspurt = False
         self.dropped_samples = 0
         self.last_response_id: str | None = None
         """Of the last frame taken."""
         self._position_samples = 0
-        self._queue: deque[_Queued] = deque()
         self._part: Part | None = None
         self._rest = b""
 
     @property
     def has_frames(self) -> bool:
         """A frame can be taken."""
-        return bool(self._queue)
+        return bool(self.waiting)
 
     @property
     def is_played_out(self) -> bool:
         """Nothing waits, and all that was sent was heard."""
-        return not self._queue and not self._rest and self.playback.is_heard
+        return not self.waiting and not self._rest and self.playback.is_heard
 
     @property
     def is_drained(self) -> bool:
         """Nothing waits."""
-        return not self._queue and not self._rest
+        return not self.waiting and not self._rest
 
     def push(self, delta: AudioDelta) -> None:
-        """Queue a delta's audio, cut to frames."""
+        """Queue a delta's audio, cut to frames. HOT PATH."""
         part = self._part_of(delta)
-        pcm = self._rest + delta.pcm
+        pcm = self._rest + delta.pcm if self._rest else delta.pcm
+        if len(pcm) == FRAME_BYTES:
+            self._rest = b""
+            self._enqueue(part, pcm, FRAME_SAMPLES)
+            return
         whole = len(pcm) - len(pcm) % FRAME_BYTES
         for start in range(0, whole, FRAME_BYTES):
             self._enqueue(part, pcm[start : start + FRAME_BYTES], FRAME_SAMPLES)
@@ -221,13 +223,16 @@ class Speech:
         self._position_samples = 0
 
     def take(self, lead_ms: int) -> DownFrame:
-        """Take the next frame, as it leaves; only if there is one, in a talkspurt."""
-        queued = self._queue.popleft()
+        """Take the next frame, as it leaves; only if there is one, in a talkspurt.
+
+        HOT PATH.
+        """
+        queued = self.waiting.popleft()
         position_samples = self._position_samples
         self.playback.sent(self.talkspurt, position_samples, queued)
         self._position_samples = position_samples + FRAME_SAMPLES
-        self.last_response_id = queued.part.response_id
-        return DownFrame(self.talkspurt, position_samples, lead_ms, queued.pcm)
+        self.last_response_id = queued[0].response_id
+        return DownFrame(self.talkspurt, position_samples, lead_ms, queued[3])
 
     def assume_heard(self) -> None:
         """Take all that was sent as heard."""
@@ -235,7 +240,7 @@ class Speech:
 
     def cut(self) -> Playback:
         """Drop all that waits and end the talkspurt; return the record of what left."""
-        self._queue.clear()
+        self.waiting.clear()
         self._rest = b""
         self._part = None
         self.in_talkspurt = False
@@ -244,10 +249,11 @@ class Speech:
 
     def _part_of(self, delta: AudioDelta) -> Part:
         part = self._part
-        if part and (part.response_id, part.item_id, part.content_index) == (
-            delta.response_id,
-            delta.item_id,
-            delta.content_index,
+        if (
+            part is not None
+            and part.item_id == delta.item_id
+            and part.response_id == delta.response_id
+            and part.content_index == delta.content_index
         ):
             return part
         self._end_part()
@@ -266,8 +272,8 @@ class Speech:
             self._enqueue(part, rest.ljust(FRAME_BYTES, b"\0"), samples)
 
     def _enqueue(self, part: Part, pcm: bytes, samples: int) -> None:
-        if len(self._queue) >= MAX_QUEUED_FRAMES:
+        if len(self.waiting) >= MAX_QUEUED_FRAMES:
             self.dropped_samples += samples
             return
-        self._queue.append(_Queued(part, part.received_samples, samples, pcm))
+        self.waiting.append((part, part.received_samples, samples, pcm))
         part.received_samples += samples

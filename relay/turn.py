@@ -188,12 +188,14 @@ class Turn:
         return self._take_commands()
 
     def audio(self, delta: AudioDelta, now: float) -> list[Command]:
-        """Queue audio, unless it is a late part of what was interrupted."""
-        if delta.response_id not in self._silenced:
-            if delta.response_id in self._active:
-                self._active[delta.response_id] = False
+        """Queue audio, unless it is a late part of what was interrupted. HOT PATH."""
+        response_id = delta.response_id
+        if response_id not in self._silenced:
+            if self._active.get(response_id):
+                self._active[response_id] = False
             self.speech.push(delta)
-            self._step(Input.AUDIO, now)
+            if self.state is not _S:
+                self._step(Input.AUDIO, now)
         return self._take_commands()
 
     def audio_done(self, event: events.AudioDone) -> list[Command]:
@@ -220,11 +222,12 @@ class Turn:
         return self._take_commands()
 
     def heard(self, talkspurt: int, samples: int, now: float) -> list[Command]:
-        """Note how far the caller has heard."""
+        """Note how far the caller has heard. HOT PATH."""
         for interruption in self._pending:
             interruption.heard(talkspurt, samples)
-        self.speech.playback.heard(talkspurt, samples)
-        if self.state is State.SPEAKING:
+        speech = self.speech
+        speech.playback.heard(talkspurt, samples)
+        if self.state is _S and not speech.waiting:
             self._check_played_out(now)
         return self._take_commands()
 
@@ -246,23 +249,28 @@ class Turn:
     # From the clock.
 
     def frames_sent(self, end_s: float, now: float) -> list[Command]:
-        """Note that frames have left; the last one sent has been played at `end_s`."""
+        """Note that frames have left; the last one sent has been played at `end_s`.
+
+        HOT PATH.
+        """
         response_id = self.speech.last_response_id
         if response_id is not None and response_id != self._playing_id:
             self._stop()
             self._playing_id = response_id
             self._tell_client(events.playback_started, response_id)
         self._played_by_s = None
-        if self.speech.is_drained:
+        if not self.speech.waiting and self.speech.is_drained:
             self._played_by_s = end_s + PLAYOUT_GRACE_S
             self._check_played_out(now)
         return self._take_commands()
 
     def next_timeout(self) -> float | None:
-        """Return when `handle_timeout` is due, if ever."""
-        settle_by_s = self._pending[0].settle_by_s if self._pending else None
-        due = [at for at in (settle_by_s, self._played_by_s) if at is not None]
-        return min(due, default=None)
+        """Return when `handle_timeout` is due, if ever. HOT PATH."""
+        played_by_s = self._played_by_s
+        if not self._pending:
+            return played_by_s
+        settle_by_s = self._pending[0].settle_by_s
+        return settle_by_s if played_by_s is None else min(settle_by_s, played_by_s)
 
     def handle_timeout(self, now: float) -> list[Command]:
         """Do what is due."""
