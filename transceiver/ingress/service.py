@@ -12,7 +12,6 @@ from aiohttp import web
 
 from runtime import status
 from runtime.stop import Stop
-from runtime.worker import Worker
 from transceiver.ingress.flows import Flows
 from transceiver.ingress.forwarder import Forwarder
 from transceiver.ingress.metrics import registry_of
@@ -24,7 +23,7 @@ SWEEP_S = 1.0
 """How often flows that went silent are looked for."""
 
 
-async def serve(settings: IngressSettings, stop: Stop, _: Worker) -> None:
+async def serve(settings: IngressSettings, stop: Stop) -> None:
     """Forward until told to stop; told to drain, until no flow is left.
 
     Raises:
