@@ -5,7 +5,9 @@ A full send buffer drops the datagram, as a network would, and counts it.
 
 A socket that is seldom written to is watched, and each datagram read as it comes. A
 busy one is looked at in ticks of 2 ms instead: to wake a process costs as much as some
-datagrams do, and what comes in between is taken in one go, with code and data warm.
+datagrams do, and what comes in between is taken in one go, with code and data warm. For
+the same reason it reads all, then has all worked on, then sends all (measured: batches
+of 12 cost two thirds of batches of 3, and in this order a tenth less).
 """
 
 import asyncio
@@ -95,6 +97,7 @@ class UdpSocket:
         self._loop = asyncio.get_running_loop()
         self._cadence = Cadence(self._loop.time())
         self._next_tick: asyncio.Handle | None = None
+        self._outbox: list[tuple[bytes | bytearray | memoryview, UdpAddress]] = []
         self._loop.add_reader(self._socket.fileno(), self._wake)
         self.dropped_sends = 0
 
@@ -105,11 +108,13 @@ class UdpSocket:
         return host, port
 
     def send(self, data: bytes | bytearray | memoryview, address: UdpAddress) -> None:
-        """Send now or never."""
-        try:
-            self._socket.sendto(data, address)
-        except OSError:  # full buffer, or an ICMP error left by an earlier datagram
-            self.dropped_sends += 1
+        """Send now or never; of a busy socket, when this turn of the loop is over."""
+        if self._next_tick is None and not self._outbox:
+            self._send(data, address)
+            return
+        if not self._outbox:
+            self._loop.call_soon(self._send_all)
+        self._outbox.append((data, address))
 
     def close(self) -> None:
         """Stop reading and release the port."""
@@ -119,7 +124,19 @@ class UdpSocket:
             self._loop.remove_reader(self._socket.fileno())
         else:
             self._next_tick.cancel()
+            self._send_all()
         self._socket.close()
+
+    def _send(self, data: bytes | bytearray | memoryview, address: UdpAddress) -> None:
+        try:
+            self._socket.sendto(data, address)
+        except OSError:  # full buffer, or an ICMP error left by an earlier datagram
+            self.dropped_sends += 1
+
+    def _send_all(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        for data, address in outbox:
+            self._send(data, address)
 
     def _wake(self) -> None:
         self._drain()
@@ -128,13 +145,13 @@ class UdpSocket:
             self._await_tick(0)
 
     def _tick(self) -> None:
-        self._next_tick = None
         found = self._drain()
         if self._socket.fileno() < 0:
             return
         if self._cadence.ticked(found, self._loop.time()):
             self._await_tick(found)
         else:
+            self._next_tick = None
             self._loop.add_reader(self._socket.fileno(), self._wake)
 
     def _await_tick(self, found: int) -> None:
@@ -146,16 +163,18 @@ class UdpSocket:
         self._next_tick = self._loop.call_at(tick * TICK_S, self._tick)
 
     def _drain(self) -> int:
-        """Read a burst, at most; return how many datagrams."""
+        """Take a burst, at most; return how many datagrams."""
         receive, deliver = self._socket.recvfrom, self._on_datagram
-        for found in range(BURST):
+        burst = []
+        for _ in range(BURST):
             try:
-                data, address = receive(MAX_DATAGRAM_BYTES)
+                burst.append(receive(MAX_DATAGRAM_BYTES))
             except (BlockingIOError, InterruptedError):
-                return found
+                break
             except OSError:
                 continue  # an ICMP error reported here; the next read is clean
+        for data, address in burst:
             deliver(data, address[:2])
             if self._socket.fileno() < 0:
-                return found
-        return BURST
+                break
+        return len(burst)
