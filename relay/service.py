@@ -28,6 +28,7 @@ from relay.upstream.probe import Probe
 from runtime import status
 from runtime.admin import admin_addresses, admin_door
 from runtime.listening import accept
+from runtime.restarts import Restarts
 from runtime.settings import Address
 from runtime.siblings import Siblings
 from runtime.stop import Stop
@@ -76,6 +77,7 @@ class Relay:
         self._is_listening = False
         self._sessions = Sessions(unix_now=time.time)  # noqa: TID251  # dates calls
         self._metrics = self._sessions.metrics
+        self._metrics.registry.register(Restarts(worker))
         self._clock = Clock(
             asyncio.get_running_loop(), self._metrics.tick_lateness_s.observe
         )

@@ -96,6 +96,7 @@ class _Supervisor:
         ours.setblocking(False)
         self._lines[index] = ours
         self._crew.started(index, pid, _now())
+        log.info("worker started", extra={"worker": index, "pid": pid})
         return None
 
     def _leave_to_worker(self) -> None:
@@ -125,10 +126,14 @@ class _Supervisor:
         except ConnectionError:
             wish = b""
         if not wish:  # it has died; its exit code comes with SIGCHLD
-            line.close()
-            del self._lines[index]
+            self._hang_up(index)
         elif DRAIN in wish:
             self._drain()
+
+    def _hang_up(self, index: int) -> None:
+        line = self._lines.pop(index, None)
+        if line is not None:
+            line.close()
 
     def _obey(self, number: signal.Signals) -> None:
         if number is signal.SIGTERM:
@@ -165,6 +170,7 @@ class _Supervisor:
         index = self._crew.worker_of(pid)
         if index is None:
             return
+        self._hang_up(index)
         table = self._common.table
         was_up = table.phase(index) is not Phase.AWAY
         table.replace(index)

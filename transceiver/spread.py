@@ -47,6 +47,12 @@ class Opens(Protocol):
         """Return why no call would be taken now; None if one would."""
 
 
+class Strained(Protocol):
+    """Whether a worker has too much to do."""
+
+    is_overloaded: bool
+
+
 class Loads(Protocol):
     """How much each worker holds."""
 
@@ -59,12 +65,20 @@ class Spread(Collector):
 
     Args:
         calls: Those of this worker.
+        strained: This worker's admission.
         siblings: The other workers.
         loads: What all hold; None: this worker is alone.
     """
 
-    def __init__(self, calls: Opens, siblings: Siblings, loads: Loads | None) -> None:
+    def __init__(
+        self,
+        calls: Opens,
+        strained: Strained,
+        siblings: Siblings,
+        loads: Loads | None,
+    ) -> None:
         self._calls = calls
+        self._strained = strained
         self._siblings = siblings
         self._loads = loads
         self._on_their_way: Counter[int] = Counter()
@@ -112,7 +126,7 @@ class Spread(Collector):
             return []
         load = {index: self._load(index, loads) for index in self._siblings.running()}
         best = sorted(load, key=load.__getitem__)
-        if self._calls.reason_not_ready() is not None:
+        if self._strained.is_overloaded or self._calls.reason_not_ready() is not None:
             return best[:MAX_ASKED]
         return [
             index for index in best[:1] if load[index] + MARGIN <= loads.inside(own)
