@@ -10,6 +10,7 @@ import aiohttp
 from proto.metrics import DialerMetrics
 from runtime import status
 from runtime.admin import admin_addresses, admin_door
+from runtime.restarts import Restarts
 from runtime.siblings import Siblings
 from runtime.stop import Stop
 from runtime.table import Phase
@@ -84,8 +85,9 @@ async def _serve_on(
     watch = Watch(calls.relieve, metrics.second)
     metrics.tell_of_strain(watch, admission)
     siblings = Siblings(worker)
-    spread = Spread(calls, siblings, worker.table)
+    spread = Spread(calls, admission, siblings, worker.table)
     metrics.registry.register(spread)
+    metrics.registry.register(Restarts(worker))
     client_secrets = ClientSecrets(*settings.link_keys)
     wall_s = time.time  # noqa: TID251  # client secrets expire at a Unix time
     keys = KeyRing(settings.api_keys, client_secrets, wall_s)
