@@ -31,8 +31,8 @@ from transceiver.sound import PCM, Sound
 MAX_WAITING_FRAMES = 100
 """2 s of 20 ms frames; a frame that comes when it is full is dropped."""
 
-MAX_LEAD_S = 2.0
-"""Seconds; a longer lead is taken as this one."""
+MAX_LEAD_MS = 2_000
+"""A longer lead is taken as this one."""
 
 HUSH_FRAMES = 8
 """160 ms of silence after a cut: as much as a browser's jitter buffer may hold."""
@@ -45,6 +45,8 @@ EARLY_S = 0.0005
 
 
 class _Talkspurt:
+    """When its first sample is due, and how far it has come in."""
+
     __slots__ = ("base_s", "number", "received_samples")
 
     def __init__(self, number: int) -> None:
@@ -89,6 +91,10 @@ class _Playhead:
         return min(max(samples, self._least), self.sent_samples)
 
 
+_Entry = tuple[_Talkspurt, DownFrame, int]
+"""A frame that waits, and how many samples it is."""
+
+
 class Playout:
     """One call's queue of frames; at most 2 s, beyond that new frames are dropped.
 
@@ -107,7 +113,7 @@ class Playout:
         self._silence = sound.silence
         self.dropped = 0
         self.missing = 0
-        self._queue: deque[tuple[_Talkspurt, DownFrame]] = deque()
+        self._queue: deque[_Entry] = deque()
         self._newest = _Talkspurt(0)
         self._playing = self._newest
         self._flushed = 0
@@ -117,21 +123,28 @@ class Playout:
 
     def push(self, frame: DownFrame, now: float) -> None:
         """Queue a frame that has just arrived."""
+        number, position, lead_ms, payload = frame
         talkspurt = self._newest
-        if frame.talkspurt > talkspurt.number:
-            talkspurt = _Talkspurt(frame.talkspurt)
+        if number > talkspurt.number:
+            talkspurt = _Talkspurt(number)
             self._keep_unflushed()  # no hush before what is said next
-        samples = self._samples(frame.payload)
-        if not samples or not self._has_room_for(frame, talkspurt):
+        samples = self._samples(payload)
+        if (
+            not samples
+            or number <= self._flushed
+            or number != talkspurt.number
+            or position < talkspurt.received_samples
+            or len(self._queue) >= MAX_WAITING_FRAMES
+        ):
             self.dropped += 1
             return
-        position = frame.position_samples
-        base_s = now + min(frame.lead_ms / 1000, MAX_LEAD_S) - position / SAMPLE_RATE_HZ
+        lead_s = lead_ms / 1000 if lead_ms < MAX_LEAD_MS else MAX_LEAD_MS / 1000
+        base_s = now + lead_s - position / SAMPLE_RATE_HZ
         if base_s < talkspurt.base_s:
             talkspurt.base_s = base_s
         talkspurt.received_samples = position + samples
         self._newest = talkspurt
-        self._queue.append((talkspurt, frame))
+        self._queue.append((talkspurt, frame, samples))
 
     def lost(self, count: int) -> None:
         """Note that `count` frames will never come; their time passes unfilled."""
@@ -139,14 +152,14 @@ class Playout:
 
     def next_due(self) -> float:
         """Return when the next frame is to be sent, seconds; infinite: none waits."""
-        return self._due(*self._queue[0]) if self._queue else math.inf
+        return self._due(*self._queue[0][:2]) if self._queue else math.inf
 
     def pull(self, now: float) -> list[DownFrame]:
         """Return the frames to send now, in order."""
         due: list[DownFrame] = []
         queue, horizon = self._queue, now + EARLY_S
         while queue:
-            talkspurt, frame = queue[0]
+            talkspurt, frame, samples = queue[0]
             due_s = self._due(talkspurt, frame)
             if due_s > horizon:
                 break
@@ -154,7 +167,6 @@ class Playout:
             if talkspurt is not self._playing:
                 self._playing = talkspurt
                 self._floor_s = self._end_s - frame.position_samples / SAMPLE_RATE_HZ
-            samples = self._samples(frame.payload)
             self._end_s = due_s + samples / SAMPLE_RATE_HZ
             if talkspurt.number > self._flushed:
                 self._playhead.sent(frame, samples, now, self.under_way_s)
@@ -188,16 +200,8 @@ class Playout:
         talkspurt, position = self._playing, self._playhead.sent_samples
         for _ in range(HUSH_FRAMES):
             silence = DownFrame(talkspurt.number, position, 0, self._silence)
-            self._queue.append((talkspurt, silence))
+            self._queue.append((talkspurt, silence, FRAME_SAMPLES))
             position += FRAME_SAMPLES
-
-    def _has_room_for(self, frame: DownFrame, talkspurt: _Talkspurt) -> bool:
-        return (
-            frame.talkspurt > self._flushed
-            and frame.talkspurt == talkspurt.number
-            and frame.position_samples >= talkspurt.received_samples
-            and len(self._queue) < MAX_WAITING_FRAMES
-        )
 
     def _due(self, talkspurt: _Talkspurt, frame: DownFrame) -> float:
         position_s = frame.position_samples / SAMPLE_RATE_HZ
