@@ -82,6 +82,12 @@ class _Span:
         self.offset_samples = offset_samples
         self.samples = 0
 
+    @property
+    def unheard_samples(self) -> int:
+        """Those of them that are not."""
+        heard = self.part.heard_samples - self.offset_samples
+        return self.samples - min(max(heard, 0), self.samples)
+
 
 class Playback:
     """Which sample of which item each sent sample is, and how far it was heard.
@@ -98,6 +104,11 @@ class Playback:
     def is_heard(self) -> bool:
         """All that was sent was heard."""
         return not self._spans
+
+    @property
+    def unheard_samples(self) -> int:
+        """What was sent and not heard."""
+        return sum(span.unheard_samples for span in self._spans)
 
     def add(self, part: Part) -> None:
         """Begin to follow a part."""

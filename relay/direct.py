@@ -38,7 +38,7 @@ from relay.client.outlet import Outlet
 from relay.door import ClientEnd
 from relay.inlet import Inlet
 from relay.life import Life
-from relay.metrics import Traffic
+from relay.metrics import Queues, Traffic
 from relay.opening import first_updates
 from relay.upstream import protocol
 from relay.upstream.events import EventIds, UpstreamEvent
@@ -97,6 +97,11 @@ class DirectSession:
         )
         for update in updates:
             upstream.send(update)
+
+    @property
+    def queues(self) -> Queues:
+        """What waits."""
+        return Queues(self._upstream.waiting, 0)
 
     async def run(self, client: ClientEnd) -> None:
         """Hold the conversation until either side ends it."""

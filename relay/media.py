@@ -15,6 +15,7 @@ from proto.payload import Payload
 from relay.carriage import carriage
 from relay.metrics import Traffic
 from relay.pacer import LEAD_S, LIVE_LEAD_S, Clock, Downlink
+from relay.sight import Sight
 from relay.silence import Uplink
 from relay.turn import Command, FlushEdge, ToClient, ToUpstream, Turn
 from relay.upstream import events
@@ -71,12 +72,25 @@ class Media:
             on_sent=self._frames_sent,
             on_failed=owner.failed,
         )
+        self._sight = Sight()
+        self._stopped_at: float | None = None
+        """When the caller had spoken, until the answer is heard."""
+
+    def watched_by(self, sight: Sight) -> None:
+        """Have delays measured."""
+        self._sight = sight
+
+    @property
+    def waiting_frames(self) -> int:
+        """The model's, not sent yet."""
+        return len(self._turn.speech.waiting)
 
     def traffic(self) -> Traffic:
         """Return what has passed through so far."""
         self._traffic.filled_samples = self._uplink.filled_samples
         self._traffic.frames_down = self._downlink.sent_frames
         self._traffic.barge_ins = self._turn.interruptions
+        self._traffic.unheard_samples = self._turn.unheard_samples
         self._traffic.dropped_samples = self._turn.speech.dropped_samples
         made_up = self._hearing.made_up
         self._traffic.packets_recovered = made_up.recovered
@@ -89,11 +103,15 @@ class Media:
     def frame_received(self, frame: UpFrame) -> None:
         """Take the caller's audio, and how far the caller has heard."""
         self._traffic.frames_up += 1
+        timed = self._sight.uplink
+        timed.begin(0)
         now = self._loop.time()
         uplink, upstream = self._uplink, self._upstream
         for position, pcm in self._hearing.take(frame, uplink.timeline.head_samples):
             uplink.take(position, len(pcm) // SAMPLE_BYTES, now)
             upstream.append(pcm)
+        if timed.key is not None:
+            timed.end()
         self._carry_out(
             self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
         )
@@ -115,8 +133,13 @@ class Media:
 
     def play(self, delta: events.AudioDelta) -> None:
         """Say it, by the clock."""
+        timed, sent_frames = self._sight.downlink, self._downlink.sent_frames
+        if self._turn.speech.is_drained:  # else it waits its turn, which is no delay
+            timed.begin(sent_frames)
         self._carry_out(self._turn.audio(delta, self._loop.time()))
         self._clock.wake(self._downlink)
+        if timed.key == sent_frames != self._downlink.sent_frames:
+            timed.end()
 
     def follow(self, event: UpstreamEvent) -> None:
         """Act on an event that the client has been given."""
@@ -131,7 +154,10 @@ class Media:
                 self._carry_out(self._turn.response_created(event, now))
             case events.SpeechStarted():
                 self._uplink.speech_started()
+                self._stopped_at = None
                 self._carry_out(self._turn.speech_started(now))
+            case events.SpeechStopped():
+                self._stopped_at = now
             case events.AudioDone():
                 self._carry_out(self._turn.audio_done(event))
                 self._clock.wake(self._downlink)
@@ -152,6 +178,9 @@ class Media:
     # From the clock.
 
     def _frames_sent(self, now: float) -> None:
+        if self._stopped_at is not None:
+            self._sight.answered(now - self._stopped_at)
+            self._stopped_at = None
         self._carry_out(self._turn.frames_sent(self._downlink.end_s, now))
 
     def _time_out(self) -> None:

@@ -5,6 +5,7 @@ The hot path counts in plain integers (`Traffic`, one a session); they are added
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +15,12 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from proto.metrics import session_loss
+from relay.sight import Sight
 from runtime.process import tell_of_process
+from runtime.stages import EVERY, Stages, Stopwatch
+
+UPLINK, DOWNLINK = STAGES = ("relay_uplink", "relay_downlink")
+"""Frame received to upstream append; delta received to first frame of it sent."""
 
 TRANSPORTS = ("webrtc", "websocket")
 """How a session's client came to the edge."""
@@ -39,12 +45,25 @@ class Traffic:
     events_undelivered: int = 0
     own_errors: int = 0
     barge_ins: int = 0
+    unheard_samples: int = 0
 
     def add(self, other: "Traffic") -> None:
         """Add another's counts to these."""
         for field in dataclasses.fields(self):
             total = getattr(self, field.name) + getattr(other, field.name)
             setattr(self, field.name, total)
+
+
+class Queues(NamedTuple):
+    """How much waits, of a session or of many.
+
+    Attributes:
+        upstream: Messages that the upstream has not taken.
+        speech: Frames of the model's, whose time has not come.
+    """
+
+    upstream: int
+    speech: int
 
 
 class Ending(NamedTuple):
@@ -68,9 +87,14 @@ class Metrics:
 
     Args:
         live: Yields the traffic of each session under way.
+        queues: Yields what waits in each.
     """
 
-    def __init__(self, live: Callable[[], Iterable[Traffic]]) -> None:
+    def __init__(
+        self,
+        live: Callable[[], Iterable[Traffic]],
+        queues: Callable[[], Iterable[Queues]] = tuple,
+    ) -> None:
         self.registry = CollectorRegistry()
         tell_of_process(self.registry)
         self.ended = Traffic()
@@ -107,8 +131,36 @@ class Metrics:
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
             registry=self.registry,
         )
+        self._stages = Stages(self.registry, STAGES)
+        self._answer_s = Histogram(
+            "tandem_relay_voice_to_voice_seconds",
+            "From the word that the caller has spoken to the first sound sent.",
+            buckets=(0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0),
+            registry=self.registry,
+        )
+        waiting = Gauge(
+            "tandem_relay_waiting",
+            "What waits in all sessions together, by queue.",
+            ["queue"],
+            registry=self.registry,
+        )
+        for queue in Queues._fields:
+            waiting.labels(queue).set_function(functools.partial(_total, queue, queues))
         self.session_loss = session_loss(self.registry)
         self.registry.register(_TrafficCollector(self.ended, live))
+
+    def sight(self, *, is_live: bool) -> Sight:
+        """Return what measures the delays of one session.
+
+        Args:
+            is_live: Its upstream's audio comes frame by frame, not in bursts, of which
+                each beginning is of interest.
+        """
+        return Sight(
+            Stopwatch(self._stages.observer(UPLINK)),
+            Stopwatch(self._stages.observer(DOWNLINK), every=EVERY if is_live else 1),
+            self._answer_s.observe,
+        )
 
     def session_ended(self, traffic: Traffic, ending: Ending) -> None:
         """Count a session that is over, and what passed through it."""
@@ -117,6 +169,10 @@ class Metrics:
         self.session_s.labels(ending.transport).observe(ending.seconds)
         if ending.error_code:
             self.upstream_errors.labels(ending.error_code).inc()
+
+
+def _total(queue: str, queues: Callable[[], Iterable[Queues]]) -> float:
+    return float(sum(getattr(one, queue) for one in queues()))
 
 
 class _TrafficCollector(Collector):

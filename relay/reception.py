@@ -80,6 +80,7 @@ class Reception:
             return None
         upstream = self._connect(request)
         session = Session(link, request, upstream, self._clock, self._max_s)
+        session.watched_by(self._sessions.metrics.sight(is_live=upstream.is_live))
         self._sessions.add(session)
         self._tasks.create_task(self._sessions.hold(session, session.run))
         return session

@@ -40,9 +40,10 @@ from relay.client.outlet import Outlet
 from relay.inlet import Inlet
 from relay.life import Life
 from relay.media import Media, MediaLink, Owner
-from relay.metrics import Traffic
+from relay.metrics import Queues, Traffic
 from relay.opening import first_updates
 from relay.pacer import Clock
+from relay.sight import Sight
 from relay.upstream import events, protocol
 from relay.upstream.events import EventIds, UpstreamEvent
 from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
@@ -141,6 +142,15 @@ class Session:
         )
         for update in updates:  # before any event of the client's: see `opening`
             upstream.send(update)
+
+    def watched_by(self, sight: Sight) -> None:
+        """Have delays measured."""
+        self._media.watched_by(sight)
+
+    @property
+    def queues(self) -> Queues:
+        """What waits."""
+        return Queues(self._upstream.waiting, self._media.waiting_frames)
 
     @property
     def frame_counts(self) -> FrameCounts | None:

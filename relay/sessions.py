@@ -9,7 +9,7 @@ from proto.errors import CloseCode
 from proto.request import SessionRequest
 from proto.stats import FrameCounts
 from relay.life import Life
-from relay.metrics import Ending, Metrics, Traffic
+from relay.metrics import Ending, Metrics, Queues, Traffic
 from relay.session import Session
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,10 @@ class LiveSession(Protocol):
     @property
     def traffic(self) -> Traffic:
         """What has passed through so far."""
+
+    @property
+    def queues(self) -> Queues:
+        """What waits."""
 
     @property
     def frame_counts(self) -> FrameCounts | None:
@@ -54,7 +58,7 @@ class Sessions:
     """
 
     def __init__(self, unix_now: Callable[[], float]) -> None:
-        self.metrics = Metrics(self._live_traffic)
+        self.metrics = Metrics(self._live_traffic, self._queues)
         self._unix_now = unix_now
         self._live: dict[LiveSession, asyncio.Task[None] | None] = {}
         self._calls: dict[str, Call] = {}
@@ -152,6 +156,9 @@ class Sessions:
                 **(frames.fields() if frames is not None else {}),
             },
         )
+
+    def _queues(self) -> Iterator[Queues]:
+        return (session.queues for session in self._live)
 
     def _live_traffic(self) -> Iterator[Traffic]:
         return (session.traffic for session in self._live)

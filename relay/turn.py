@@ -150,6 +150,8 @@ class Turn:
         self.state = State.LISTENING
         self.speech = Speech()
         self.interruptions = 0
+        self.unheard_samples = 0
+        """Sent, and then cut off before the caller heard them."""
         self._ids = ids
         self._interrupts = True
         self._active: dict[str, bool] = {}
@@ -338,6 +340,7 @@ class Turn:
 
     def _settle(self, interruption: _Interruption) -> None:
         self._pending.remove(interruption)
+        self.unheard_samples += interruption.playback.unheard_samples
         for response_id in interruption.response_ids:
             if response_id in self._active:
                 self._cancel(response_id)

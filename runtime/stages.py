@@ -33,15 +33,19 @@ class Stopwatch:
         key: Names what is being timed, as its owner numbers it; None: nothing is.
     """
 
-    __slots__ = ("_began_s", "_clock", "_left", "_observe", "key")
+    __slots__ = ("_began_s", "_clock", "_every", "_left", "_observe", "key")
 
     def __init__(
-        self, observe: Observe | None = None, clock: Callable[[], float] | None = None
+        self,
+        observe: Observe | None = None,
+        clock: Callable[[], float] | None = None,
+        every: int = EVERY,
     ) -> None:
-        """Time for `observe`; None: nothing is ever timed."""
+        """Time one in `every` for `observe`; None: nothing is ever timed."""
         self.key: int | None = None
         self._observe = observe
         self._clock = clock or time.perf_counter
+        self._every = every
         self._left = 1  # the first is timed, so that short calls show, too
         self._began_s = 0.0
 
@@ -55,7 +59,7 @@ class Stopwatch:
         self._left -= 1
         if self._left or self._observe is None:
             return
-        self._left = EVERY
+        self._left = self._every
         self.key = key
         self._began_s = self._clock() + allowed_s
 
@@ -87,7 +91,3 @@ class Stages:
     def observer(self, name: str) -> Observe:
         """Return what takes the delays of a stage, seconds."""
         return self._observers[name]
-
-    def stopwatch(self, name: str) -> Stopwatch:
-        """Return a stopwatch for one call's frames in a stage."""
-        return Stopwatch(self._observers[name])

@@ -144,6 +144,11 @@ class RealtimeClient:
         else:
             self._overrun.set()
 
+    @property
+    def waiting(self) -> int:
+        """Messages in the queue."""
+        return len(self._queue)
+
     async def room(self, size_bytes: int) -> None:
         """Wait until the queue takes an event of that size."""
         while not (self._is_over or self._has_room(size_bytes, WAITING_SHARE)):

@@ -23,6 +23,7 @@ class Echo:
     """Returns the caller's own audio."""
 
     is_live = True
+    waiting = 0
 
     def __init__(self) -> None:
         self._receiver: Receiver | None = None

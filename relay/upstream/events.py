@@ -55,6 +55,11 @@ class SpeechStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """`input_audio_buffer.speech_stopped`."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionConfigured:
     """`session.created` or `session.updated`: what holds from now on.
 
@@ -107,6 +112,7 @@ UpstreamEvent = (
     | ResponseCreated
     | ResponseDone
     | SpeechStarted
+    | SpeechStopped
     | SessionConfigured
     | OwnError
     | Failure

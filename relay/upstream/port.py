@@ -62,6 +62,10 @@ class Upstream(Protocol):
     is_live: bool
     """Its audio comes in real time, so none of it is held back."""
 
+    @property
+    def waiting(self) -> int:
+        """Messages that it has not taken yet."""
+
     async def run(self, receiver: Receiver, tasks: asyncio.TaskGroup) -> None:
         """Converse until cancelled.
 

@@ -152,6 +152,10 @@ def _speech_started(_: Mapping[str, Any]) -> events.SpeechStarted:
     return events.SpeechStarted()
 
 
+def _speech_stopped(_: Mapping[str, Any]) -> events.SpeechStopped:
+    return events.SpeechStopped()
+
+
 def _session_configured(event: Mapping[str, Any]) -> events.SessionConfigured:
     session = event["session"]
     listening = _mapping(_mapping(session.get("audio")).get("input"))
@@ -189,6 +193,7 @@ _READERS: _Readers = {
     "response.created": _response_created,
     "response.done": _response_done,
     "input_audio_buffer.speech_started": _speech_started,
+    "input_audio_buffer.speech_stopped": _speech_stopped,
 }
 """And what does where it plays the audio."""
 

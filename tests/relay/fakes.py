@@ -63,6 +63,7 @@ class FakeUpstream:
     """A model that says what the test has it say."""
 
     is_live = False
+    waiting = 0
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []

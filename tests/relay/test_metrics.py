@@ -2,7 +2,7 @@
 
 from prometheus_client import generate_latest
 
-from relay.metrics import Ending, Metrics, Traffic
+from relay.metrics import Ending, Metrics, Queues, Traffic
 
 
 def shown(metrics: Metrics) -> str:
@@ -28,3 +28,25 @@ def test_upstream_errors_are_counted_by_code() -> None:
     assert 'tandem_relay_upstream_errors_total{code="upstream_stalled"} 1.0' in shown(
         metrics
     )
+
+
+def test_queues_of_all_sessions_are_added_up_when_scraped() -> None:
+    queues = [Queues(upstream=2, speech=10)]
+    read = Metrics(list, lambda: queues).registry.get_sample_value
+    queues.append(Queues(upstream=1, speech=0))
+    assert read("tandem_relay_waiting", {"queue": "upstream"}) == 3
+    assert read("tandem_relay_waiting", {"queue": "speech"}) == 10
+
+
+def test_every_burst_of_a_model_is_timed_and_one_in_fifty_of_a_live_source() -> None:
+    metrics = Metrics(list)
+    for is_live in (True, False):
+        timed = metrics.sight(is_live=is_live).downlink
+        for key in range(10):
+            timed.begin(key)
+            if timed.key == key:
+                timed.end()
+    read = metrics.registry.get_sample_value
+    count = "tandem_stage_seconds_count"
+    assert read(count, {"stage": "relay_downlink"}) == 1 + 10
+    assert read(count, {"stage": "relay_uplink"}) == 0

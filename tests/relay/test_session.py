@@ -13,7 +13,7 @@ import pytest
 from codec.g711 import Narrow, Wide
 from codec.opus import Decoder, Encoder, packet_samples
 from proto.errors import Backlogged, CloseCode, LocalError, NotConnected
-from proto.frames import UpFrame
+from proto.frames import FRAME_SAMPLES, UpFrame
 from proto.payload import Payload
 from proto.request import SessionRequest
 from relay.carriage import OpusHearing, OpusSpeaking
@@ -199,6 +199,8 @@ def test_a_barge_in_goes_through_edge_upstream_and_client() -> None:
 
     stage = play(scene)
     assert stage.session.traffic.barge_ins == 1
+    sent_samples = stage.session.traffic.frames_down * FRAME_SAMPLES
+    assert stage.session.traffic.unheard_samples == sent_samples - 9600
 
 
 def test_an_edge_that_never_answers_a_flush_is_not_waited_for() -> None:

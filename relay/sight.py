@@ -1,0 +1,25 @@
+"""What is measured of one call's audio as it passes the relay."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runtime.stages import Stopwatch
+
+
+def _unseen(_: float) -> None:
+    """Take no note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Nothing, unless told otherwise.
+
+    Attributes:
+        uplink: Times frames, from the link to the upstream.
+        downlink: Times the model's audio, from the upstream to the link.
+        answered: Gets how long a caller waited for the answer, seconds.
+    """
+
+    uplink: Stopwatch = field(default_factory=Stopwatch)
+    downlink: Stopwatch = field(default_factory=Stopwatch)
+    answered: Callable[[float], None] = _unseen
