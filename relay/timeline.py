@@ -138,7 +138,6 @@ class Timeline:
         if not is_apart:
             self.owed_samples += head - position
             self.head_samples = position
-            self._silent_samples = min(self._silent_samples, position)
         return 0  # apart, it is comfort: as much less silence follows at once
 
     def _advance(self, to: int) -> int:

@@ -292,30 +292,35 @@ def test_one_that_raises_is_let_go_and_the_others_go_on() -> None:
     assert told == pytest.approx(5 * ENOUGH_SAMPLES, rel=0.05)
 
 
-def test_a_late_tick_makes_nothing_up_for_it_waits_for_the_next() -> None:
+def test_a_late_tick_makes_nothing_up_but_waits_for_the_next() -> None:
     visits = Visits()
-    uplink = visits.uplink()
+    uplinks = [visits.uplink() for _ in range(TICKS_PER_ROUND)]
+
+    def hear(frames: range, until: float) -> None:
+        for number in frames:
+            for uplink in uplinks:
+                uplink.take(number * FRAME_SAMPLES, FRAME_SAMPLES, until)
+
     for number in range(10):
         visits.loop.run_until(number * FRAME_S)
-        uplink.take(number * 480, 480, visits.loop.now)
+        hear(range(number, number + 1), visits.loop.now)
     visits.loop.now = 1.0  # the loop was busy: frames are in the socket
     visits.loop.run_until(1.0)
-    assert visits.told == []
-    for number in range(10, 50):
-        uplink.take(number * 480, 480, 1.0)
+    hear(range(10, 50), 1.0)
     visits.loop.run_until(1.1)
     assert visits.told == []
-    visits.loop.now = 2.0
-    visits.loop.run_until(2.0)
-    visits.loop.now = 3.0
-    visits.loop.run_until(3.0 + ROUND_S)
+    for busy_until in (2.0, 3.0):
+        visits.loop.now = busy_until
+        visits.loop.run_until(busy_until)
     assert visits.told != []
 
 
-def test_a_session_that_is_closed_says_nothing_more() -> None:
+@pytest.mark.parametrize("has_spoken", [True, False])
+def test_a_session_that_is_closed_says_nothing_more(*, has_spoken: bool) -> None:
     visits = Visits()
     uplink = visits.uplink()
-    uplink.take(0, 480, 0.0)
+    if has_spoken:
+        uplink.take(0, 480, 0.0)
     uplink.close()
     uplink.take(480, 480, 0.02)
     uplink.speech_started()

@@ -5,7 +5,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import assume, given, strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 from proto.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from relay.silence import TICK_S, TICKS_PER_ROUND
@@ -216,6 +216,7 @@ def test_a_turn_ends_in_time_when_frames_stop_whatever_came_before(
 
 
 @given(offset_s=OFFSETS_S, checked_s=st.floats(0.0, 2.0))
+@example(offset_s=0.0, checked_s=1.78)
 def test_comfort_packets_hardly_put_off_the_end_of_a_turn(
     offset_s: float, checked_s: float
 ) -> None:
