@@ -1,0 +1,219 @@
+"""What a call costs before anybody has come, and what is left of it when it is over."""
+
+import asyncio
+import gc
+import weakref
+from typing import Any, cast
+
+import aioice
+import aioice.ice
+import pytest
+import pytest_asyncio
+from aioice.candidate import Candidate
+from aiortc.exceptions import InvalidStateError
+from aiortc.rtcdtlstransport import SRTP_PROFILES
+
+from proto.errors import CloseCode
+from proto.udp import Dialer
+from runtime.udp import UdpAddress
+from transceiver.call import Call, CallRequest
+from transceiver.timer import SharedTimer
+from transceiver.webrtc import ice
+from transceiver.webrtc.agent import only_answer
+from transceiver.webrtc.certificate import RENEWED_AFTER_S, Certificate, Certificates
+from transceiver.webrtc.channel import guard
+from transceiver.webrtc.ice import UdpPort
+from transceiver.webrtc.offer import OfferError
+
+OFFER = """v=0
+o=- 1 1 IN IP4 0.0.0.0
+s=-
+t=0 0
+a=fingerprint:sha-256 {digest}
+a=group:BUNDLE 0 1
+m=audio 9 UDP/TLS/RTP/SAVPF 109
+c=IN IP4 0.0.0.0
+a=sendrecv
+a=ice-pwd:0f7a3c9b5d1e8246af91c03be57d62a4
+a=ice-ufrag:3f9b21ac
+a=mid:0
+a=rtcp-mux
+a=rtpmap:109 opus/48000/2
+a=setup:actpass
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+a=ice-pwd:0f7a3c9b5d1e8246af91c03be57d62a4
+a=ice-ufrag:3f9b21ac
+a=mid:1
+a=setup:actpass
+a=sctp-port:5000
+""".format(digest=":".join(["7B"] * 32))
+
+
+class NoSocket:
+    """Stands where the port's socket would be bound."""
+
+    address: UdpAddress = ("192.0.2.1", 4000)
+    dropped_sends = 0
+
+    def __init__(self, *_: object) -> None: ...
+
+    def send(self, data: bytes, address: UdpAddress) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class OneRelay:
+    """Takes a session, and says nothing."""
+
+    frame_counts = None
+
+    def open_session(self, request: bytes, receiver: object) -> "OneRelay":
+        return self
+
+    def close(self, code: CloseCode, reason: str) -> None: ...
+
+
+@pytest_asyncio.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> UdpPort:
+    """A port without a socket."""
+    monkeypatch.setattr(ice, "UdpSocket", NoSocket)
+    return UdpPort("192.0.2.1", 4000, None, with_loopback=False)
+
+
+@pytest_asyncio.fixture
+async def complaints() -> list[dict[str, Any]]:
+    """What the loop complains of: tasks of nobody that raise, for one."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: complaints.append(context)
+    )
+    return complaints
+
+
+async def turns() -> None:
+    """Let everything happen that waits for no time to pass."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def timers() -> int:
+    """Return how many timers of the loop are running."""
+    loop: Any = asyncio.get_running_loop()
+    return sum(not handle.cancelled() for handle in loop._scheduled)
+
+
+def an_agent() -> aioice.Connection:
+    """Return an agent that has been told of its peer, and only answers."""
+    agent = aioice.Connection(ice_controlling=False)
+    agent.remote_username, agent.remote_password = "theirs", "p" * 22
+
+    async def candidates(*_: object) -> list[Candidate]:
+        return [ice._host_candidate("192.0.2.1", 4000, 0)]
+
+    patched: Any = agent
+    patched.get_component_candidates = candidates  # as the port does
+    only_answer(agent)
+    return agent
+
+
+@pytest.mark.asyncio
+async def test_an_agent_gathers_without_looking_at_interfaces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look(*_: object, **__: object) -> list[str]:
+        raise AssertionError("looked")
+
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", look)
+    agent = an_agent()
+    await agent.gather_candidates()
+    assert [one.host for one in agent.local_candidates] == ["192.0.2.1"]
+
+
+@pytest.mark.asyncio
+async def test_an_agent_whose_peer_does_not_come_wakes_nobody() -> None:
+    agent = an_agent()
+    await agent.gather_candidates()
+    connecting = asyncio.create_task(agent.connect())
+    await turns()
+    assert not connecting.done()
+    assert timers() == 0
+    await agent.close()
+    with pytest.raises(InvalidStateError):
+        await connecting
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_nobody_followed_up_leaves_nothing(
+    port: UdpPort, complaints: list[dict[str, Any]]
+) -> None:
+    before = asyncio.all_tasks()
+    timer = SharedTimer(asyncio.get_running_loop())
+    call = Call("rtc_1", port, timer)
+    await call.answer(CallRequest(OFFER, "open"), cast(Dialer, OneRelay()))
+    held = weakref.ref(call), weakref.ref(call._peer), weakref.ref(call._peer._dtls)
+    running = asyncio.create_task(call.run())
+    await turns()
+    call.end(CloseCode.TIMEOUT, "nobody came")
+    await running
+    await turns()
+    assert asyncio.all_tasks() == before
+    assert timers() == 0
+    del call, running
+    gc.collect()
+    assert [one() for one in held] == [None, None, None]
+    assert complaints == []
+
+
+@pytest.mark.asyncio
+async def test_an_offer_that_is_refused_leaves_nothing(
+    port: UdpPort, complaints: list[dict[str, Any]]
+) -> None:
+    before = asyncio.all_tasks()
+    call = Call("rtc_1", port, SharedTimer(asyncio.get_running_loop()))
+    held = weakref.ref(call), weakref.ref(call._peer)
+    with pytest.raises(OfferError):
+        await call.answer(
+            CallRequest(OFFER.replace("opus", "L16"), "open"),
+            cast(Dialer, OneRelay()),
+        )
+    await call._peer.close()
+    await turns()
+    assert asyncio.all_tasks() == before
+    del call
+    gc.collect()
+    assert [one() for one in held] == [None, None]
+    assert complaints == []
+
+
+def test_a_certificate_is_read_by_openssl_once() -> None:
+    certificate = Certificate.generateCertificate()
+    context = certificate._create_ssl_context(SRTP_PROFILES)
+    assert certificate._create_ssl_context(list(SRTP_PROFILES)) is context
+    assert certificate._create_ssl_context(SRTP_PROFILES[:1]) is not context
+    assert certificate.getFingerprints() is certificate.getFingerprints()
+
+
+def test_new_calls_get_a_new_certificate_each_day() -> None:
+    certificates = Certificates()
+    first = certificates.current(5.0)
+    assert certificates.current(5.0 + RENEWED_AFTER_S) is first
+    second = certificates.current(5.1 + RENEWED_AFTER_S)
+    assert second is not first
+    assert certificates.current(5.2 + RENEWED_AFTER_S) is second
+
+
+class UnsentSctp:
+    """Has something to say after the connection is gone."""
+
+    async def _handle_data(self, data: bytes) -> None: ...
+
+    async def _send_chunk(self, chunk: object) -> None:
+        raise ConnectionError("Cannot send data, not connected")
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_sent_any_more_is_dropped() -> None:
+    sctp = UnsentSctp()
+    guard(sctp, lambda _: None)
+    await sctp._send_chunk(b"")
