@@ -7,19 +7,23 @@ thousand everybody is let go, and both processes are looked at.
 
 import argparse
 import asyncio
+import contextlib
 import random
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
 import uvloop
 
-from bench.churn import ways
+from bench.churn import set_up, ways
 from bench.churn.held import Held, look
 from bench.churn.ways import Edge, Failed, Way
 from bench.load.dial import Dialer
+from bench.load.voice import SHORTEST_S, encode
 from tests.support.services import Stack, running_stack
+from tests.support.sound import babble
+from transceiver.webrtc.certificate import Certificate
 
 BATCH = 1000
 """Calls between two looks."""
@@ -96,14 +100,8 @@ def drawn(count: int, only: Sequence[Way]) -> list[Way]:
 
 
 async def _run(calls: int, rate: float, only: Sequence[Way]) -> int:
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    async with (
-        running_stack(
-            "echo", TANDEM_MAX_CALLS="10000", TANDEM_LOG_LEVEL="warning"
-        ) as stack,
-        aiohttp.ClientSession(connector=connector) as http,
-    ):
-        run = Run(stack, Edge(http, stack.url, await _offer()), rate)
+    async with _services() as (stack, edge):
+        run = Run(stack, edge, rate)
         first = last = before = await run.look()
         print(HEAD)
         print(_row("before", before))
@@ -118,14 +116,28 @@ async def _run(calls: int, rate: float, only: Sequence[Way]) -> int:
         return _verdict(before, first, last) or bool(run.failures)
 
 
-async def _offer() -> str:
-    """Return the offer of a caller who is then gone."""
-    dialer = Dialer(with_red=False)
-    try:
+async def _set_up() -> int:
+    async with _services() as (stack, edge):
+        await set_up.measure(edge, stack.transceiver.pid)
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _services() -> AsyncIterator[tuple[Stack, Edge]]:
+    """Run both services, and tell callers of them."""
+    certificate = Certificate.generateCertificate()
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with (
+        running_stack(
+            "echo", TANDEM_MAX_CALLS="10000", TANDEM_LOG_LEVEL="warning"
+        ) as stack,
+        aiohttp.ClientSession(connector=connector) as http,
+    ):
+        dialer = Dialer(with_red=False, certificate=certificate)
         await dialer.prepare()
-        return dialer.offer
-    finally:
         await dialer.close()
+        speech = encode(babble(SHORTEST_S, seed=1)).payloads
+        yield stack, Edge(http, stack.url, dialer.offer, certificate, speech)
 
 
 def _row(name: str, pair: Pair, cpu_ms: str = "") -> str:
@@ -163,7 +175,12 @@ def main() -> int:
     parser.add_argument(
         "--only", choices=names, action="append", help="leave so; repeat for more"
     )
+    parser.add_argument(
+        "--set-up", action="store_true", help="measure how long set-up takes, instead"
+    )
     given = parser.parse_args()
+    if given.set_up:
+        return uvloop.run(_set_up())
     only = [names[name] for name in given.only or names]
     return uvloop.run(_run(given.calls, given.rate, only))
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import struct
+import time
+from collections.abc import Iterable
 from typing import Any
 
 from bench.load.dial import Dialer
 from bench.load.line import Keys
 from transceiver import rtp
-
-SILENCE = bytes.fromhex("f8fffe")
-"""20 ms of nothing as Opus: a whole frame, so that it is decoded."""
+from transceiver.webrtc.certificate import Certificate
 
 FRAME_S = 0.02
 FRAME_TICKS = rtp.CLOCK_HZ // 50
@@ -22,14 +22,19 @@ class Leaver(Dialer):
         reached_dtls: Set when ICE has succeeded.
         began_dtls: Set when the first piece of the handshake has been answered.
         channel_open: Set when events can flow.
+        heard: Set when the first media has come.
+        heard_ns: When that was; wall clock.
     """
 
-    def __init__(self) -> None:
-        super().__init__(with_red=False)
+    def __init__(self, certificate: Certificate) -> None:
+        super().__init__(with_red=False, certificate=certificate)
         self.reached_dtls = asyncio.Event()
         self.began_dtls = asyncio.Event()
         self.channel_open = asyncio.Event()
+        self.heard_ns = 0
+        self.heard = asyncio.Event()
         self._gone = asyncio.Event()
+        self.leg.on_media = self._media_received
         self.channel.on("open", self.channel_open.set)
 
     def without_dtls(self) -> None:
@@ -56,10 +61,10 @@ class Leaver(Dialer):
 
         self._dtls._recv_next = receive_once
 
-    async def speak(self, keys: Keys, seconds: float) -> None:
-        """Send audio for a while."""
+    async def speak(self, keys: Keys, payloads: Iterable[bytes]) -> None:
+        """Send audio, a frame of Opus each 20 ms."""
         agent: Any = self._agent
-        for number in range(round(seconds / FRAME_S)):
+        for number, payload in enumerate(payloads):
             head = struct.pack(
                 "!BBHII",
                 0x80,
@@ -68,10 +73,15 @@ class Leaver(Dialer):
                 number * FRAME_TICKS,
                 keys.local_ssrc,
             )
-            await agent.send(keys.outbound.protect(head + SILENCE))
+            await agent.send(keys.outbound.protect(head + payload))
             await asyncio.sleep(FRAME_S)
 
     def vanish(self) -> None:
         """Close the socket: not a word more comes of this caller."""
         self._port.close()
         self._gone.set()
+
+    def _media_received(self, _: bytes, __: float) -> None:
+        if not self.heard.is_set():
+            self.heard_ns = time.time_ns()
+            self.heard.set()

@@ -15,9 +15,10 @@ from yarl import URL
 from bench.churn.leaver import Leaver
 from bench.load.dial import DialError
 from bench.load.line import Keys
+from transceiver.webrtc.certificate import Certificate
 
-TALK_S = 0.3
-"""How long a call lasts that got as far as audio."""
+TALK_FRAMES = 15
+"""How long a call lasts that got as far as audio: 0.3 s."""
 
 SILENT_S = 3.0
 """How long one lasts whose caller never says a word."""
@@ -35,11 +36,15 @@ class Edge(NamedTuple):
 
     Attributes:
         offer: SDP of a caller who is not there, for those who only ask.
+        certificate: Shown by all callers, so that each costs less.
+        speech: What they say: Opus, 20 ms each.
     """
 
     http: aiohttp.ClientSession
     url: str
     offer: str
+    certificate: Certificate
+    speech: list[bytes]
 
 
 async def hang_up(edge: Edge) -> None:
@@ -127,6 +132,35 @@ async def offer_no_audio(edge: Edge) -> None:
     await _post(edge, "m=".join([head, *kept]), 400)
 
 
+async def be_heard(
+    edge: Edge, until: asyncio.Event, heard: Callable[[], None]
+) -> float:
+    """Speak until the first media comes back, and stay; return how long that took.
+
+    Args:
+        edge: Where.
+        until: Set when the caller may hang up.
+        heard: Called when the first media has come.
+
+    Returns:
+        Milliseconds from the offer sent.
+
+    Raises:
+        Failed: Nothing came.
+    """
+    async with _calling(edge) as caller:
+        keys = await caller.connect(edge.http, edge.url)
+        speaking = asyncio.create_task(caller.speak(keys, edge.speech))
+        try:
+            async with asyncio.timeout(STAGE_S):
+                await caller.heard.wait()
+        finally:
+            speaking.cancel()
+        heard()
+        await until.wait()
+    return (caller.heard_ns - caller.offered_ns) / 1e6
+
+
 Way = Callable[[Edge], Awaitable[None]]
 
 WAITED_FOR: Final[tuple[Way, ...]] = (
@@ -151,7 +185,7 @@ WAYS: Final[tuple[Way, ...]] = (
 
 @contextlib.asynccontextmanager
 async def _calling(edge: Edge) -> AsyncIterator[Leaver]:
-    caller = Leaver()
+    caller = Leaver(edge.certificate)
     try:
         await caller.prepare()
         yield caller
@@ -165,7 +199,7 @@ async def _calling(edge: Edge) -> AsyncIterator[Leaver]:
 async def _talking(edge: Edge) -> AsyncIterator[tuple[Leaver, Keys]]:
     async with _calling(edge) as caller:
         keys = await caller.connect(edge.http, edge.url)
-        await caller.speak(keys, TALK_S)
+        await caller.speak(keys, edge.speech[:TALK_FRAMES])
         yield caller, keys
 
 

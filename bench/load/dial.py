@@ -16,6 +16,8 @@ import aiortc.exceptions
 
 from bench.load import red
 from bench.load.line import Keys
+from transceiver.webrtc.certificate import Certificate
+from transceiver.webrtc.connection import new_connection
 from transceiver.webrtc.ice import UdpPort
 
 CONNECT_S = 15.0
@@ -31,23 +33,28 @@ class DialError(Exception):
 class Dialer:
     """One call's connection, from the offer to hanging up.
 
+    Args:
+        with_red: Whether in-band FEC and audio/red are offered.
+        certificate: Shared by callers, so that each costs less; None: one of its own.
+
     Attributes:
         offered_ns: When the offer was sent; wall clock.
         connected_ns: When the keys were there.
         lost: Set when the server ended the call.
         location: Where the call is controlled; empty until it is answered.
         channel: Carries the events.
+        leg: Its share of its own port.
     """
 
-    def __init__(self, *, with_red: bool) -> None:
+    def __init__(
+        self, *, with_red: bool, certificate: Certificate | None = None
+    ) -> None:
         self._with_red = with_red
         self.offered_ns = self.connected_ns = 0
         self.lost = asyncio.Event()
         self.location = ""
-        self._connection = aiortc.RTCPeerConnection(
-            aiortc.RTCConfiguration(
-                iceServers=[], bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE
-            )
+        self._connection = new_connection(
+            certificate or Certificate.generateCertificate()
         )
         audio: Any = self._connection.addTransceiver("audio", "sendrecv")
         audio.sender.send = audio.receiver.receive = _nothing
@@ -56,7 +63,7 @@ class Dialer:
         self._dtls: Any = audio.receiver.transport
         self._agent: Any = self._dtls.transport._connection
         self._port = UdpPort("0.0.0.0", 0, None, with_loopback=True)
-        self._port.attach(self._agent)
+        self.leg = self._port.attach(self._agent)
         self._connected = asyncio.Event()
         self._dtls.on("statechange", self._state_changed)
 
@@ -93,7 +100,8 @@ class Dialer:
 
     def take_socket(self) -> socket.socket:
         """Take the socket from the loop, connected to where the server's media is."""
-        taken = self._port.socket._socket
+        port_socket: Any = self._port.socket
+        taken: socket.socket = port_socket._socket
         asyncio.get_running_loop().remove_reader(taken.fileno())
         taken.connect(self._agent._nominated[1].remote_addr)
         return taken

@@ -18,6 +18,7 @@ from bench.load.pump import Pump
 from bench.load.voice import Turns, Voice
 from proto.frames import FRAME_MS
 from tests.support.netem import Path
+from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.pinned import check_aiortc
 
 SETTLE_S = 1.0
@@ -122,11 +123,12 @@ async def _prepared(
     check_aiortc()
     tell(f"preparing {len(outcome.attempts)} offers ...")
     dialers: list[Dialer] = []
+    certificate = Certificate.generateCertificate()
     try:
         for _ in outcome.attempts:
             if stop.is_set():
                 break
-            dialer = Dialer(with_red=outcome.options.with_red)
+            dialer = Dialer(with_red=outcome.options.with_red, certificate=certificate)
             dialers.append(dialer)
             await dialer.prepare()
             await asyncio.sleep(0)
