@@ -170,7 +170,7 @@ def host(value: str) -> str:
 
 def workers(value: str) -> int:
     """Accept a number of workers; 0 stands for one a core."""
-    count = whole(value) or available_cores()
+    count = whole(value) or min(available_cores(), MAX_WORKERS)
     if count > MAX_WORKERS:
         raise ValueError(f"{count} are more than {MAX_WORKERS} workers")
     return count
@@ -197,11 +197,11 @@ def regions(value: str) -> tuple[tuple[Address, ...], ...]:
 def _addresses(word: str) -> Iterator[Address]:
     name, colon, ports = word.rpartition(":")
     first, dash, last = ports.partition("-")
-    if not colon or not name or first == "0":
+    if not colon or not name:
         raise ValueError(f"{word!r} is not host:port or host:first-last")
     lowest, highest = port(first), port(last if dash else first)
-    if not lowest <= highest < lowest + MAX_WORKERS:
-        raise ValueError(f"{ports!r} is no range of up to {MAX_WORKERS} ports")
+    if not 0 < lowest <= highest < lowest + MAX_WORKERS:
+        raise ValueError(f"{ports!r} is no port or range of up to {MAX_WORKERS}")
     for number in range(lowest, highest + 1):
         yield Address(host(name.strip("[]")), number)
 

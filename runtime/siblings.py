@@ -116,7 +116,8 @@ class Siblings:
         """Answer what siblings ask, for the length of a block.
 
         Args:
-            answers: By the name of the question; must not raise.
+            answers: By the name of the question; one that raises is logged, and is
+                none to who has asked.
         """
         common = self._worker.common
         if common is None:
@@ -155,6 +156,8 @@ class Siblings:
                     await writer.drain()
         except OSError as error:  # who asked is gone, or waits no longer
             log.warning("answer not sent", extra={"why": type(error).__name__})
+        except Exception:  # a bug in one answer must not end this worker's calls
+            log.exception("answer failed")
         finally:
             self._asked -= 1
 

@@ -45,7 +45,7 @@ def forked(share: Share) -> Worker | int:
     common = Common(
         Table(share.workers, share.names),
         {address: bound(address) for address in share.doors},
-        tuple(Mailbox(*_datagram_pair()) for _ in range(share.workers)),
+        tuple(mailbox() for _ in range(share.workers)),
     )
     return _Supervisor(common).run()
 
@@ -203,8 +203,9 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
 
 
-def _datagram_pair() -> tuple[socket.socket, socket.socket]:
+def mailbox() -> Mailbox:
+    """Make the mailbox of a worker."""
     inbox, outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     for end in (inbox, outbox):
         end.setblocking(False)
-    return inbox, outbox
+    return Mailbox(inbox, outbox)

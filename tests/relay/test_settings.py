@@ -53,3 +53,12 @@ def test_keys_do_not_show_in_the_settings_text() -> None:
 def test_a_link_key_is_required() -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_LINK_KEY"):
         environment.load(RelaySettings, {})
+
+
+@pytest.mark.parametrize(
+    "environ", [{"TANDEM_LINK_PORT": "0"}, {"TANDEM_LINK_PORT": "65534"}]
+)
+def test_each_worker_needs_a_port(environ: dict[str, str]) -> None:
+    assert load(TANDEM_RELAY_WORKERS="1", **environ).workers == 1
+    with pytest.raises(SettingsError, match=r"^TANDEM_LINK_PORT: .*workers"):
+        load(TANDEM_RELAY_WORKERS="3", **environ)

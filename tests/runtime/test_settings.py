@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from runtime import settings as env
+from runtime.cores import available_cores
 from runtime.settings import Address, LinkKeys, Row, SettingsError, setting
 
 Parser = Callable[[str], object]
@@ -74,6 +75,10 @@ def test_rows_and_help_show_what_was_declared() -> None:
         (env.host, "relay.example", "relay.example"),
         (env.host, "::", "::"),
         (env.words, " a , ,b", ("a", "b")),
+        (env.addresses, "a:1-2", (Address("a", 1), Address("a", 2))),
+        (env.addresses, "[::1]:9-9", (Address("::1", 9),)),
+        (env.workers, "1", 1),
+        (env.workers, "64", 64),
         (env.log_level, "debug", "DEBUG"),
         (env.link_key, KEY, bytes(range(32))),
         (env.link_keys, KEY, LinkKeys(bytes(range(32)))),
@@ -101,6 +106,15 @@ def test_good_values_are_accepted(parse: Parser, value: str, result: object) -> 
         (env.addresses, "relay"),
         (env.addresses, ":7000"),
         (env.addresses, "relay:0"),
+        (env.addresses, "relay:0-3"),
+        (env.addresses, "relay:7003-7000"),
+        (env.addresses, "relay:7000-"),
+        (env.addresses, "relay:-7000"),
+        (env.addresses, "relay:7000-7064"),
+        (env.addresses, "relay:65535-65536"),
+        (env.workers, "65"),
+        (env.workers, "-1"),
+        (env.workers, "auto"),
         (env.link_keys, ""),
         (env.link_keys, f"{KEY},"),
         (env.link_keys, f",{KEY}"),
@@ -133,6 +147,10 @@ def test_it_is_said_what_is_wrong_with_two_keys(value: str, why: str) -> None:
         env.link_keys(value)
 
 
+def test_no_number_of_workers_is_one_a_core() -> None:
+    assert env.workers("0") == min(available_cores(), env.MAX_WORKERS)
+
+
 PARSERS: list[Parser] = [
     env.port,
     env.positive,
@@ -141,6 +159,7 @@ PARSERS: list[Parser] = [
     env.host,
     env.words,
     env.addresses,
+    env.workers,
     env.link_key,
     env.link_keys,
     env.log_level,

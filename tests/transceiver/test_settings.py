@@ -99,3 +99,17 @@ def test_the_payload_of_the_link_is_asked_for_by_name(payload: Payload) -> None:
     assert load(TransceiverSettings, KEY).link_payload is Payload.PCM
     with pytest.raises(SettingsError, match=r"^TANDEM_LINK_PAYLOAD: .*pcma"):
         load(TransceiverSettings, KEY | {"TANDEM_LINK_PAYLOAD": "mp3"})
+
+
+@pytest.mark.parametrize("port", ["0", "65534"])
+def test_each_worker_needs_a_port(port: str) -> None:
+    environ = KEY | {"TANDEM_UDP_PORT": port}
+    assert load(TransceiverSettings, environ).workers == 1
+    with pytest.raises(SettingsError, match=r"^TANDEM_UDP_PORT: .*workers"):
+        load(TransceiverSettings, environ | {"TANDEM_WORKERS": "3"})
+
+
+def test_relays_with_workers_are_given_by_a_range_of_ports() -> None:
+    settings = load(TransceiverSettings, KEY | {"TANDEM_RELAYS": "a:1-2;b:3"})
+    near = (Address("a", 1), Address("a", 2))
+    assert settings.relays == (near, (Address("b", 3),))

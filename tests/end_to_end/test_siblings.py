@@ -1,0 +1,118 @@
+"""Workers ask each other over sockets that have no name."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from runtime import siblings as under_test
+from runtime.siblings import Answer, Siblings
+from runtime.table import Phase, Table
+from runtime.worker import ALONE, Common, Worker
+from runtime.workers import mailbox as new_mailbox
+
+
+async def echo(body: bytes) -> bytes:
+    return body
+
+
+@contextlib.asynccontextmanager
+async def workers(*answers: dict[str, Answer]) -> AsyncIterator[list[Siblings]]:
+    """Run workers that answer so, all in this process."""
+    mailboxes = tuple(new_mailbox() for _ in answers)
+    common = Common(Table(len(answers)), {}, mailboxes)
+    places = [Worker(index, common) for index in range(len(answers))]
+    async with contextlib.AsyncExitStack() as running:
+        for mailbox in mailboxes:
+            for end in mailbox:
+                running.enter_context(end)
+        found = [Siblings(place) for place in places]
+        for place, one, answering in zip(places, found, answers, strict=True):
+            place.enter(Phase.RUNNING)
+            await running.enter_async_context(one.answering(answering))
+        yield found
+
+
+@pytest.mark.asyncio
+async def test_a_question_of_any_length_is_answered_by_who_is_asked() -> None:
+    async def other(_: bytes) -> bytes:
+        return b"other"
+
+    async with workers({"echo": echo}, {"echo": echo}, {"echo": other}) as all_:
+        long = bytes(range(256)) * 8000
+        assert await all_[0].ask(1, "echo", long) == long
+        assert await all_[0].ask(1, "echo", b"two\nlines") == b"two\nlines"
+        assert await all_[1].ask(2, "echo", b"x") == b"other"
+        assert await all_[1].ask_all("echo") == {2: b"other"}
+
+
+@pytest.mark.asyncio
+async def test_many_ask_at_once() -> None:
+    async with workers({}, {"echo": echo}) as (one, _), asyncio.TaskGroup() as tasks:
+        asked = {
+            body: tasks.create_task(one.ask(1, "echo", body))
+            for body in (str(number).encode() for number in range(100))
+        }
+    assert all(task.result() == body for body, task in asked.items())
+
+
+@pytest.mark.asyncio
+async def test_only_who_is_there_is_asked() -> None:
+    async with workers({"echo": echo}, {"echo": echo}, {"echo": echo}) as (one, *_):
+        assert one.running() == [1, 2]
+        Worker(1, one._worker.common).enter(Phase.DRAINING)
+        assert one.running() == [2]
+        assert one.present() == [1, 2]
+        Worker(1, one._worker.common).enter(Phase.AWAY)
+        assert one.present() == [2]
+    assert Siblings(ALONE).present() == []
+    assert await Siblings(ALONE).ask_all("echo") == {}
+
+
+@pytest.mark.asyncio
+async def test_who_does_not_answer_in_time_is_done_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(under_test, "ASKING_S", 0.05)
+
+    async def never(_: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with workers({}, {"never": never}) as (one, _):
+        assert await one.ask(1, "never") is None
+
+
+@pytest.mark.asyncio
+async def test_a_fault_in_an_answer_ends_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_: bytes) -> bytes:
+        raise RuntimeError("a bug of ours")
+
+    async with workers({}, {"broken": broken, "echo": echo}) as (one, _):
+        assert await one.ask(1, "broken") is None
+        assert "a bug of ours" in caplog.text
+        assert await one.ask(1, "echo", b"x") == b"x"
+
+
+@pytest.mark.asyncio
+async def test_who_is_asked_too_much_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "MAX_ASKED", 0)
+    async with workers({}, {"echo": echo}) as (one, _):
+        assert await one.ask(1, "echo", b"x") is None
+
+
+@pytest.mark.asyncio
+async def test_a_full_mailbox_is_no_answer() -> None:
+    mailboxes = (new_mailbox(), new_mailbox())
+    one = Siblings(Worker(0, Common(Table(2), {}, mailboxes)))
+    with contextlib.ExitStack() as held:
+        for mailbox in mailboxes:
+            for end in mailbox:
+                held.enter_context(end)
+        with contextlib.suppress(BlockingIOError):
+            while mailboxes[1].outbox.send(b"c"):
+                pass
+        assert await one.ask(1, "echo", b"x") is None
