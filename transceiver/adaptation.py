@@ -113,7 +113,7 @@ class Adaptation:
             left_bps = int(room_bps - wire_bps(0, 0)) // 1000 * 1000
             bitrate_bps = min(max(left_bps, self._plan.least_bps), bitrate_bps)
         return Tuning(
-            self._expected_loss_percent(repeats),
+            self._expected_loss_percent(),
             bitrate_bps,
             repeats,
             0 if self.is_eased else encoding.complexity,
@@ -138,12 +138,11 @@ class Adaptation:
         tuning = self.tuning(now)
         return wire_bps(tuning.bitrate_bps, tuning.repeats)
 
-    def _expected_loss_percent(self, repeats: int) -> int:
-        if self._plan.encoding.has_fec:
-            least, most = FEC_PERCENT
-            return min(max(round(self.loss_percent), least), most)
-        left = (self.loss_percent / 100) ** (1 + repeats)  # if losses are independent
-        return min(round(100 * left), FEC_PERCENT[1])
+    def _expected_loss_percent(self) -> int:
+        if not self._plan.encoding.has_fec:
+            return 0  # low delay does not heed it
+        least, most = FEC_PERCENT
+        return min(max(round(self.loss_percent), least), most)
 
 
 def wire_bps(bitrate_bps: int, repeats: int) -> float:

@@ -46,34 +46,30 @@ class Plan(NamedTuple):
     red_percents: tuple[float, ...] = ()
 
 
-_LOW_DELAY = Plan(
-    Encoding(Application.LOW_DELAY, 64_000, complexity=5, has_fec=False), 24_000
-)
-_VOIP = Plan(VOICE._replace(complexity=0), 14_000)
-_QUALITY = Plan(VOICE, 14_000)
-
 LOSS_PERCENT = 1.0
 """Any loss to speak of: two packets of a report's 50 to 250."""
 
 BURSTS_PERCENT = 8.0
 """Loss from which on losing neighbours is common: at random each 150th packet."""
 
-_PLANS: Mapping[tuple[Profile, bool], Plan] = {
-    (Profile.AUTO, True): _LOW_DELAY._replace(
-        red_percents=(LOSS_PERCENT, BURSTS_PERCENT)
+_PLANS: Mapping[Profile, Plan] = {
+    Profile.LOW_DELAY: Plan(
+        Encoding(Application.LOW_DELAY, 80_000, complexity=1, has_fec=False),
+        least_bps=32_000,
+        red_percents=(LOSS_PERCENT, BURSTS_PERCENT),
     ),
-    (Profile.AUTO, False): _VOIP,
-    (Profile.LOW_DELAY, True): _LOW_DELAY._replace(
-        red_percents=(LOSS_PERCENT, BURSTS_PERCENT)
+    Profile.VOIP: Plan(
+        VOICE._replace(bitrate_bps=48_000, complexity=0),
+        least_bps=16_000,
+        red_percents=(BURSTS_PERCENT,),
     ),
-    (Profile.LOW_DELAY, False): _LOW_DELAY,
-    (Profile.VOIP, True): _VOIP._replace(red_percents=(BURSTS_PERCENT,)),
-    (Profile.VOIP, False): _VOIP,
-    (Profile.QUALITY, True): _QUALITY,
-    (Profile.QUALITY, False): _QUALITY,
+    Profile.QUALITY: Plan(VOICE, least_bps=16_000),
 }
 
 
 def plan(profile: Profile, *, knows_red: bool) -> Plan:
     """Return what is done for a caller whose offer has RED, or has not."""
-    return _PLANS[profile, knows_red]
+    if profile is Profile.AUTO:
+        profile = Profile.LOW_DELAY if knows_red else Profile.VOIP
+    chosen = _PLANS[profile]
+    return chosen if knows_red else chosen._replace(red_percents=())

@@ -24,7 +24,7 @@ MAX_BYTES = 1024
 """Of blocks in what we build, so that no path is too narrow; Chromium's bound, too."""
 
 MAX_REPEATS = 9
-"""In one packet: as many as Chromium can be told to send; each takes time to look at."""
+"""In one packet: the most that Chromium can be told to send. Each takes time."""
 
 
 class Repeat(NamedTuple):
@@ -95,7 +95,7 @@ def build(
         before: Time and payload of what was sent before, the newest first; from the
             first on that is too old or too long it is left out.
     """
-    headers = blocks = b""
+    headers, data = b"", payload
     room_bytes = MAX_BYTES - len(payload)
     for at_ticks, earlier in before:
         offset_ticks, size = ticks - at_ticks, len(earlier)
@@ -104,5 +104,5 @@ def build(
             break
         header = (FOLLOWS | opus_type) << 24 | offset_ticks << 10 | size
         headers = header.to_bytes(4) + headers
-        blocks = earlier + blocks
-    return headers + bytes((opus_type,)) + blocks + payload
+        data = earlier + data
+    return headers + opus_type.to_bytes(1) + data
