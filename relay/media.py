@@ -112,9 +112,9 @@ class Media:
             upstream.append(pcm)
         if timed.key is not None:
             timed.end()
-        self._carry_out(
-            self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
-        )
+        commands = self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
+        if commands:  # without any, nothing new can be due
+            self._carry_out(commands)
 
     def frames_lost(self, count: int) -> None:
         """Take note of frames that will not come."""
@@ -134,9 +134,11 @@ class Media:
     def play(self, delta: events.AudioDelta) -> None:
         """Say it, by the clock."""
         timed, sent_frames = self._sight.downlink, self._downlink.sent_frames
-        if self._turn.speech.is_drained:  # else it waits its turn, which is no delay
+        speech = self._turn.speech
+        if not speech.waiting and speech.is_drained:  # else it waits, which is no delay
             timed.begin(sent_frames)
-        self._carry_out(self._turn.audio(delta, self._loop.time()))
+        if commands := self._turn.audio(delta, self._loop.time()):
+            self._carry_out(commands)
         self._clock.wake(self._downlink)
         if timed.key == sent_frames != self._downlink.sent_frames:
             timed.end()
@@ -198,11 +200,19 @@ class Media:
                 case ToClient(payload):
                     self._owner.tell(payload)
         due_s = self._turn.next_timeout()
-        if self._timer and self._timer.when() != due_s:
+        if due_s is not None and not self._is_closed:
+            self._wake_by(due_s)
+
+    def _wake_by(self, due_s: float) -> None:
+        """Have the turn's timeout handled; a timer that is early sets itself anew.
+
+        So a deadline that moves on with each frame costs no timer each.
+        """
+        if self._timer is not None:
+            if self._timer.when() <= due_s:
+                return
             self._timer.cancel()
-            self._timer = None
-        if due_s is not None and self._timer is None and not self._is_closed:
-            self._timer = self._loop.call_at(due_s, self._time_out)
+        self._timer = self._loop.call_at(due_s, self._time_out)
 
 
 def awaits_idleness(session: Mapping[str, Any]) -> bool:

@@ -87,10 +87,12 @@ class Downlink:
 
     def pump(self, now: float) -> bool:
         """Send what may leave now; return whether frames are left for a later tick."""
-        speech, send = self._speech, self._send
-        due_s = self._due_s
-        before = self.sent_frames
-        while speech.has_frames:
+        speech, due_s = self._speech, self._due_s
+        waiting = speech.waiting
+        if due_s - now > self._lead_s and speech.in_talkspurt and not self._is_live:
+            return bool(waiting)
+        send, before = self._send, self.sent_frames
+        while waiting:
             ahead_s = due_s - now
             if not speech.in_talkspurt or ahead_s < -self._grace_s:
                 speech.begin_talkspurt()
@@ -99,13 +101,13 @@ class Downlink:
                 due_s, ahead_s = now, 0.0
             elif ahead_s > self._lead_s:
                 break
-            send(speech.take(max(0, round(ahead_s * 1000))))
+            send(speech.take(round(ahead_s * 1000) if ahead_s > 0 else 0))
             due_s += FRAME_S
             self.sent_frames += 1
         self._due_s = due_s
         if self.sent_frames != before:
             self._on_sent(now)
-        return speech.has_frames
+        return bool(waiting)
 
 
 class Clock:
@@ -140,7 +142,8 @@ class Clock:
         now = self._loop.time()
         if downlink.pump(now):
             self._waiting[downlink] = None
-            self._arm(now)
+            if self._timer is None:
+                self._arm(now)
 
     def remove(self, downlink: Downlink) -> None:
         """Forget a session."""
@@ -153,8 +156,6 @@ class Clock:
         self._disarm()
 
     def _arm(self, now: float) -> None:
-        if self._timer:
-            return
         # A tick early by the clock's rounding must not get the same deadline again.
         ticks = int((now + _SLACK_S - self._origin_s) / FRAME_S) + 1
         self._deadline_s = self._origin_s + ticks * FRAME_S
