@@ -10,7 +10,7 @@ from aiortc.rtcsctptransport import LOCAL_MAX_MESSAGE_SIZE
 
 import relay.engine.client_events as engine_events
 from proto import channel, frames, messages, nesting
-from relay import audience, audio, door, timeline
+from relay import audience, audio, door, silence, timeline
 from relay.client import intake, limits
 from relay.engine import (
     conversation,
@@ -117,6 +117,15 @@ FIGURES = {
     ],
     "silence filled in where a caller sent no audio": [
         f"{timeline.MAX_FILL_SAMPLES // RATE_HZ} s at a time"
+    ],
+    "silence made up while a caller sends nothing": [
+        f"{timeline.ENOUGH_SAMPLES // RATE_HZ} s: each "
+        f"{silence.TICKS_PER_ROUND * frames.FRAME_MS} ms, "
+        f"after {timeline.NEEDED_SAMPLES // RATE_HZ} s "
+        f"each {timeline.STEP_SAMPLES * 1000 // RATE_HZ} ms"
+    ],
+    "silence made up in whose place audio came late": [
+        f"{timeline.MAX_OWED_SAMPLES // RATE_HZ} s"
     ],
     "rate of events from one client": [
         f"{size(limits.BYTES_PER_S)} and {limits.EVENTS_PER_S} without audio a second",
