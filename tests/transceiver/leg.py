@@ -32,6 +32,7 @@ class Sent(NamedTuple):
     timestamp: int
     marker: bool
     payload: bytes
+    payload_type: int = PAYLOAD_TYPE
 
 
 class Leg:
@@ -85,7 +86,7 @@ class Leg:
         clear = self._unprotect.unprotect(data)
         packet = rtp.parse(clear)
         assert packet.ssrc == OUR_SSRC
-        assert packet.payload_type == PAYLOAD_TYPE
+        assert packet.payload_type in {PAYLOAD_TYPE, RED_TYPE}
         self.sent.append(
             Sent(
                 self.loop.now,
@@ -93,6 +94,7 @@ class Leg:
                 packet.timestamp,
                 bool(clear[1] & 0x80),
                 packet.payload,
+                packet.payload_type,
             )
         )
 
