@@ -156,9 +156,10 @@ class Metrics:
             is_live: Its upstream's audio comes frame by frame, not in bursts, of which
                 each beginning is of interest.
         """
+        observers = self._stages.observers
         return Sight(
-            Stopwatch(self._stages.observer(UPLINK)),
-            Stopwatch(self._stages.observer(DOWNLINK), every=EVERY if is_live else 1),
+            Stopwatch(observers[UPLINK]),
+            Stopwatch(observers[DOWNLINK], every=EVERY if is_live else 1),
             self._answer_s.observe,
         )
 

@@ -6,7 +6,7 @@ second of each call shows the same distribution.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -76,6 +76,9 @@ class Stages:
     Args:
         registry: Shows them as `tandem_stage_seconds`.
         names: All there are.
+
+    Attributes:
+        observers: Take the delays of each, seconds.
     """
 
     def __init__(self, registry: CollectorRegistry, names: Iterable[str]) -> None:
@@ -86,8 +89,6 @@ class Stages:
             buckets=BOUNDS_S,
             registry=registry,
         )
-        self._observers = {name: histogram.labels(name).observe for name in names}
-
-    def observer(self, name: str) -> Observe:
-        """Return what takes the delays of a stage, seconds."""
-        return self._observers[name]
+        self.observers: Mapping[str, Observe] = {
+            name: histogram.labels(name).observe for name in names
+        }

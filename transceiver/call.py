@@ -17,21 +17,25 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from proto.errors import Backlogged, CloseCode, LinkError, LocalError, NotConnected
-from proto.frames import DownFrame, UpFrame
+from proto.frames import FRAME_MS, DownFrame, UpFrame
 from proto.request import SessionRequest
 from proto.stats import FrameCounts
 from proto.udp import Dialer, LinkSession
 from transceiver.media import Coding, Media, MediaKeys
 from transceiver.opening import Opening
 from transceiver.profile import Profile
+from transceiver.sight import ANSWER, MEDIA, Sight
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, relay_lost
+from transceiver.usage import Held, Usage
 from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import max_event_bytes
 from transceiver.webrtc.peer import Peer, PeerCallbacks, UnreadEvents
 
 log = logging.getLogger(__name__)
+
+FRAME_S = FRAME_MS / 1000
 
 SETUP_S = 30.0
 """Seconds that ICE and DTLS may take before the call is freed; also, in all, for the
@@ -133,6 +137,30 @@ class Call:
         self._relay_left = False
         self._told_of_dropped = False
         self._is_eased = False
+        self._sight = Sight()
+        self._began_at = self._loop.time()
+        self.tenant = ""
+
+    def watched_by(self, sight: Sight) -> None:
+        """Have delays measured."""
+        self._sight = sight
+
+    def usage(self) -> Usage:
+        """Return what it has used so far."""
+        counts = self.media.counts() if self.media is not None else {}
+        return Usage(
+            calls=1,
+            seconds=self._loop.time() - self._began_at,
+            up_s=counts.get("frames_up", 0) * FRAME_S,
+            down_s=counts.get("sent_packets", 0) * FRAME_S,
+        )
+
+    def held(self) -> Held:
+        """Return what it holds now."""
+        events, media = len(self._waiting_events or ()), self.media
+        if media is None:
+            return Held(events, 0, None)
+        return Held(events, media.waiting_frames, media.complexity)
 
     @property
     def frame_counts(self) -> FrameCounts | None:
@@ -158,8 +186,10 @@ class Call:
             speaks_beta=request.speaks_beta,
             max_event_bytes=max_event_bytes(request.offer),
         )
+        self.tenant = request.tenant
         self._wanted = wanted.encode()
         self._session = self._asked(relay)
+        self._sight.reached(ANSWER)
         return answer
 
     def _asked(self, relay: Dialer) -> LinkSession:
@@ -243,6 +273,8 @@ class Call:
         coding = Coding(session.payload, self._profile)
         self.media = Media(keys, leg.send, session.send_up, self._timer, coding=coding)
         self.media.ease(eased=self._is_eased)
+        self.media.watched_by(self._sight)
+        self._sight.reached(MEDIA)
         leg.on_media = self.media.datagram_received
 
     def _channel_open(self) -> None:

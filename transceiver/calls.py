@@ -13,9 +13,10 @@ from transceiver.admission import Admission, Full
 from transceiver.call import Call, CallRequest, Ending
 from transceiver.metrics import Metrics
 from transceiver.profile import Profile
-from transceiver.strain import Level
+from transceiver.strain import Level, Second
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, Uplink
+from transceiver.usage import UsageCollector
 from transceiver.webrtc.certificate import Certificates
 from transceiver.webrtc.ice import UdpPort
 
@@ -49,6 +50,8 @@ class Calls:
         self._live: dict[str, Call] = {}
         self._group = asyncio.TaskGroup()
         self._is_eased = False
+        self._usage = UsageCollector(self._live.values)
+        metrics.registry.register(self._usage)
 
     def __len__(self) -> int:
         return len(self._live)
@@ -85,6 +88,7 @@ class Calls:
             self._profile,
             self._certificates.current(self._timer.now()),
         )
+        call.watched_by(self._metrics.sight())
         try:
             answer = await call.answer(request, relay)
         except NoRelay as error:
@@ -119,6 +123,13 @@ class Calls:
         self._is_eased = level is not Level.NORMAL
         for call in self._live.values():
             call.ease(eased=self._is_eased)
+
+    def second(self, second: Second) -> None:
+        """Count what a second was like, here and on the links that carry calls."""
+        self._metrics.second(second)
+        for dialer in self._uplink.dialers:
+            if dialer.session_count and dialer.rtt_s is not None:
+                self._metrics.one_way(dialer.rtt_s / 2)
 
     def reason_not_ready(self) -> str | None:
         """Return why no call would be taken now; None if one would, if there is room.
@@ -159,6 +170,7 @@ class Calls:
             ending = Ending(CloseCode.INTERNAL, "internal error")
         finally:
             del self._live[call.id]
+            self._usage.ended(call)
             slot.close()
         seconds = asyncio.get_running_loop().time() - started
         self._metrics.call_ended(call, ending)

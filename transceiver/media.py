@@ -25,11 +25,12 @@ from transceiver import red, rtcp, rtp
 from transceiver.adaptation import Adaptation, Tuning
 from transceiver.errors import MalformedPacket
 from transceiver.packetizer import Packetizer
-from transceiver.playout import Playout
+from transceiver.playout import MAX_LEAD_MS, Playout
 from transceiver.profile import Profile, plan
 from transceiver.reorder import ReorderWindow
 from transceiver.rtcp import Reception, ReportBlock
 from transceiver.rtp import RtpPacket, SequenceExtender
+from transceiver.sight import Sight
 from transceiver.sound import SOUNDS
 from transceiver.srtp import SrtpReceiver, SrtpSender
 from transceiver.timer import SharedTimer
@@ -150,10 +151,15 @@ class Media:
         self._tune(now)
         self._received = self._frames_up = self._malformed = self._foreign = 0
         self._repeated = 0
+        self.watched_by(Sight())
         self._closed = False
         self._report_at = now + self._rng.uniform(*REPORT_INTERVAL_S) / 2
         self._alarm = timer.alarm(self._wake)
         self._alarm.set(self._report_at)
+
+    def watched_by(self, sight: Sight) -> None:
+        """Have delays measured."""
+        self._timed_up, self._timed_down = sight.uplink, sight.downlink
 
     def datagram_received(self, data: bytes, now: float) -> None:
         """Take an SRTP or SRTCP datagram from the caller's address."""
@@ -168,6 +174,8 @@ class Media:
         """Queue a frame of the model's audio; what is due is sent at once."""
         if self._closed:
             return
+        lead_s = min(frame.lead_ms, MAX_LEAD_MS) / 1000
+        self._timed_down.begin(frame.position_samples, lead_s)
         self._playout.push(frame, now)
         self._send_due(now)
         self._await_due()
@@ -200,6 +208,16 @@ class Media:
         self._send_report(self._timer.now(), leaving=True)
         self._closed = True
         self._alarm.set(math.inf)
+
+    @property
+    def complexity(self) -> int:
+        """What the model's voice is encoded at, unless it comes encoded."""
+        return self._tuning.complexity if self._tuning else 0
+
+    @property
+    def waiting_frames(self) -> int:
+        """Frames of the model's voice that are not due."""
+        return self._playout.waiting_frames
 
     def counts(self) -> dict[str, int]:
         """Return what happened so far, by kind, for metrics."""
@@ -248,6 +266,7 @@ class Media:
             self._foreign += 1
             return
         self._received += 1
+        self._timed_up.begin(packet.timestamp)
         stream.received_at = now
         sequence = stream.extender.extend(packet.sequence)
         stream.reception.received(sequence, packet.timestamp, now)
@@ -314,6 +333,8 @@ class Media:
             for position, piece in pieces:
                 self._uplink(UpFrame(position, talkspurt, samples, piece))
             self._frames_up += len(pieces)
+            if timestamp == self._timed_up.key:
+                self._timed_up.end()
 
     # Downlink.
 
@@ -323,6 +344,8 @@ class Media:
             datagram = None if packet is None else self._sender.seal_rtp(packet)
             if datagram is not None:
                 self._send(datagram)
+                if frame.position_samples == self._timed_down.key:
+                    self._timed_down.end()
 
     def _await_due(self) -> None:
         due = self._playout.next_due()

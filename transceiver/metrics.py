@@ -9,8 +9,10 @@ from prometheus_client.registry import Collector
 
 from proto.metrics import session_loss
 from runtime.process import tell_of_process
+from runtime.stages import Stages
 from transceiver.admission import Admission
 from transceiver.call import Call, Ending
+from transceiver.sight import LINK, STAGES, UNTIL, Sight
 from transceiver.strain import LATE_S, VERY_LATE_S, Second
 from transceiver.watch import Watch
 
@@ -69,6 +71,15 @@ class Metrics:
             buckets=_LATE_BOUNDS_S,
             registry=self.registry,
         )
+        self._stages = Stages(self.registry, STAGES)
+        set_up = Histogram(
+            "tandem_set_up_seconds",
+            "From a call's offer until it is answered, and until audio can flow.",
+            ["until"],
+            buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+            registry=self.registry,
+        )
+        self._set_up = {until: set_up.labels(until).observe for until in UNTIL}
         self.session_loss = session_loss(self.registry)
 
     def call_ended(self, call: Call, ending: Ending) -> None:
@@ -79,6 +90,14 @@ class Metrics:
                 self.media.labels(kind).inc(count)
         if call.frame_counts is not None:
             self.session_loss.observe(call.frame_counts.share_given_up)
+
+    def sight(self) -> Sight:
+        """Return what measures a call that begins now."""
+        return Sight(self._stages.observers, self._set_up)
+
+    def one_way(self, seconds: float) -> None:
+        """Take how long a link takes one way."""
+        self._stages.observers[LINK](seconds)
 
     def second(self, second: Second) -> None:
         """Take what a second was like."""

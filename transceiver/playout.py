@@ -154,6 +154,11 @@ class Playout:
         """Return when the next frame is to be sent, seconds; infinite: none waits."""
         return self._due(*self._queue[0][:2]) if self._queue else math.inf
 
+    @property
+    def waiting_frames(self) -> int:
+        """Frames in the queue."""
+        return len(self._queue)
+
     def pull(self, now: float) -> list[DownFrame]:
         """Return the frames to send now, in order."""
         due: list[DownFrame] = []

@@ -82,7 +82,7 @@ async def _serve_on(
     calls = Calls(port, uplink, metrics, admission, settings.profile)
     metrics.calls.set_function(lambda: len(calls))
     metrics.slots.set_function(lambda: len(admission))
-    watch = Watch(calls.relieve, metrics.second)
+    watch = Watch(calls.relieve, calls.second)
     metrics.tell_of_strain(watch, admission)
     siblings = Siblings(worker)
     spread = Spread(calls, admission, siblings, worker.table)

@@ -59,7 +59,7 @@ def test_without_an_observer_nothing_is_timed() -> None:
 def test_every_stage_is_shown_from_the_start() -> None:
     registry = CollectorRegistry()
     stages = Stages(registry, ("up", "down"))
-    stages.observer("up")(0.003)
+    stages.observers["up"](0.003)
     count = "tandem_stage_seconds_count"
     assert registry.get_sample_value(count, {"stage": "up"}) == 1
     assert registry.get_sample_value(count, {"stage": "down"}) == 0

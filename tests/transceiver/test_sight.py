@@ -1,0 +1,69 @@
+"""What is measured of a call's set-up and of its audio's way through the edge."""
+
+import pytest
+
+from proto.frames import FRAME_SAMPLES, DownFrame
+from tests.transceiver.leg import FRAME_S, Caller, Leg, voice
+from transceiver.sight import ANSWER, DOWNLINK, MEDIA, UPLINK, Sight
+
+
+class Watched:
+    """A leg whose delays are measured in its own time."""
+
+    def __init__(self) -> None:
+        self.leg = Leg()
+        self.caller = Caller(self.leg)
+        self.up_s: list[float] = []
+        self.down_s: list[float] = []
+        stages = {UPLINK: self.up_s.append, DOWNLINK: self.down_s.append}
+        self.leg.media.watched_by(Sight(stages, clock=lambda: self.leg.loop.now))
+
+
+def test_a_packet_in_order_adds_no_delay() -> None:
+    watched = Watched()
+    watched.leg.receive(watched.caller.speak())
+    assert watched.up_s == [0.0]
+
+
+def test_a_packet_that_waits_for_another_is_late_by_as_much() -> None:
+    watched = Watched()
+    leg, caller = watched.leg, watched.caller
+    for _ in range(50):
+        leg.receive(caller.speak())
+        leg.run(FRAME_S)
+    missing, timed = caller.speak(), caller.speak()
+    leg.receive(timed)
+    leg.run(0.01)
+    leg.receive(missing)
+    assert watched.up_s == pytest.approx([0.0, 0.01])
+
+
+def test_a_frame_sent_when_it_is_due_adds_no_delay_whatever_its_lead() -> None:
+    watched = Watched()
+    watched.leg.play(DownFrame(1, 0, 100, voice(0, FRAME_SAMPLES)))
+    watched.leg.run(0.2)
+    assert watched.down_s == pytest.approx([0.0])
+
+
+def test_set_up_is_measured_once_to_each_point_that_it_reaches() -> None:
+    now = 5.0
+    answered: list[float] = []
+    flowing: list[float] = []
+    set_up = {ANSWER: answered.append, MEDIA: flowing.append}
+    sight = Sight(set_up=set_up, clock=lambda: now)
+    now += 0.01
+    sight.reached(ANSWER)
+    now += 0.02
+    sight.reached(MEDIA)
+    now += 10
+    sight.reached(MEDIA)
+    assert answered == pytest.approx([0.01])
+    assert flowing == pytest.approx([0.03])
+
+
+def test_one_call_s_set_up_does_not_end_another_s() -> None:
+    answered: list[float] = []
+    set_up = {ANSWER: answered.append}
+    for _ in range(2):
+        Sight(set_up=set_up, clock=lambda: 0.0).reached(ANSWER)
+    assert answered == [0.0, 0.0]
