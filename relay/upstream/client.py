@@ -15,7 +15,6 @@ import aiohttp
 from aiohttp import WSMsgType
 from yarl import URL
 
-from proto.frames import SAMPLE_BYTES
 from relay.upstream import protocol
 from relay.upstream.deltas import Deltas
 from relay.upstream.events import AudioDelta
@@ -161,7 +160,7 @@ class RealtimeClient:
 
     def append_silence(self, samples: int) -> None:
         """Queue silence."""
-        self.send(protocol.append(bytes(samples * SAMPLE_BYTES)))
+        self.send(protocol.append_silence(samples))
 
     def _has_room(self, size_bytes: int, share: int) -> bool:
         """Return whether a share of the queue, or an empty one, takes one more."""

@@ -32,6 +32,7 @@ from typing import Any
 
 import orjson
 
+from proto.frames import SAMPLE_BYTES
 from relay.upstream import events
 
 PCM_24K = {"type": "audio/pcm", "rate": 24_000}
@@ -56,11 +57,19 @@ _APPEND_HEAD = (
     + b'append","audio":"'
 )
 _APPEND_TAIL = b'"}'
+_ZEROS = (b"", b"AA==", b"AAA=")
+"""The last 0 to 2 bytes of silence in base64."""
 
 
 def append(pcm: bytes) -> bytes:
     """Make an `input_audio_buffer.append` (by concatenation: cheaper than JSON)."""
     return _APPEND_HEAD + binascii.b2a_base64(pcm, newline=False) + _APPEND_TAIL
+
+
+def append_silence(samples: int) -> bytes:
+    """Make the same of silence (a tenth of the time: zeros are "A" in base64)."""
+    threes, rest = divmod(samples * SAMPLE_BYTES, 3)
+    return _APPEND_HEAD + b"AAAA" * threes + _ZEROS[rest] + _APPEND_TAIL
 
 
 def query(session: Mapping[str, Any] | None, model: str) -> Mapping[str, str]:

@@ -74,6 +74,11 @@ def test_a_session_says_whether_speech_interrupts(
     assert event == events.SessionConfigured(interrupts, session, is_answer=True)
 
 
+@pytest.mark.parametrize("samples", [1, 2, 3, 480, 1440, 1441, 48_000])
+def test_silence_is_appended_as_zeros(samples: int) -> None:
+    assert protocol.append_silence(samples) == protocol.append(bytes(2 * samples))
+
+
 def test_unknown_events_pass() -> None:
     assert read(type="anything.else", deep={"x": []}) == events.Passing()
 
