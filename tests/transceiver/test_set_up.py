@@ -12,6 +12,7 @@ import pytest_asyncio
 from aioice.candidate import Candidate
 from aiortc.exceptions import InvalidStateError
 from aiortc.rtcdtlstransport import SRTP_PROFILES
+from OpenSSL import SSL
 
 from proto.errors import CloseCode
 from proto.udp import Dialer
@@ -206,14 +207,21 @@ def test_new_calls_get_a_new_certificate_each_day() -> None:
 class UnsentSctp:
     """Has something to say after the connection is gone."""
 
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
     async def _handle_data(self, data: bytes) -> None: ...
 
     async def _send_chunk(self, chunk: object) -> None:
-        raise ConnectionError("Cannot send data, not connected")
+        raise self._error
 
 
 @pytest.mark.asyncio
-async def test_what_cannot_be_sent_any_more_is_dropped() -> None:
-    sctp = UnsentSctp()
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionError("not connected"), SSL.Error([("", "", "protocol is shutdown")])],
+)
+async def test_what_cannot_be_sent_any_more_is_dropped(error: Exception) -> None:
+    sctp = UnsentSctp(error)
     guard(sctp, lambda _: None)
     await sctp._send_chunk(b"")

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from OpenSSL import SSL
+
 log = logging.getLogger(__name__)
 
 MAX_HELD_CHUNKS = 1024
@@ -65,7 +67,7 @@ def _say_nothing_once_closed(sctp: Any) -> None:
     send = sctp._send_chunk
 
     async def send_while_connected(chunk: object) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, SSL.Error):
             await send(chunk)
 
     sctp._send_chunk = send_while_connected
