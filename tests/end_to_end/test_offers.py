@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.fuzz.targets.edge import OFFER as CHROMIUM
 from tests.support.caller import Caller
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import MAX_SECTIONS, OfferError
@@ -133,6 +134,19 @@ async def test_an_offer_of_firefox_is_answered_with_its_own_numbers(
     answer = await answerer.answer(FIREFOX)
     assert re.search(r"m=audio \d+ UDP/TLS/RTP/SAVPF 109\r\n", answer)
     assert "m=application" in answer
+
+
+@pytest.mark.asyncio
+async def test_an_offer_of_chromium_is_answered_with_red_first(
+    answerer: Answerer,
+) -> None:
+    """Or it would not send it."""
+    answer = await answerer.answer(CHROMIUM)
+    assert re.search(r"m=audio \d+ UDP/TLS/RTP/SAVPF 63 111\r\n", answer)
+    assert "a=rtpmap:63 red/48000/2\r\n" in answer
+    assert "a=fmtp:63 111/111\r\n" in answer
+    assert re.search(r"a=fmtp:111 .*useinbandfec=1", answer)
+    assert "stereo" not in answer
 
 
 @pytest.mark.asyncio

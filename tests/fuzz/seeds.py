@@ -18,6 +18,14 @@ _PACKETS: Final = (
 )
 """RTP: plain, with an extension, with CSRC and padding; RTCP: SR, RR, BYE, REMB."""
 
+_RED: Final = (
+    "6ff8010203",
+    "ef0f00036ff80102f8030405",
+    "ef1e0003ef0f00026ff80102f803f8040506",
+    "efd2000278f8",
+)
+"""The newest alone, one repeat, two, and one from before a pause that is cut off."""
+
 _EVENTS: Final = (
     b'{"type":"session.update","session":{"audio":{"input":{"turn_detection":null}}}}',
     b'{"type":"session.update","session":{"modalities":["text"],"voice":"a"}}',
@@ -50,6 +58,8 @@ def _known(name: str) -> Iterator[bytes]:
             yield from _hex(make.read("payload"))
         case "rtp" | "rtcp":
             yield from map(bytes.fromhex, _PACKETS)
+        case "red":
+            yield from map(bytes.fromhex, _RED)
         case "offer":
             yield OFFER.encode()
             yield OFFER.replace("\n", "\r\n").encode()

@@ -27,6 +27,7 @@ def _plain(run: Callable[[bytes], None], runs: int, mutations: int) -> Target:
 TARGETS: Final = {
     "message": _plain(codec.message, 3_000_000, 4000),
     "rtp": _plain(edge.rtp, 2_500_000, 4000),
+    "red": _plain(edge.red, 2_000_000, 3000),
     "rtcp": _plain(edge.rtcp, 2_000_000, 3000),
     "close": _plain(codec.close, 600_000, 2000),
     "opening": _plain(codec.opening, 300_000, 2000),

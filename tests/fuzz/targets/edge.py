@@ -13,7 +13,11 @@ from relay.client.intake import ClearPlayback, Forward, Intake, Refused
 from relay.client.limits import Limits, is_too_deep
 from relay.upstream import protocol
 from tests.fuzz.draw import Draw
-from transceiver import rtcp as rtcp_packets, rtp as rtp_packets
+from transceiver import (
+    red as red_packets,
+    rtcp as rtcp_packets,
+    rtp as rtp_packets,
+)
 from transceiver.errors import MalformedPacket
 from transceiver.webrtc.offer import OfferError, max_event_bytes, usable
 from transceiver.webrtc.peer import _PARSER_ERRORS
@@ -93,6 +97,21 @@ def rtp(data: bytes) -> None:
     with contextlib.suppress(MalformedPacket):
         packet = rtp_packets.parse(data)
         assert len(packet.payload) <= len(data) - rtp_packets.HEADER.size
+
+
+def red(data: bytes) -> None:
+    """RED holds no more than it is long, or is malformed; its repeats fit in time."""
+    try:
+        kind, payload = red_packets.newest(data)
+    except MalformedPacket:
+        return
+    later_ticks = 0
+    held = len(payload)
+    for repeat in red_packets.repeats(data, kind):
+        assert repeat.offset_ticks > later_ticks
+        later_ticks = repeat.offset_ticks
+        held += len(repeat.payload)
+    assert held < len(data)
 
 
 def rtcp(data: bytes) -> None:
