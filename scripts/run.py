@@ -64,6 +64,8 @@ class Port(NamedTuple):
 class RunSettings:
     """What has to be known before the services read the same variables themselves."""
 
+    workers: int = setting("TANDEM_WORKERS", "1", env.workers, "")
+    relay_workers: int = setting("TANDEM_RELAY_WORKERS", "1", env.workers, "")
     http_host: str = setting("TANDEM_HTTP_HOST", "127.0.0.1", env.host, "")
     http_port: int = setting("TANDEM_HTTP_PORT", "8080", env.port, "")
     tls_certificate: str = setting("TANDEM_TLS_CERTIFICATE", "", env.text, "")
@@ -76,6 +78,15 @@ class RunSettings:
     engine_port: int = setting("TANDEM_ENGINE_PORT", "8082", env.port, "")
     upstream: str = setting("TANDEM_UPSTREAM", "builtin", env.text, "")
     log_level: str = setting("TANDEM_LOG_LEVEL", "info", env.log_level, "")
+
+    def __post_init__(self) -> None:
+        """Refuse what a service would.
+
+        Raises:
+            SettingsError: Workers want for ports.
+        """
+        env.check_ports("TANDEM_UDP_PORT", self.udp_port, self.workers)
+        env.check_ports("TANDEM_LINK_PORT", self.link_port, self.relay_workers)
 
     @property
     def scheme(self) -> str:
@@ -110,13 +121,23 @@ def completed(environ: Mapping[str, str]) -> dict[str, str]:
     """
     given = {name: value for name, value in environ.items() if value.strip()}
     link_host = given.get("TANDEM_LINK_HOST", "127.0.0.1")
-    link_port = given.get("TANDEM_LINK_PORT", "7000")
     return {
         "TANDEM_LINK_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
         "TANDEM_UPSTREAM": OPENAI if "OPENAI_API_KEY" in given else "builtin",
-        "TANDEM_RELAYS": f"{link_host}:{link_port}",
+        "TANDEM_RELAYS": f"{link_host}:{_link_ports(given)}",
         **given,
     }
+
+
+def _link_ports(given: Mapping[str, str]) -> str:
+    """Return the relay's port, or the range of its workers'."""
+    first = given.get("TANDEM_LINK_PORT", "7000")
+    try:
+        workers = env.workers(given.get("TANDEM_RELAY_WORKERS", "1"))
+        last = env.port(first) + workers - 1
+    except ValueError:  # is said when the settings are read
+        return first
+    return first if workers == 1 else f"{first}-{last}"
 
 
 def services(settings: RunSettings) -> list[Service]:
@@ -139,9 +160,15 @@ def ports(settings: RunSettings) -> list[Port]:
     return [
         *([engine] if s.upstream == "builtin" else []),
         Port(tcp, s.relay_http_host, s.relay_http_port, "TANDEM_RELAY_HTTP_PORT"),
-        Port(udp, s.link_host, s.link_port, "TANDEM_LINK_PORT"),
+        *(
+            Port(udp, s.link_host, s.link_port + worker, "TANDEM_LINK_PORT")
+            for worker in range(s.relay_workers)
+        ),
         Port(tcp, s.http_host, s.http_port, "TANDEM_HTTP_PORT"),
-        Port(udp, s.udp_host, s.udp_port, "TANDEM_UDP_PORT"),
+        *(
+            Port(udp, s.udp_host, s.udp_port + worker, "TANDEM_UDP_PORT")
+            for worker in range(s.workers)
+        ),
     ]
 
 

@@ -12,7 +12,9 @@ from proto.udp import Dialer, Listener
 from relay.engine.connection import Parts
 from relay.engine.service import Engine
 from relay.metrics import Metrics as RelayMetrics, Traffic
+from runtime.restarts import Restarts
 from runtime.settings import Address
+from runtime.worker import ALONE
 from transceiver.admission import Admission
 from transceiver.metrics import Metrics as TransceiverMetrics
 from transceiver.watch import Watch
@@ -39,6 +41,7 @@ def exported_metrics() -> frozenset[str]:
     transceiver.register(DialerMetrics([dialer]))
     relay = RelayMetrics(lambda: [Traffic()]).registry
     relay.register(ListenerMetrics(cast(Listener, listener)))  # it would bind
+    relay.register(Restarts(ALONE))
     return frozenset(
         family.name + suffix
         for registry in (transceiver, relay, engine)

@@ -46,6 +46,20 @@ def test_the_transceiver_follows_the_relay_s_link() -> None:
     )
 
 
+def test_with_workers_each_has_a_port_of_its_own() -> None:
+    environ = {"TANDEM_WORKERS": "3", "TANDEM_RELAY_WORKERS": "2"}
+    assert run.completed(environ)["TANDEM_RELAYS"] == "127.0.0.1:7000-7001"
+    wanted = run.ports(settings(**environ))
+    numbers = [port.number for port in wanted if port.kind is socket.SOCK_DGRAM]
+    assert numbers == [7000, 7001, 3478, 3479, 3480]
+
+
+@pytest.mark.parametrize("count", ["many", "65"])
+def test_a_wrong_number_of_workers_is_said_by_name(count: str) -> None:
+    with pytest.raises(SettingsError, match=r"^TANDEM_RELAY_WORKERS: "):
+        settings(TANDEM_RELAY_WORKERS=count)
+
+
 @pytest.mark.parametrize(
     ("host", "address"),
     [
