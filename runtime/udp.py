@@ -75,12 +75,23 @@ class Cadence:
 class UdpSocket:
     """One bound socket; `on_datagram(data, address)` runs in the loop, must not raise.
 
+    Args:
+        host: Address to bind.
+        port: Port to bind; 0 lets the system choose.
+        on_datagram: What gets each datagram.
+        is_prompt: Watched however busy it is: for what may add no delay.
+
     Raises:
         OSError: The address cannot be bound; names it.
     """
 
     def __init__(
-        self, host: str, port: int, on_datagram: Callable[[bytes, UdpAddress], None]
+        self,
+        host: str,
+        port: int,
+        on_datagram: Callable[[bytes, UdpAddress], None],
+        *,
+        is_prompt: bool = False,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -98,7 +109,8 @@ class UdpSocket:
         self._cadence = Cadence(self._loop.time())
         self._next_tick: asyncio.Handle | None = None
         self._outbox: list[tuple[bytes | bytearray | memoryview, UdpAddress]] = []
-        self._loop.add_reader(self._socket.fileno(), self._wake)
+        woken = self._drain if is_prompt else self._wake
+        self._loop.add_reader(self._socket.fileno(), woken)
         self.dropped_sends = 0
 
     @property

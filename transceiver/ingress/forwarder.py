@@ -25,10 +25,15 @@ class Forwarder:
             wide_owners=":" in settings.inner_host,
         )
         self._now = asyncio.get_running_loop().time
-        self.outer = UdpSocket(settings.host, settings.port, self._from_client)
+        self.outer = UdpSocket(
+            settings.host, settings.port, self._from_client, is_prompt=True
+        )
         try:
             self.inner = UdpSocket(
-                settings.inner_host, settings.inner_port, self._from_owner
+                settings.inner_host,
+                settings.inner_port,
+                self._from_owner,
+                is_prompt=True,
             )
         except OSError:
             self.outer.close()
