@@ -60,8 +60,9 @@ class Scene:
 async def scene() -> AsyncIterator[Scene]:
     found = Scene()
     yield found
-    for socket in (found.port, *(one.socket for one in found.forwarders)):
-        socket.close()
+    found.port.close()
+    for forwarder in found.forwarders:
+        forwarder.socket.close()
 
 
 @pytest.mark.asyncio

@@ -9,19 +9,18 @@ from tests.support.services import Process, Stack, free_ports, running_stack
 class Ingress:
     """A forwarder that can be replaced by another one at the same public port."""
 
-    def __init__(self, public: int, drain_s: int) -> None:
-        self.stack: Stack | None = None
+    def __init__(self, public: int, drain_s: int = 0) -> None:
+        self.environ: dict[str, str] = {}
         self.process: Process | None = None
-        self._public = public
         self._drain_s = drain_s
+        self._public = public
         self._inner, self._http = free_ports(2)
 
     async def start(self) -> None:
         """Start it, and wait until it is ready."""
-        assert self.stack is not None
         self.process = Process("transceiver.ingress", self.url)
         await self.process.start(
-            self.stack.environ
+            self.environ
             | {
                 "TANDEM_INGRESS_HOST": "127.0.0.1",
                 "TANDEM_INGRESS_PORT": str(self._public),
@@ -47,6 +46,11 @@ class Ingress:
         await self.start()
 
     @property
+    def addresses(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Where clients reach it, and where transceivers do."""
+        return ("127.0.0.1", self._public), ("127.0.0.1", self._inner)
+
+    @property
     def url(self) -> str:
         """Base URL of the status pages."""
         return f"http://127.0.0.1:{self._http}"
@@ -66,7 +70,7 @@ async def forwarded_stack(
     async with running_stack(
         "echo", TANDEM_INGRESS_ADDRESS=f"127.0.0.1:{public}"
     ) as stack:
-        ingress.stack = stack
+        ingress.environ = stack.environ
         await ingress.start()
         try:
             yield stack, ingress
