@@ -12,7 +12,7 @@ from typing import Any
 from bench.compare import limit, rows
 from bench.compare.peer import ROOT, names
 from bench.compare.rows import Cores, Result
-from bench.compare.table import generator, markdown
+from bench.compare.table import generator, markdown, noticed, ratios
 from bench.load import picture, voice
 from codec import opus
 
@@ -33,7 +33,7 @@ def main() -> int:
         _tell(row.name)
         results.append(rows.measure(row, cores, _tell, search=not asked.quick))
     print(markdown(limits, results))
-    print(f"\n{generator(results)}")
+    print(f"\n{noticed(results)}\n\n{ratios(limits, results)}\n\n{generator(results)}")
     print(f"Python {platform.python_version()}, {opus.version()}, {_processor()}")
     _write(_as_json(limits, results), asked.json, asked.plot)
     return 0
@@ -58,7 +58,7 @@ def _limits(cores: Cores) -> dict[str, float]:
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cores.server})
     try:
-        return {str(one): limit.cpu_ms(one, speech) for one in limit.ENCODINGS}
+        return {str(one): limit.cpu_ms(one, speech) for one in rows.ENCODINGS}
     finally:
         os.sched_setaffinity(0, before)
 

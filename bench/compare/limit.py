@@ -11,8 +11,6 @@ from pylibsrtp import Policy, Session
 from bench.load.voice import Voice
 from codec.opus import (
     MAX_PAYLOAD_BYTES,
-    VOICE,
-    Application,
     Encoder,
     Encoding,
     _ffi,
@@ -26,8 +24,6 @@ SECONDS = 20
 """Call-seconds that are worked through for each setting."""
 
 PACKETS_HZ = 50
-
-ENCODINGS = (VOICE, Encoding(Application.LOW_DELAY, 48_000, 0, has_fec=False))
 
 
 def cpu_ms(encoding: Encoding, voice: Voice) -> float:

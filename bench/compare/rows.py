@@ -3,7 +3,8 @@
 A first run of a few calls gives the delay of an idle server, and from the CPU of a
 call-second how many calls a core would carry. Further runs with more and more calls
 look for how many it does; since calls are cheaper in numbers, each one that holds gives
-a better guess.
+a better guess. Then what callers notice: at 80 % of that load, of packets lost on the
+way up, and, of this project, of a hundred offers in one second.
 """
 
 import json
@@ -13,10 +14,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from bench.compare import peer
 from bench.compare.peer import ROOT, PeerError, Running
+from codec.opus import Encoding
+from transceiver.profile import Profile, plan
 
 FIRST_CALLS = 6
 FIRST_S = 10.0
@@ -34,7 +38,14 @@ CLOSE = 0.05
 """Share of the load that need not be told apart."""
 
 MAX_STEPS = 4
-"""Loads tried for a row: the whole comparison is to take less than ten minutes."""
+"""Loads tried for a row: the whole comparison is to take about fifteen minutes."""
+
+AT_EASE = 0.8
+"""Of the calls that a core carries: the load that a cautious operator plans with."""
+
+LOSSY = ("--loss", "5")
+BURST_CALLS, BURST_S = 100, 3.0
+"""Offers in one second, and how long their calls are held."""
 
 MAX_P99_MS = 60.0
 """A load holds while p99 of the delay is no more than this above that of few calls."""
@@ -47,26 +58,79 @@ class LoadError(PeerError):
     """A load came to no figures: the server did not stand it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A server in one of its settings.
 
     Attributes:
         options: For `bench.load`.
         environ: For the server.
+        encoding: How this project encodes in it; None: of others their file says so.
     """
 
     name: str
     peer: str
-    codec: str = ""
     options: tuple[str, ...] = ()
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = MappingProxyType({})
+    encoding: Encoding | None = None
 
 
 TALK = ("--conversation", "--turn", "3")
 
-VARIANTS = (Row("tandem, in turns", peer.OWN, options=TALK),)
-"""Rows beside the one that each peer has for its defaults."""
+
+def _own(name: str, profile: Profile, options: tuple[str, ...] = ()) -> Row:
+    environ = {"TANDEM_PROFILE": profile.value}
+    encoding = plan(profile, knows_red=True).encoding
+    return Row(name, peer.OWN, options, environ, encoding)
+
+
+OWN = (
+    _own("tandem", Profile.AUTO),
+    _own("tandem, in turns", Profile.AUTO, TALK),
+    _own("tandem, voip", Profile.VOIP),
+    _own("tandem, quality", Profile.QUALITY),
+    _own("tandem, quality, in turns", Profile.QUALITY, TALK),
+)
+"""The default first, as it is for callers that offer RED; `voip` is what others get."""
+
+ENCODINGS = tuple(dict.fromkeys(row.encoding for row in OWN if row.encoding))
+"""Those whose limit is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What callers noticed in one run; None: their own voice was not found again.
+
+    Attributes:
+        returned: Packets received over frames sent.
+        gaps: Waits over 40 ms within a talkspurt, the longest being `longest_gap_ms`.
+        media_p50_ms, media_p99_ms: From the offer sent to the first packet received.
+    """
+
+    calls: int
+    connected: int
+    p50_ms: float | None
+    p99_ms: float | None
+    returned: float
+    gaps: int
+    longest_gap_ms: float
+    media_p50_ms: float | None
+    media_p99_ms: float | None
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any]) -> "Trial":
+        """Take it from what the generator wrote."""
+        delay, media = run["delay"] or {}, run["first_media"] or {}
+        return cls(
+            run["calls"],
+            run["connected"],
+            delay.get("p50"),
+            delay.get("p99"),
+            run["returned"],
+            run["gaps"],
+            run["longest_gap_ms"],
+            media.get("p50"),
+            media.get("p99"),
+        )
 
 
 @dataclass(slots=True)
@@ -74,25 +138,30 @@ class Result:
     """One row's figures; None: not measured.
 
     Attributes:
+        codec: How it encodes; this project's names are those of the limits, too.
         left_out: Why there are none.
         cpu_ms: By process, a call-second, at the highest load that held; the first is
             compared.
         promised: Calls a core, worked out from that.
-        held: Calls that one core did carry, with `loaded_p50_ms`, `loaded_p99_ms`.
         generator_ms: What the generator itself took for a call-second.
+        idle: With a few calls.
+        held: With the most calls that one core did carry.
+        at_ease: With 80 % of them.
+        lossy: With a few calls, of whose packets 5 % are lost on the way up.
+        burst: With a hundred offers in one second.
     """
 
     name: str
     codec: str
     left_out: str = ""
     cpu_ms: dict[str, float] = field(default_factory=dict)
-    p50_ms: float | None = None
-    p99_ms: float | None = None
     promised: float | None = None
-    held: int | None = None
-    loaded_p50_ms: float | None = None
-    loaded_p99_ms: float | None = None
     generator_ms: float | None = None
+    idle: Trial | None = None
+    held: Trial | None = None
+    at_ease: Trial | None = None
+    lossy: Trial | None = None
+    burst: Trial | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -108,17 +177,16 @@ class Cores:
 
 
 def rows(only: tuple[str, ...] = ()) -> list[Row]:
-    """Return what to measure: all, or the rows of some peers."""
-    defaults = [Row(name, name) for name in peer.names()]
-    wanted = [row for row in (*defaults, *VARIANTS) if not only or row.peer in only]
-    return sorted(wanted, key=lambda row: row.peer != peer.OWN)
+    """Return what to measure: all, or the rows of some peers; this project's first."""
+    others = [Row(name, name) for name in peer.names() if name != peer.OWN]
+    return [row for row in (*OWN, *others) if not only or row.peer in only]
 
 
 def measure(
     row: Row, cores: Cores, tell: Callable[[str], None], *, search: bool
 ) -> Result:
     """Measure one row; what cannot be is left out with its reason."""
-    result = Result(row.name, row.codec)
+    result = Result(row.name, str(row.encoding or ""))
     try:
         with peer.running(row.peer, row.environ, cores.server) as server:
             _measure(row, server, result, cores, tell, search=search)
@@ -137,17 +205,17 @@ def _measure(
     *,
     search: bool,
 ) -> None:
-    result.codec = row.codec or server.codec
+    result.codec = result.codec or server.codec
     for companion in list(server.pids.values())[1:]:
         peer.move(companion, set(cores.others))
     tell(f"  {FIRST_CALLS} calls ...")
     first = _load(row, server, cores, FIRST_CALLS, FIRST_S)
     _check(first)
     _note_cpu(result, first, server)
-    if first["delay"] is not None:
-        result.p50_ms, result.p99_ms = first["delay"]["p50"], first["delay"]["p99"]
-    if search and result.promised is not None and result.p99_ms is not None:
+    result.idle = Trial.of(first)
+    if search and result.promised is not None and result.idle.p99_ms is not None:
         _search(row, server, result, cores, tell)
+        _notice(row, server, result, cores, tell)
 
 
 def _search(
@@ -159,10 +227,12 @@ def _search(
 ) -> None:
     """Look for the load that is not carried any more."""
     assert result.promised is not None
-    assert result.p99_ms is not None
+    assert result.idle is not None
+    assert result.idle.p99_ms is not None
     failed = None
     for _ in range(MAX_STEPS):
-        calls = next_load(result.promised, result.held, failed)
+        held = None if result.held is None else result.held.calls
+        calls = next_load(result.promised, held, failed)
         if calls is None:
             return
         tell(f"  {calls} calls ...")
@@ -171,10 +241,32 @@ def _search(
         except LoadError:
             failed = calls
             continue
-        if holds(run, result.p99_ms):
-            _note(result, run, server, calls)
+        if holds(run, result.idle.p99_ms):
+            result.held = Trial.of(run)
+            _note_cpu(result, run, server)
         else:
             failed = calls
+
+
+def _notice(
+    row: Row,
+    server: Running,
+    result: Result,
+    cores: Cores,
+    tell: Callable[[str], None],
+) -> None:
+    """See what callers notice where a server is neither idle nor overloaded."""
+    if result.held is not None:
+        calls = max(1, round(AT_EASE * result.held.calls))
+        tell(f"  {calls} calls, at ease ...")
+        result.at_ease = Trial.of(_load(row, server, cores, calls, FIRST_S))
+    tell(f"  {FIRST_CALLS} calls, 5 % lost ...")
+    lossy = row._replace(options=(*row.options, *LOSSY))
+    result.lossy = Trial.of(_load(lossy, server, cores, FIRST_CALLS, FIRST_S))
+    if row.peer == peer.OWN:
+        tell(f"  {BURST_CALLS} offers in a second ...")
+        run = _load(row, server, cores, BURST_CALLS, BURST_S, BURST_CALLS)
+        result.burst = Trial.of(run)
 
 
 def next_load(promised: float, held: int | None, failed: int | None) -> int | None:
@@ -192,14 +284,6 @@ def next_load(promised: float, held: int | None, failed: int | None) -> int | No
     calls = round(LESS * failed) if held is None else (held + failed) // 2
     nearest = held or 0
     return calls if calls - nearest > CLOSE * nearest else None
-
-
-def _note(result: Result, run: Mapping[str, Any], server: Running, calls: int) -> None:
-    """Note a load that holds: its CPU is nearer to the truth than that of few calls."""
-    result.held = calls
-    result.loaded_p50_ms = run["delay"]["p50"]
-    result.loaded_p99_ms = run["delay"]["p99"]
-    _note_cpu(result, run, server)
 
 
 def holds(run: Mapping[str, Any], base_p99_ms: float) -> bool:
@@ -227,7 +311,12 @@ def _check(run: Mapping[str, Any]) -> None:
 
 
 def _load(
-    row: Row, server: Running, cores: Cores, calls: int, seconds: float
+    row: Row,
+    server: Running,
+    cores: Cores,
+    calls: int,
+    seconds: float,
+    ramp: float = 0.0,
 ) -> dict[str, Any]:
     """Run the generator as a process of its own, on the other cores.
 
@@ -238,7 +327,8 @@ def _load(
         figures = Path(folder) / "figures.json"
         command = ["taskset", "--cpu-list", ",".join(map(str, sorted(cores.others)))]
         command += [sys.executable, "-m", "bench.load", f"--url={server.url}"]
-        command += [f"--calls={calls}", f"--ramp={max(1.0, calls / RAMP_S):g}"]
+        ramp = ramp or max(1.0, calls / RAMP_S)
+        command += [f"--calls={calls}", f"--ramp={ramp:g}"]
         command += [f"--duration={seconds:g}", f"--json={figures}", *row.options]
         command += [f"--pid={pid}" for pid in server.pids.values()]
         try:

@@ -2,28 +2,63 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.compare.rows import Result
+from bench.compare.rows import BURST_CALLS, Result, Trial
 
 HEAD = (
     "server",
     "Opus encoder",
     "CPU ms a call-second",
-    "delay idle p50 / p99, ms",
+    "times its limit",
     "calls a core, worked out",
     "calls a core, carried",
-    "delay then p50 / p99, ms",
+)
+NOTICED = (
+    "server",
+    "delay idle p50 / p99, ms",
+    "delay at 80 % of what it carries",
+    "gaps over 40 ms then (longest, ms)",
+    "5 % lost on the way up: answered",
+    "delay then",
+    "offer to first sound p50, ms",
 )
 
 
 def markdown(limits: Mapping[str, float], results: Iterable[Result]) -> str:
-    """Return the table; the limit's rows come last."""
-    lines: list[Sequence[str]] = [HEAD, ("---",) * len(HEAD)]
-    lines += [_row(result) for result in results]
+    """Return the table of cost; the limit's rows come last."""
+    lines: list[Sequence[str]] = [_cost(result, limits) for result in results]
     lines += [
-        ("limit: C calls alone", codec, f"{ms:.1f}", "-", f"{1000 / ms:.0f}", "-", "-")
+        ("limit: C calls alone", codec, f"{ms:.1f}", "1", f"{1000 / ms:.0f}", "-")
         for codec, ms in limits.items()
     ]
-    return "\n".join(_line(cells) for cells in lines)
+    return _table(HEAD, lines)
+
+
+def noticed(results: Iterable[Result]) -> str:
+    """Return the table of what callers notice."""
+    return _table(NOTICED, [_noticed(row) for row in results if not row.left_out])
+
+
+def ratios(limits: Mapping[str, float], results: Sequence[Result]) -> str:
+    """Say of each row of this project how much less it costs than the others do."""
+    costs = {row.name: _spent(row) for row in results if _spent(row)}
+    lines = []
+    for row in results:
+        if row.codec not in limits or row.name not in costs:
+            continue
+        others = ", ".join(
+            f"{name} {ms / costs[row.name]:.1f}"
+            for name, ms in costs.items()
+            if not name.startswith("tandem")
+        )
+        lines.append(f"Times the CPU of {row.name}: {others or 'nobody else was run'}")
+    lines += [
+        f"{BURST_CALLS} offers in a second: {burst.connected} served, first sound "
+        f"after p50 {_ms(burst.media_p50_ms)}, p99 {_ms(burst.media_p99_ms)} ms, "
+        f"{row.name}"
+        for row in results
+        if (burst := row.burst) is not None
+    ]
+    return "\n".join(lines)
 
 
 def generator(results: Iterable[Result]) -> str:
@@ -38,18 +73,36 @@ def generator(results: Iterable[Result]) -> str:
     return f"{head}: {', '.join(shares)}"
 
 
-def _row(result: Result) -> Sequence[str]:
+def _cost(result: Result, limits: Mapping[str, float]) -> Sequence[str]:
     if result.left_out:
-        return (result.name, f"left out: {result.left_out}", *["-"] * 5)
+        return (result.name, f"left out: {result.left_out}", *["-"] * 4)
+    limit_ms = limits.get(result.codec)
     return (
         result.name,
         result.codec,
         _processes(result.cpu_ms),
-        _pair(result.p50_ms, result.p99_ms),
+        "-" if limit_ms is None else f"{_spent(result) / limit_ms:.2f}",
         _number(result.promised),
-        _number(result.held),
-        _pair(result.loaded_p50_ms, result.loaded_p99_ms),
+        "-" if result.held is None else str(result.held.calls),
     )
+
+
+def _noticed(result: Result) -> Sequence[str]:
+    ease, lossy, idle = result.at_ease, result.lossy, result.idle
+    return (
+        result.name,
+        _delay(idle),
+        _delay(ease),
+        "-" if ease is None else f"{ease.gaps} ({ease.longest_gap_ms:.0f})",
+        "-" if lossy is None else f"{100 * lossy.returned:.1f} %",
+        _delay(lossy),
+        "-" if idle is None else _ms(idle.media_p50_ms),
+    )
+
+
+def _spent(result: Result) -> float:
+    """Return the CPU of the process that is compared, of a call-second."""
+    return next(iter(result.cpu_ms.values()), 0.0)
 
 
 def _processes(cpu_ms: Mapping[str, float]) -> str:
@@ -58,12 +111,22 @@ def _processes(cpu_ms: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {ms:.1f}" for name, ms in cpu_ms.items())
 
 
-def _pair(p50: float | None, p99: float | None) -> str:
-    return "-" if p50 is None or p99 is None else f"{p50:.1f} / {p99:.1f}"
+def _delay(trial: Trial | None) -> str:
+    if trial is None or trial.p50_ms is None or trial.p99_ms is None:
+        return "-"
+    return f"{trial.p50_ms:.1f} / {trial.p99_ms:.1f}"
+
+
+def _ms(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.0f}"
 
 
 def _number(number: float | None) -> str:
     return "-" if number is None else f"{number:.0f}"
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "\n".join(map(_line, (head, ("---",) * len(head), *lines)))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -5,8 +5,8 @@ import pytest
 
 from bench.compare import peer, rows
 from bench.compare.peer import PEERS, ROOT, SUFFIX
-from bench.compare.rows import Result, next_load
-from bench.compare.table import HEAD, generator, markdown
+from bench.compare.rows import Result, Trial, next_load
+from bench.compare.table import HEAD, generator, markdown, noticed, ratios
 
 SCRIPT = re.compile(r"^# /// script\n(.*?)^# ///$", re.MULTILINE | re.DOTALL)
 RUN = {
@@ -71,7 +71,9 @@ def test_a_load_holds_only_if_every_caller_is_served_in_time(
 
 
 def test_this_project_comes_first() -> None:
-    assert [row.peer for row in rows.rows()][:2] == [peer.OWN, peer.OWN]
+    mine = [row.peer == peer.OWN for row in rows.rows()]
+    assert mine == sorted(mine, reverse=True)
+    assert sum(mine) == len(rows.OWN)
     assert {row.peer for row in rows.rows(("wrtc",))} == {"wrtc"}
 
 
@@ -87,12 +89,35 @@ def test_a_peer_that_is_not_installed_is_left_out_with_its_reason(
 
 
 def test_the_table_has_a_row_for_each_server_and_the_limit() -> None:
-    measured = Result("wrtc", "its own", cpu_ms={"wrtc": 25.0}, promised=40.0, held=38)
+    measured = Result("wrtc", "its own", cpu_ms={"wrtc": 25.0}, promised=40.0)
     lines = markdown({"VOIP": 10.0}, [measured]).splitlines()
     assert len(lines) == 4
     assert all(line.count("|") == len(HEAD) + 1 for line in lines)
-    assert "| 25.0 |" in lines[2]
+    assert "| 25.0 | - |" in lines[2]
     assert "| 100 |" in lines[3]
+
+
+def test_a_row_is_held_against_the_limit_of_its_own_encoding() -> None:
+    mine = Result("tandem", "VOIP", cpu_ms={"transceiver": 12.5, "relay": 99.0})
+    other = Result("wrtc", "its own", cpu_ms={"wrtc": 25.0})
+    assert "| 1.25 |" in markdown({"VOIP": 10.0}, [mine])
+    assert ratios({"VOIP": 10.0}, [mine, other]).endswith("tandem: wrtc 2.0")
+
+
+def test_what_callers_notice_is_told_of_every_run_there_was() -> None:
+    figures = RUN | {
+        "gaps": 2,
+        "longest_gap_ms": 61.0,
+        "first_media": {"p50": 40.0, "p99": 90.0},
+    }
+    heard = Trial.of(figures)
+    unheard = Trial.of(figures | {"delay": None, "first_media": None, "returned": 0.5})
+    row = Result("tandem", "VOIP", idle=heard, at_ease=heard, lossy=unheard)
+    row.burst = heard
+    line = noticed([row]).splitlines()[2]
+    assert "| 7.0 / 12.0 | 7.0 / 12.0 | 2 (61) | 50.0 % | - | 40 |" in line
+    row.cpu_ms = {"transceiver": 1.0}
+    assert "10 served, first sound after p50 40, p99 90" in ratios({"VOIP": 1.0}, [row])
 
 
 def test_what_the_load_itself_cost_is_said_beside_each_server() -> None:
