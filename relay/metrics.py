@@ -6,6 +6,7 @@ The hot path counts in plain integers (`Traffic`, one a session); they are added
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from proto.errors import CloseCode
 from proto.metrics import session_loss
 from relay.sight import Sight
 from runtime.process import tell_of_process
@@ -112,6 +114,8 @@ class Metrics:
             ["transport", "code"],
             registry=self.registry,
         )
+        for transport, code in itertools.product(TRANSPORTS, CloseCode):
+            self.closed.labels(transport, code.name.lower())
         self.upstream_errors = Counter(
             "tandem_relay_upstream_errors",
             "Sessions that the upstream refused or dropped, by error code.",

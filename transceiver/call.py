@@ -147,13 +147,17 @@ class Call:
 
     def usage(self) -> Usage:
         """Return what it has used so far."""
-        counts = self.media.counts() if self.media is not None else {}
+        counts = self.counts()
         return Usage(
             calls=1,
             seconds=self._loop.time() - self._began_at,
             up_s=counts.get("frames_up", 0) * FRAME_S,
             down_s=counts.get("sent_packets", 0) * FRAME_S,
         )
+
+    def counts(self) -> dict[str, int]:
+        """Return what became of its packets and frames, by kind."""
+        return self.media.counts() if self.media is not None else {}
 
     def held(self) -> Held:
         """Return what it holds now."""

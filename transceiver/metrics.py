@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from proto.errors import CloseCode
 from proto.metrics import session_loss
 from runtime.process import tell_of_process
 from runtime.stages import Stages
@@ -21,7 +22,7 @@ _LATE_BOUNDS_S: Final = (0.002, 0.005, 0.01, 0.02, LATE_S, VERY_LATE_S, 0.2, 0.5
 
 
 class Metrics:
-    """The transceiver's metrics; media counters are added when a call ends.
+    """The transceiver's metrics.
 
     Args:
         dropped: Tells how many datagrams the UDP port has dropped, by reason.
@@ -43,21 +44,19 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        for kind in ("session", "sideband"):
+            self.websockets.labels(kind)
         self.ended = Counter(
             "tandem_calls_ended",
             "Calls that ended, by close code.",
             ["code"],
             registry=self.registry,
         )
+        for code in CloseCode:
+            self.ended.labels(code.name.lower())
         self.refused = Counter(
             "tandem_calls_refused",
             "Requests that found no room: answered with 503 or 429.",
-            registry=self.registry,
-        )
-        self.media = Counter(
-            "tandem_media",
-            "What happened to packets and frames of ended calls, by kind.",
-            ["kind"],
             registry=self.registry,
         )
         self._cpu_share = Gauge(
@@ -85,9 +84,6 @@ class Metrics:
     def call_ended(self, call: Call, ending: Ending) -> None:
         """Count a call that is over."""
         self.ended.labels(ending.code.name.lower()).inc()
-        if call.media is not None:
-            for kind, count in call.media.counts().items():
-                self.media.labels(kind).inc(count)
         if call.frame_counts is not None:
             self.session_loss.observe(call.frame_counts.share_given_up)
 

@@ -1,11 +1,11 @@
-"""What live calls hold, and what each tenant has used: read when scraped.
+"""What calls hold and have carried, and what each tenant has used: read when scraped.
 
 Tenants are named by digests of their API keys, so there are as many as keys are
 configured, and a digest opens nothing.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -62,6 +62,9 @@ class Used(Protocol):
     def held(self) -> Held:
         """Return what it holds."""
 
+    def counts(self) -> Mapping[str, int]:
+        """Return what became of its packets and frames, by kind."""
+
 
 class UsageCollector(Collector):
     """What is told of calls.
@@ -73,19 +76,28 @@ class UsageCollector(Collector):
     def __init__(self, live: Callable[[], Iterable[Used]]) -> None:
         self._live = live
         self._ended: defaultdict[str, Usage] = defaultdict(Usage)
+        self._media: Counter[str] = Counter()
 
     def ended(self, call: Used) -> None:
         """Count a call that is live no more."""
+        self._media.update(call.counts())
         self._ended[call.tenant] = self._ended[call.tenant].plus(call.usage())
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families."""
         live = list(self._live())
         yield from _holding([call.held() for call in live])
-        used = self._ended.copy()
+        used, media = self._ended.copy(), self._media.copy()
         for call in live:
+            media.update(call.counts())
             used[call.tenant] = used[call.tenant].plus(call.usage())
         yield from _using(used)
+        family = CounterMetricFamily(
+            "tandem_media", "What happened to packets and frames.", labels=["kind"]
+        )
+        for kind, count in media.items():
+            family.add_metric([kind], count)
+        yield family
 
 
 def _holding(held: list[Held]) -> Iterator[Metric]:

@@ -17,6 +17,7 @@ from runtime.settings import Address
 from runtime.worker import ALONE
 from transceiver.admission import Admission
 from transceiver.metrics import Metrics as TransceiverMetrics
+from transceiver.usage import UsageCollector
 from transceiver.watch import Watch
 
 _SUFFIXES = {
@@ -37,6 +38,7 @@ def exported_metrics() -> frozenset[str]:
     metrics = TransceiverMetrics(lambda: {"unsent": 0})
     watch = Watch(lambda _: None, metrics.second)
     metrics.tell_of_strain(watch, Admission(max_calls=1))
+    metrics.registry.register(UsageCollector(list))
     transceiver = metrics.registry
     transceiver.register(DialerMetrics([dialer]))
     relay = RelayMetrics(lambda: [Traffic()]).registry

@@ -16,6 +16,9 @@ class FakeCall:
     def usage(self) -> Usage:
         return Usage(1, self.seconds, up_s=self.seconds, down_s=self.seconds / 2)
 
+    def counts(self) -> dict[str, int]:
+        return {"received_packets": int(self.seconds) * 50}
+
     def held(self) -> Held:
         return Held(events=2, frames=5, complexity=self._complexity)
 
@@ -39,6 +42,8 @@ def test_what_a_tenant_used_only_grows_while_calls_come_and_go() -> None:
     assert read("audio_seconds", tenant="a", direction="up") == 13
     assert read("audio_seconds", tenant="a", direction="down") == 6.5
     assert read("audio_seconds", tenant="b", direction="up") == 3
+    kind = {"kind": "received_packets"}
+    assert registry.get_sample_value("tandem_media_total", kind) == (13 + 3) * 50
 
 
 def test_what_live_calls_hold_is_added_up() -> None:
