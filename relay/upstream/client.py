@@ -6,6 +6,7 @@ here: a session that loses its upstream ends.
 """
 
 import asyncio
+import contextlib
 import types
 from collections import deque
 from collections.abc import Awaitable, Coroutine, Generator, Mapping
@@ -30,7 +31,11 @@ CONNECT_TIMEOUT_S = 10.0
 """Seconds for name, TCP, TLS and WebSocket together."""
 
 HEARTBEAT_S = 10.0
-"""Seconds of silence after which a ping is sent; half as long for the answer."""
+"""Seconds of silence after which a ping has been sent, at the latest."""
+
+PONG_S = HEARTBEAT_S / 2
+"""Seconds for the answer, or for anything else: the end of a message that takes its
+time. So often is looked whether anything came."""
 
 CLOSE_TIMEOUT_S = 1.0
 """Seconds the peer gets to answer our close."""
@@ -107,6 +112,7 @@ class RealtimeClient:
         self._overrun = asyncio.Event()
         self._taken = asyncio.Event()
         self._is_over = False
+        self._is_silent = True
         self._deltas = Deltas()
         self._websocket: _WebSocket | None = None
         self._writes_now = False
@@ -121,11 +127,13 @@ class RealtimeClient:
             receiver.upstream_connected()
             writing = tasks.create_task(self._write(websocket))
             watching = tasks.create_task(self._watch())
+            pinging = tasks.create_task(self._ping_if_silent(websocket))
             try:
                 await self._read(websocket, receiver)
             finally:
                 writing.cancel()
                 watching.cancel()
+                pinging.cancel()
                 # Bounded as a whole: aiohttp waits as long after each message it reads.
                 await is_done_within(websocket.close(), 2 * CLOSE_TIMEOUT_S)
         finally:
@@ -175,7 +183,7 @@ class RealtimeClient:
                 return await self._http.ws_connect(
                     self._url,
                     headers=self._headers,
-                    heartbeat=HEARTBEAT_S,
+                    autoping=False,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
                     max_msg_size=MAX_MESSAGE_BYTES,
                     compress=0,
@@ -195,9 +203,15 @@ class RealtimeClient:
     async def _read(self, websocket: _WebSocket, receiver: Receiver) -> None:
         while True:
             message = await websocket.receive()
+            self._is_silent = False
             match message.type:
                 case WSMsgType.TEXT:
                     self._take(message.data, receiver)
+                case WSMsgType.PING:
+                    with contextlib.suppress(ConnectionError):  # as comes next
+                        await websocket.pong(message.data)
+                case WSMsgType.PONG:
+                    pass
                 case WSMsgType.BINARY:
                     raise UpstreamLost(
                         "upstream_protocol", "The Realtime API sent a binary message."
@@ -267,6 +281,28 @@ class RealtimeClient:
         finally:
             self._writes_now = False
 
+    async def _ping_if_silent(self, websocket: _WebSocket) -> None:
+        """Notice a peer that is gone without a word.
+
+        One look in 5 s; aiohttp's own heartbeat moves a timer with each message.
+        """
+        while True:
+            self._is_silent = True
+            await asyncio.sleep(PONG_S)
+            if not self._is_silent:
+                continue
+            try:
+                async with asyncio.timeout(PONG_S):
+                    await websocket.ping()
+                    await asyncio.Event().wait()
+            except ConnectionError:
+                return  # the reader says why
+            except TimeoutError:
+                if self._is_silent:
+                    raise UpstreamLost(
+                        "upstream_lost", "The Realtime API stopped answering."
+                    ) from None
+
     async def _watch(self) -> None:
         """Tell of a full queue at once: the writer may be stuck in a send."""
         await self._overrun.wait()
@@ -311,8 +347,6 @@ def _failed(cause: object) -> UpstreamLost:
                 f"The Realtime API sent a message of over {MAX_MESSAGE_BYTES} bytes.",
             )
         return UpstreamLost("upstream_protocol", "The Realtime API broke WebSocket.")
-    if isinstance(cause, TimeoutError):
-        return UpstreamLost("upstream_lost", "The Realtime API stopped answering.")
     return UpstreamLost("upstream_lost", "The connection to the Realtime API broke.")
 
 

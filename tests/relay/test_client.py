@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from aiohttp import ClientSession, WSMsgType
+from aiohttp import ClientSession, WSMessage, WSMsgType
 
 from relay.upstream import client
 from relay.upstream.client import RealtimeClient
@@ -31,6 +31,29 @@ class StuckSocket:
 
     async def close(self) -> None:
         self.is_closed = True
+
+
+class QuietSocket(StuckSocket):
+    """Takes what it gets, and says what the test has it say; answers pings or not."""
+
+    def __init__(self, *, answers: bool) -> None:
+        super().__init__()
+        self.free.set()
+        self.pings = 0
+        self.pongs: list[bytes] = []
+        self.says: asyncio.Queue[WSMessage] = asyncio.Queue()
+        self._answers = answers
+
+    async def receive(self) -> Any:
+        return await self.says.get()
+
+    async def ping(self) -> None:
+        self.pings += 1
+        if self._answers:
+            self.says.put_nowait(WSMessage(WSMsgType.PONG, b"", None))
+
+    async def pong(self, message: bytes) -> None:
+        self.pongs.append(message)
 
 
 class StuckHttp:
@@ -217,3 +240,119 @@ def test_who_asks_for_room_first_never_fills_the_queue() -> None:
         return socket.taken
 
     assert virtual.run(main()) == sent
+
+
+async def listen(socket: QuietSocket, seconds: float) -> None:
+    upstream = client_of(StuckHttp(socket))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(upstream.run(Nobody(), tasks))
+        await asyncio.sleep(seconds)
+        running.cancel()
+
+
+def test_a_silent_upstream_that_answers_pings_is_kept() -> None:
+    async def main() -> QuietSocket:
+        socket = QuietSocket(answers=True)
+        await listen(socket, seconds=60.0)
+        return socket
+
+    assert virtual.run(main()).pings > 1
+
+
+def test_an_upstream_that_answers_no_ping_counts_as_lost() -> None:
+    async def main() -> None:
+        limit_s = client.HEARTBEAT_S + client.PONG_S + 0.1
+        await listen(QuietSocket(answers=False), limit_s)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        virtual.run(main())
+    (error,) = caught.value.exceptions
+    assert isinstance(error, UpstreamLost)
+    assert (error.code, error.message) == (
+        "upstream_lost",
+        "The Realtime API stopped answering.",
+    )
+
+
+def test_a_ping_of_the_upstreams_is_answered_with_its_own_words() -> None:
+    async def main() -> QuietSocket:
+        socket = QuietSocket(answers=True)
+        socket.says.put_nowait(WSMessage(WSMsgType.PING, b"words", None))
+        await listen(socket, seconds=1.0)
+        return socket
+
+    assert virtual.run(main()).pongs == [b"words"]
+
+
+class Hurried:
+    """Takes sends at once while it is free; else each waits, one step done."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
+        self.begun: list[bytes] = []
+        self.ended: list[bytes] = []
+
+    async def send_frame(self, payload: bytes, opcode: WSMsgType) -> None:
+        self.begun.append(payload)
+        if not self.free.is_set():
+            await self.free.wait()
+        self.ended.append(payload)
+
+    async def receive(self) -> Any:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
+
+def test_what_is_sent_while_the_peer_reads_leaves_within_the_call() -> None:
+    async def main() -> None:
+        socket = Hurried()
+        upstream = client_of(StuckHttp(cast("StuckSocket", socket)))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            await asyncio.sleep(0.1)
+            upstream.send(b"1")
+            assert socket.ended == [b"1"]
+            running.cancel()
+
+    virtual.run(main())
+
+
+def test_what_follows_a_send_that_waits_keeps_its_order() -> None:
+    async def main() -> Hurried:
+        socket = Hurried()
+        upstream = client_of(StuckHttp(cast("StuckSocket", socket)))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            await asyncio.sleep(0.1)
+            socket.free.clear()
+            for number in range(3):
+                upstream.send(str(number).encode())
+            assert socket.begun == [b"0"]
+            await asyncio.sleep(0.1)
+            assert (socket.begun, socket.ended) == ([b"0"], [])
+            socket.free.set()
+            await asyncio.sleep(0.1)
+            upstream.send(b"3")
+            running.cancel()
+        return socket
+
+    assert virtual.run(main()).ended == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_send_that_waits_when_the_session_ends_is_given_up() -> None:
+    async def main() -> Hurried:
+        socket = Hurried()
+        upstream = client_of(StuckHttp(cast("StuckSocket", socket)))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(upstream.run(Nobody(), tasks))
+            await asyncio.sleep(0.1)
+            socket.free.clear()
+            upstream.send(b"0")
+            await asyncio.sleep(0.1)
+            running.cancel()
+        return socket
+
+    assert virtual.run(main()).ended == []
