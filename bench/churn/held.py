@@ -1,5 +1,6 @@
 """What a service's process holds: as Linux counts it, and as the service tells."""
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -9,6 +10,9 @@ from typing import NamedTuple
 import aiohttp
 
 from bench.load.cpu import spent_s
+
+CLOSED_S = 0.1
+"""After which our own connection is none of the open files any more."""
 
 _BUSY = (
     "tandem_slots_taken",
@@ -39,6 +43,7 @@ async def look(http: aiohttp.ClientSession, url: str, pid: int) -> Held:
     """Look at a service on this machine."""
     async with http.get(f"{url}/metrics") as response:
         values = gauges(await response.text())
+    await asyncio.sleep(CLOSED_S)
     return held(values, pid)
 
 
