@@ -51,6 +51,12 @@ SET_PACKET_LOSS_PERC = 4014
 RESET_STATE = 4028
 
 
+SAMPLES = tuple(
+    _FRAMES_OF_CODE[head & 0b11] * _FRAME_SAMPLES[head >> 3] for head in range(256)
+)
+"""Samples of a packet, by its first byte; 0: that does not say."""
+
+
 class Application(enum.IntEnum):
     """What an encoder is made for (opus_defines.h); cannot be changed later.
 
@@ -199,7 +205,12 @@ class Decoder:
         """
         if not payload:
             return b""
-        return self._run(payload, MAX_PACKET_SAMPLES, fec=0)
+        count = self._decode(
+            self._decoder, payload, len(payload), self._pcm, MAX_PACKET_SAMPLES, 0
+        )
+        if count < 0:
+            _check(count)
+        return self._view[0 : count * SAMPLE_BYTES]  # type: ignore[no-any-return]  # bytes
 
     def decode_fec(self, next_payload: bytes, samples: int) -> bytes:
         """Decode what `next_payload` repeats of the lost packet before it.

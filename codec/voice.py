@@ -35,7 +35,7 @@ class Voice:
         self.recovered = 0
         self.concealed = 0
         self.corrupt = 0
-        self._decoder = Decoder()
+        self.restart()
 
     def take(
         self, position_samples: int, payload: bytes, lost_samples: int
@@ -50,14 +50,23 @@ class Voice:
         pieces: list[Piece] = []
         if lost_samples:
             pieces = self._make_up(position_samples, payload, lost_samples)
-        pcm = self._decode(payload)
+        try:
+            pcm = self._decode(payload)
+            self.packet_samples = len(pcm) // SAMPLE_BYTES
+        except OpusError:
+            self.corrupt += 1
+            pcm = self._conceal(self.packet_samples)
         self.end_samples = position_samples + len(pcm) // SAMPLE_BYTES
-        _cut(pieces, position_samples, pcm)
+        if len(pcm) <= FRAME_BYTES:
+            pieces.append((position_samples, pcm))
+        else:
+            _cut(pieces, position_samples, pcm)
         return pieces
 
     def restart(self) -> None:
         """Go on with another speaker; media time continues."""
         self._decoder = Decoder()
+        self._decode = self._decoder.decode
 
     def _make_up(
         self, position: int, next_payload: bytes, lost_samples: int
@@ -77,15 +86,6 @@ class Voice:
             pcm = self._decode_fec(next_payload, repeated)
             _cut(pieces, position - repeated, pcm)
         return pieces
-
-    def _decode(self, payload: bytes) -> bytes:
-        try:
-            pcm = self._decoder.decode(payload)
-        except OpusError:
-            self.corrupt += 1
-            return self._conceal(self.packet_samples)
-        self.packet_samples = len(pcm) // SAMPLE_BYTES
-        return pcm
 
     def _decode_fec(self, next_payload: bytes, samples: int) -> bytes:
         try:
@@ -111,9 +111,6 @@ def fade(pcm: bytes) -> bytes:
 
 def _cut(pieces: list[Piece], position: int, pcm: bytes) -> None:
     """Append PCM in pieces of one frame at most."""
-    if len(pcm) <= FRAME_BYTES:
-        pieces.append((position, pcm))
-        return
     for start in range(0, len(pcm), FRAME_BYTES):
         piece = pcm[start : start + FRAME_BYTES]
         pieces.append((position + start // SAMPLE_BYTES, piece))

@@ -35,6 +35,9 @@ from transceiver.sound import SOUNDS
 from transceiver.srtp import SrtpReceiver, SrtpSender
 from transceiver.timer import SharedTimer
 
+RTCP_TYPES = frozenset(bytes((kind,)) for kind in range(192, 224))
+"""Second bytes of RTCP, that RTP does not use beside it (RFC 5761 section 4)."""
+
 REPORT_INTERVAL_S = (1.0, 2.0)
 """Drawn evenly for each report, so that those of many calls do not come in step."""
 
@@ -46,6 +49,9 @@ STREAM_QUIET_S = 1.0
 
 RTT_SMOOTHING = 1 / 8
 """Share of a new measurement in the round-trip time (as RFC 6298 section 2)."""
+
+_new = tuple.__new__
+"""Makes a named tuple without a call of Python's own."""
 
 
 class MediaKeys(NamedTuple):
@@ -163,12 +169,39 @@ class Media:
 
     def datagram_received(self, data: bytes, now: float) -> None:
         """Take an SRTP or SRTCP datagram from the caller's address."""
-        if self._closed:
-            return
-        if len(data) > 1 and 192 <= data[1] <= 223:  # RFC 5761 section 4
+        if self._closed or data[1:2] in RTCP_TYPES:
             self._rtcp_received(data, now)
+            return
+        clear = self._receiver.open_rtp(data)
+        if clear is None:
+            return
+        try:
+            packet = rtp.parse(clear)
+        except MalformedPacket:
+            self._malformed += 1
+            return
+        stream = self._stream
+        if stream is None or packet.ssrc != stream.reception.ssrc:
+            stream = self._change_stream(packet, now)
+            if stream is None:
+                self._foreign += 1
+                return
+        self._received += 1
+        stream.received_at = now
+        timestamp = packet.timestamp
+        self._timed_up.begin(timestamp)
+        sequence = stream.extender.extend(packet.sequence)
+        stream.reception.received(sequence, timestamp, now)
+        payload = packet.payload
+        if packet.payload_type != self._payload_type:
+            other = self._other_payload(packet)
+            if other is None:
+                return
+            payload = other
+        if self._window.passes(sequence):
+            self._hand_on(0, timestamp, payload, now)
         else:
-            self._rtp_received(data, now)
+            self._put_in_order(sequence, packet, payload, now)
 
     def play(self, frame: DownFrame, now: float) -> None:
         """Queue a frame of the model's audio; what is due is sent at once."""
@@ -247,43 +280,27 @@ class Media:
 
     # Uplink.
 
-    def _rtp_received(self, data: bytes, now: float) -> None:
-        clear = self._receiver.open_rtp(data)
-        if clear is None:
-            return
-        try:
-            packet = rtp.parse(clear)
-        except MalformedPacket:
-            self._malformed += 1
-            return
-        kind = packet.payload_type
-        is_red = kind == self._red_type
-        ours = is_red or kind == self._payload_type
-        stream = self._stream
-        if stream is None or packet.ssrc != stream.reception.ssrc:
-            stream = self._change_stream(packet, now) if ours else None
-        if stream is None:
-            self._foreign += 1
-            return
-        self._received += 1
-        self._timed_up.begin(packet.timestamp)
-        stream.received_at = now
-        sequence = stream.extender.extend(packet.sequence)
-        stream.reception.received(sequence, packet.timestamp, now)
-        payload = packet.payload
-        if is_red:
+    def _other_payload(self, packet: RtpPacket) -> bytes | None:
+        """Return the Opus packet in one of RED; None: it is malformed, as if lost.
+
+        What is neither holds no audio, but keeps its place in the sequence: no loss.
+        """
+        kind, payload = packet.payload_type, packet.payload
+        if kind == self._red_type:
             try:
                 kind, payload = red.newest(payload)
             except MalformedPacket:
                 self._malformed += 1
-                return
-        if kind != self._payload_type:  # keeps its place in the sequence: it is no loss
+                return None
+        if kind != self._payload_type:
             self._foreign += 1
-            payload = b""
-        if self._window.passes(sequence):
-            self._hand_on(0, packet.timestamp, payload, now)
-            return
-        if is_red:
+            return b""
+        return payload
+
+    def _put_in_order(
+        self, sequence: int, packet: RtpPacket, payload: bytes, now: float
+    ) -> None:
+        if packet.payload_type == self._red_type:
             self._fill(sequence, packet, now)
         self._window.push(sequence, (packet.timestamp, payload), now)
         self._deliver(now)
@@ -306,8 +323,10 @@ class Media:
     def _change_stream(self, packet: RtpPacket, now: float) -> _Stream | None:
         """Follow the caller to another SSRC, at once if it is a new one.
 
-        Stragglers of one it has left do not lead back to it.
+        Stragglers of one it has left do not lead back to it, nor do other payloads.
         """
+        if packet.payload_type not in {self._payload_type, self._red_type}:
+            return None
         stream = self._stream
         if stream is not None:
             quiet = now - stream.received_at > STREAM_QUIET_S
@@ -331,7 +350,7 @@ class Media:
         if pieces:
             talkspurt, samples = self._playout.heard(now)
             for position, piece in pieces:
-                self._uplink(UpFrame(position, talkspurt, samples, piece))
+                self._uplink(_new(UpFrame, (position, talkspurt, samples, piece)))
             self._frames_up += len(pieces)
             if timestamp == self._timed_up.key:
                 self._timed_up.end()
@@ -378,7 +397,7 @@ class Media:
             self._send(datagram)
 
     def _rtcp_received(self, data: bytes, now: float) -> None:
-        clear = self._receiver.open_rtcp(data)
+        clear = None if self._closed else self._receiver.open_rtcp(data)
         if clear is None:
             return
         try:

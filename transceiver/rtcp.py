@@ -24,6 +24,8 @@ SENDER_INFO = struct.Struct("!IQIII")
 BLOCK = struct.Struct("!IIIIII")
 U32 = struct.Struct("!I")
 NTP_SHORT_HZ = 65_536
+HALF = 1 << 31
+"""Of the circle of RTP timestamps."""
 
 
 class ReportBlock(NamedTuple):
@@ -184,8 +186,10 @@ class Reception:
             self._highest = sequence
         transit = int(now * self._clock_hz) - timestamp
         if self._transit is not None:
-            difference = abs(signed_distance(transit, self._transit, 32))
-            self._jitter += (difference - self._jitter) / 16
+            difference = transit - self._transit
+            if not -HALF <= difference < HALF:  # over the wrap of a timestamp
+                difference = signed_distance(difference, 0, 32)
+            self._jitter += (abs(difference) - self._jitter) / 16
         self._transit = transit
 
     def sender_reported(self, sender: SenderInfo, now: float) -> None:

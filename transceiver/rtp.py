@@ -19,6 +19,9 @@ HEADER = struct.Struct("!BBHII")
 VERSION_BITS = 0x80
 PADDING, EXTENSION, MARKER = 0x20, 0x10, 0x80
 
+_new = tuple.__new__
+"""Makes a named tuple without a call of Python's own."""
+
 
 class RtpPacket(NamedTuple):
     """One RTP packet without its padding.
@@ -47,6 +50,8 @@ def parse(data: bytes) -> RtpPacket:
     first, second, sequence, timestamp, ssrc = HEADER.unpack_from(data)
     if first & 0xC0 != VERSION_BITS:
         raise MalformedPacket("not RTP version 2")
+    if first == VERSION_BITS:  # neither of these, as from every browser here
+        return _new(RtpPacket, (second & 0x7F, sequence, timestamp, ssrc, data[12:]))
     start = HEADER.size + 4 * (first & 0x0F)
     if first & EXTENSION:
         start += 4

@@ -10,6 +10,7 @@ one of Opus gets the packets as they came, and the relay makes up what is lost.
 import math
 
 from codec import g711, opus, voice
+from codec.opus import SAMPLES
 from codec.voice import MAX_MADE_UP_SAMPLES
 from proto.frames import SAMPLE_RATE_HZ
 from proto.payload import MAX_PAYLOAD_BYTES, Payload
@@ -24,6 +25,9 @@ MAX_PACE = 2
 
 MAX_BURST_SAMPLES = SAMPLE_RATE_HZ * 10
 """10 s: what may come at once, as after a long stall of the caller's path."""
+
+HALF = 1 << 31
+"""Of the circle of RTP timestamps."""
 
 Piece = tuple[int, bytes]
 """Media time in samples, and one frame's payload."""
@@ -45,7 +49,10 @@ class _Places:
             elapsed = int((now - self._arrived_at) * SAMPLE_RATE_HZ)
         by_clock = -1
         if self._timestamp is not None:
-            by_clock = self._ticks + signed_distance(timestamp, self._timestamp, 32)
+            step = timestamp - self._timestamp
+            if not -HALF <= step < HALF:  # over the wrap
+                step = signed_distance(step, 0, 32)
+            by_clock = self._ticks + step
         latest = end_samples + elapsed + MAX_JUMP_SAMPLES
         if end_samples <= by_clock // TICKS_PER_SAMPLE <= latest:
             self._ticks = by_clock
@@ -158,7 +165,8 @@ class Decoded(_Stream):
         voice = self._voice
         end = self._end_samples
         position = self._places.place(timestamp, end, now)
-        samples = opus.packet_samples(payload) or voice.packet_samples
+        samples = SAMPLES[payload[0]] or opus.packet_samples(payload)
+        samples = samples or voice.packet_samples
         if not self._allowance.takes(position - end, samples, now):
             return []
         lost, self._lost = self._lost, 0
