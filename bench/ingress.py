@@ -10,8 +10,8 @@ go each way, 160 bytes each, more than a frame of speech in Opus has. Printed ar
   datagram is sent to the kernel's time of its arrival, beside the same sent past the
   forwarder. How late the generator reads is not in it.
 
-Where other work wants the processors, the delay is mostly the wait for one: a machine of
-its own, or `chrt -f 10` before the command, shows the forwarder's part.
+Where other work wants the processors, the delay is mostly the wait for one: a machine
+of its own, or `chrt -f 10` before the command, shows the forwarder's part.
 
 Linux only: the kernel's times and /proc are its own.
 """
@@ -216,9 +216,7 @@ async def measure(seconds: float) -> None:
     print(row("past it", past))
     added_ms = (np.quantile(through, 0.99) - np.median(past)) / 1e6
     print(f"added, at p99: {added_ms:.2f} ms", end=" ")
-    print(
-        f"(its process stood in line for a processor {idle_s / seconds:.0%} of the time)"
-    )
+    print(f"(its process waited for a processor {idle_s / seconds:.0%} of the time)")
 
 
 def main() -> None:

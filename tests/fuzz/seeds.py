@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tests.fuzz.targets.edge import OFFER
+from tests.ingress.test_router import check
 from tests.vectors import make
 
 _PACKETS: Final = (
@@ -58,8 +59,14 @@ def _known(name: str) -> Iterator[bytes]:
             yield from _hex(make.read("payload"))
         case "rtp" | "rtcp":
             yield from map(bytes.fromhex, _PACKETS)
+<<<<<<< Updated upstream
         case "red":
             yield from map(bytes.fromhex, _RED)
+=======
+        case "forwarding":
+            yield check("abcd")
+            yield from map(bytes.fromhex, _PACKETS)
+>>>>>>> Stashed changes
         case "offer":
             yield OFFER.encode()
             yield OFFER.replace("\n", "\r\n").encode()

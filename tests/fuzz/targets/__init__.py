@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tests.fuzz.targets import codec, edge, greeting, hostile, machines, stranger
+from tests.fuzz.targets import (
+    codec,
+    edge,
+    greeting,
+    hostile,
+    ingress,
+    machines,
+    stranger,
+)
 
 
 class Target(NamedTuple):
@@ -37,6 +45,7 @@ TARGETS: Final = {
     "listening": Target(greeting.Listening, 400_000, 2000),
     "dialling": Target(greeting.Dialling, 500_000, 2000),
     "stranger": Target(stranger.Stranger, 300_000, 2000),
+    "forwarding": Target(ingress.Forwarding, 300_000, 2000),
     "tunnel_greeting": _plain(greeting.tunnel_greeting, 100_000, 1000),
     "tunnel_seal": _plain(greeting.tunnel_seal, 100_000, 1000),
     "upstream": _plain(edge.upstream, 300_000, 2000),
