@@ -59,14 +59,11 @@ def _known(name: str) -> Iterator[bytes]:
             yield from _hex(make.read("payload"))
         case "rtp" | "rtcp":
             yield from map(bytes.fromhex, _PACKETS)
-<<<<<<< Updated upstream
         case "red":
             yield from map(bytes.fromhex, _RED)
-=======
         case "forwarding":
             yield check("abcd")
             yield from map(bytes.fromhex, _PACKETS)
->>>>>>> Stashed changes
         case "offer":
             yield OFFER.encode()
             yield OFFER.replace("\n", "\r\n").encode()
