@@ -1,0 +1,1 @@
+"""How well a voice survives Tandem, and the ways it is compared with, under loss."""
