@@ -44,6 +44,7 @@ bench: .venv/dev.installed ## Print each benchmark's figures, and compare with o
 	  $(MAKE) --no-print-directory ".venv/$$lock.installed" || echo "$$lock cannot be installed here, and is left out"; \
 	done
 	@$(BIN)/python -m bench.compare $(ARGS)
+	@if [ -e .venv/compare-score.installed ]; then $(BIN)/python -m bench.quality $(filter --quick,$(ARGS)); fi
 
 fuzz: .venv/fuzz.installed ## Fuzz guided by coverage, about an hour (Linux; ARGS="stream -s 0.1")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
@@ -60,6 +61,7 @@ lock: ## Renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest re
 	  name=$$(basename "$$script" .py); \
 	  $(LOCK) "$$script" --output-file "requirements/compare-$${name%_echo}.txt" $(ARGS) || exit 1; \
 	done
+	$(LOCK) --no-config bench/quality/score.py --output-file requirements/compare-score.txt $(ARGS)  # numba, too
 
 clean: ## Remove the environment and all caches
 	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
