@@ -183,7 +183,10 @@ class Media:
         if self._stopped_at is not None:
             self._sight.answered(now - self._stopped_at)
             self._stopped_at = None
-        self._carry_out(self._turn.frames_sent(self._downlink.end_s, now))
+        turn = self._turn
+        commands = turn.frames_sent(self._downlink.end_s, now)
+        if commands or not turn.speech.waiting:  # else nothing new can be due
+            self._carry_out(commands)
 
     def _time_out(self) -> None:
         self._timer = None

@@ -167,7 +167,7 @@ class Turn:
     def configured(self, event: events.SessionConfigured) -> list[Command]:
         """Learn whether the caller's speech interrupts the model."""
         self._interrupts = event.interrupts
-        return self._take_commands()
+        return self._take_commands() if self._commands else []
 
     def response_created(
         self, event: events.ResponseCreated, now: float
@@ -198,7 +198,7 @@ class Turn:
             self.speech.push(delta)
             if self.state is not _S:
                 self._step(Input.AUDIO, now)
-        return self._take_commands()
+        return self._take_commands() if self._commands else []
 
     def audio_done(self, event: events.AudioDone) -> list[Command]:
         """Let the last samples of a part go out."""
@@ -264,7 +264,7 @@ class Turn:
         if not self.speech.waiting and self.speech.is_drained:
             self._played_by_s = end_s + PLAYOUT_GRACE_S
             self._check_played_out(now)
-        return self._take_commands()
+        return self._take_commands() if self._commands else []
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is due, if ever. HOT PATH."""
@@ -361,7 +361,5 @@ class Turn:
         self._commands.append(ToClient(make(self._ids.next(), response_id)))
 
     def _take_commands(self) -> list[Command]:
-        commands = self._commands
-        if commands:
-            self._commands = []
+        commands, self._commands = self._commands, []
         return commands

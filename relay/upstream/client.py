@@ -164,7 +164,11 @@ class RealtimeClient:
 
     def append(self, pcm: bytes) -> None:
         """Queue the caller's audio: one message a frame, the least delay."""
-        self.send(protocol.append(pcm))
+        event = protocol.append(pcm)
+        if self._writes_now:
+            self._write_now(event)
+        else:
+            self.send(event)
 
     def append_silence(self, samples: int) -> None:
         """Queue silence."""
