@@ -4,15 +4,17 @@
 
 Both columns are measured in turns within one run, so that their ratio means something
 on a busy machine. `C calls` is what no Python can save: SRTP in place and Opus, called
-with the same data through the same bindings.
+with the same data through the same bindings. `calls` are those of Python functions for
+each packet or frame, which is what can be saved.
 """
 
 import asyncio
 import gc
 import random
 import statistics
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pylibsrtp import Policy, Session
@@ -21,22 +23,48 @@ from codec import opus
 from codec.opus import Decoder, Encoder
 from proto.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, DownFrame
 from tests.support.sound import babble
-from transceiver import rtp, srtp
-from transceiver.media import Media, MediaKeys
+from transceiver import red, rtcp, rtp, srtp
+from transceiver.media import Coding, Media, MediaKeys
+from transceiver.profile import Profile, plan
 from transceiver.srtp import SrtpReceiver, SrtpSender
 from transceiver.timer import SharedTimer
 
-ROUNDS = 15
+ROUNDS = 9
 PACKETS = 500
 FRAME_S = FRAME_MS / 1000
+OPUS_TYPE, RED_TYPE = 111, 63
+OUR_SSRC, CALLER_SSRC = 1, 7
 PROFILE = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
 
 
+class Case(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        loss_percent: What the caller reports; RED is sent above a profile's threshold.
+    """
+
+    name: str
+    profile: Profile
+    knows_red: bool = False
+    loss_percent: int = 0
+
+
+CASES = (
+    Case("quality", Profile.QUALITY),
+    Case("voip", Profile.VOIP),
+    Case("low delay", Profile.LOW_DELAY, knows_red=True),
+    Case("low delay, RED", Profile.LOW_DELAY, knows_red=True, loss_percent=4),
+    Case("low delay, RED of two", Profile.LOW_DELAY, knows_red=True, loss_percent=16),
+)
+
+
 class Cost(NamedTuple):
-    """CPU microseconds per packet or frame."""
+    """CPU microseconds per packet or frame; calls of Python's."""
 
     whole: float
     c_calls: float
+    calls: float
 
 
 def session(direction: int) -> Session:
@@ -57,10 +85,27 @@ def cpu_us(work: Callable[[], None], count: int) -> float:
     return (time.process_time() - before) / count * 1e6
 
 
+def calls_of(work: Callable[[], None], count: int) -> float:
+    """Return how many functions of Python are called per item."""
+    calls = 0
+
+    def note(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return (calls - 1) / count - 1  # the work's own, and what takes each item
+
+
 class Bench:
     """The same audio through the media path and through its C calls alone."""
 
-    def __init__(self, timer: SharedTimer) -> None:
+    def __init__(self, timer: SharedTimer, case: Case) -> None:
+        self._case = case
         self._frames = speech(PACKETS)
         self._up = 0
         self._sent = 0
@@ -68,74 +113,107 @@ class Bench:
             MediaKeys(
                 inbound=session(Policy.SSRC_ANY_INBOUND),
                 outbound=session(Policy.SSRC_ANY_OUTBOUND),
-                local_ssrc=1,
-                payload_type=111,
+                local_ssrc=OUR_SSRC,
+                payload_type=OPUS_TYPE,
                 cname="bench",
+                red_type=RED_TYPE if case.knows_red else None,
             ),
             self._datagram_sent,
             self._frame_up,
             timer,
             random.Random(1),
+            Coding(profile=case.profile),
         )
         self._protect = session(Policy.SSRC_ANY_OUTBOUND)
         self._caller = Encoder()
         self._caller.set_expected_loss(5)
+        self._before: list[tuple[int, bytes]] = []
         self._receiver = SrtpReceiver(session(Policy.SSRC_ANY_INBOUND))
         self._sender = SrtpSender(session(Policy.SSRC_ANY_OUTBOUND))
         self._decoder = Decoder()
-        self._encoder = Encoder()
-        self._encoder.set_expected_loss(5)
+        encoding = plan(case.profile, knows_red=case.knows_red).encoding
+        self._encoder = Encoder(encoding)
+        self._encoder.set_expected_loss(5 * encoding.has_fec)
         self._sequence = 0
         self._sealed = 0
         self._talkspurt = 0
         self._now = timer.now()
+        self._report_loss()
 
-    def rounds(self) -> Iterator[tuple[Cost, Cost]]:
-        """Yield the uplink's and the downlink's costs of each round."""
-        for _ in range(ROUNDS):
-            yield self._uplink(), self._downlink()
-            self._now += (PACKETS + 1) * FRAME_S
+    def round(self) -> tuple[Cost, Cost]:
+        """Return the uplink's and the downlink's costs."""
+        costs = self._uplink(), self._downlink()
+        self._now += (PACKETS + 1) * FRAME_S
+        return costs
+
+    def _report_loss(self) -> None:
+        fraction = round(self._case.loss_percent * 2.56)
+        block = rtcp.ReportBlock(OUR_SSRC, fraction, 0, 0, 0, 0, 0)
+        info = rtcp.SenderInfo(CALLER_SSRC, 0, 0, 0, 0)
+        report = rtcp.build_report(info, "caller", block, sending=False)
+        for _ in range(5):
+            datagram = self._protect.protect_rtcp(report)
+            self._media.datagram_received(datagram, self._now)
 
     def _uplink(self) -> Cost:
-        datagrams = [self._datagram(frame) for frame in self._frames]
+        counted = [self._datagram(frame)[0] for frame in self._frames]
+        calls = calls_of(lambda: self._receive(counted), PACKETS)
+        self._now += PACKETS * FRAME_S
         self._up = 0
+        packets = [self._datagram(frame) for frame in self._frames]
+        datagrams = [datagram for datagram, _ in packets]
         whole = cpu_us(lambda: self._receive(datagrams), PACKETS)
         assert self._up == PACKETS
-        return Cost(whole, cpu_us(lambda: self._open_and_decode(datagrams), PACKETS))
+        c_calls = cpu_us(lambda: self._open_and_decode(packets), PACKETS)
+        return Cost(whole, c_calls, calls)
 
     def _downlink(self) -> Cost:
-        self._talkspurt += 1
-        frames = [
-            DownFrame(self._talkspurt, i * FRAME_SAMPLES, 0, pcm)
-            for i, pcm in enumerate(self._frames)
-        ]
+        counted = self._talkspurt_frames()
+        calls = calls_of(lambda: self._play(counted), PACKETS)
+        self._now += (PACKETS + 1) * FRAME_S
+        frames = self._talkspurt_frames()
         self._sent = 0
         whole = cpu_us(lambda: self._play(frames), PACKETS)
         assert self._sent >= PACKETS
-        return Cost(whole, cpu_us(self._encode_and_seal, PACKETS))
+        return Cost(whole, cpu_us(self._encode_and_seal, PACKETS), calls)
 
-    def _datagram(self, pcm: bytes) -> bytes:
+    def _talkspurt_frames(self) -> list[DownFrame]:
+        self._talkspurt += 1
+        return [
+            DownFrame(self._talkspurt, i * FRAME_SAMPLES, 0, pcm)
+            for i, pcm in enumerate(self._frames)
+        ]
+
+    def _datagram(self, pcm: bytes) -> tuple[bytes, int]:
+        """Return a caller's packet, and where in it what is new begins."""
         self._sequence += 1
+        payload, ticks = self._caller.encode(pcm), self._sequence * 960
+        kind, data = OPUS_TYPE, payload
+        if self._case.knows_red:
+            kind, data = RED_TYPE, red.build(OPUS_TYPE, payload, ticks, self._before)
+            self._before = [(ticks, payload)]
         header = rtp.build_header(
-            111, self._sequence, self._sequence * 960, 7, marker=False
+            kind, self._sequence, ticks, CALLER_SSRC, marker=False
         )
-        return self._protect.protect(header + self._caller.encode(pcm))
+        packet = header + data
+        return self._protect.protect(packet), len(packet) - len(payload)
 
     def _receive(self, datagrams: list[bytes]) -> None:
         now, receive = self._now, self._media.datagram_received
         for i, datagram in enumerate(datagrams):
             receive(datagram, now + i * FRAME_S)
 
-    def _open_and_decode(self, datagrams: list[bytes]) -> None:
+    def _open_and_decode(self, packets: list[tuple[bytes, int]]) -> None:
         receiver, decoder = self._receiver, self._decoder
         cdata, length = receiver._cdata, receiver._length
         context, unprotect = receiver._context, srtp._unprotect
         decode, pcm = decoder._decode, decoder._pcm
-        for datagram in datagrams:
+        for datagram, start in packets:
             size = length[0] = len(datagram)
             receiver._buffer[0:size] = datagram
             unprotect(context, cdata, length)
-            decode(decoder._decoder, cdata + 12, length[0] - 12, pcm, 2880, 0)
+            size = length[0] - start
+            decode(decoder._decoder, cdata + start, size, pcm, 2880, 0)
 
     def _play(self, frames: list[DownFrame]) -> None:
         now, play = self._now, self._media.play
@@ -167,26 +245,32 @@ def report(name: str, costs: list[Cost]) -> None:
     c_calls = statistics.median(cost.c_calls for cost in costs)
     ratio = statistics.median(cost.whole / cost.c_calls for cost in costs)
     print(
-        f"{name:<22}{whole:>10.1f}{c_calls:>12.1f}{whole - c_calls:>10.1f}{ratio:>9.3f}"
+        f"{name:<44}{whole:>8.1f}{c_calls:>10.1f}{whole - c_calls:>9.1f}{ratio:>8.3f}"
+        f"{costs[0].calls:>8.1f}"
     )
 
 
 async def main() -> None:
     """Measure and print."""
     timer = SharedTimer(asyncio.get_running_loop())
-    bench = Bench(timer)
+    benches = {case: Bench(timer, case) for case in CASES}
     gc.collect()
     gc.freeze()
-    ups, downs = zip(*bench.rounds(), strict=True)
-    print(f"libopus: {opus.version()}; CPU us each, median of {ROUNDS} rounds")
-    print(f"{'':<22}{'media':>10}{'C calls':>12}{'Python':>10}{'ratio':>9}")
-    report("uplink packet", list(ups))
-    report("downlink frame, cx 5", list(downs))
-    both = [
-        Cost(up.whole + down.whole, up.c_calls + down.c_calls)
-        for up, down in zip(ups, downs, strict=True)
+    rounds = [
+        {case: bench.round() for case, bench in benches.items()} for _ in range(ROUNDS)
     ]
-    report("full duplex, 20 ms", both)
+    print(f"libopus: {opus.version()}; CPU us each, median of {ROUNDS} rounds")
+    print(f"{'':<44}{'media':>8}{'C calls':>10}{'Python':>9}{'ratio':>8}{'calls':>8}")
+    for case, name in zip(CASES[1:3], ("Opus", "RED"), strict=True):
+        report(f"uplink packet, {name}", [costs[case][0] for costs in rounds])
+    for case in CASES:
+        report(f"downlink frame, {case.name}", [costs[case][1] for costs in rounds])
+    for case in CASES:
+        both = [
+            Cost(*(up + down for up, down in zip(*costs[case], strict=True)))
+            for costs in rounds
+        ]
+        report(f"full duplex, 20 ms, {case.name}", both)
 
 
 if __name__ == "__main__":
