@@ -5,7 +5,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import assume, example, given, strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 
 from proto.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from relay.silence import TICK_S, TICKS_PER_ROUND
@@ -153,6 +153,7 @@ DEEDS = st.lists(
     ),
     max_size=12,
 )
+machine_decides = settings(deadline=None)  # how long one takes is its business
 OFFSETS_S = st.floats(0.0, ROUND_S)
 
 
@@ -205,6 +206,7 @@ def test_jitter_within_what_a_link_waits_cuts_no_word(late_s: float) -> None:
     assert model.messages == 0
 
 
+@machine_decides
 @given(deeds=DEEDS, offset_s=OFFSETS_S, turn_end_ms=st.integers(220, 2000))
 def test_a_turn_ends_in_time_when_frames_stop_whatever_came_before(
     deeds: list[tuple[str, int]], offset_s: float, turn_end_ms: int
@@ -215,6 +217,7 @@ def test_a_turn_ends_in_time_when_frames_stop_whatever_came_before(
     assert model.silence >= samples(turn_end_ms / 1000) - 1
 
 
+@machine_decides
 @given(offset_s=OFFSETS_S, checked_s=st.floats(0.0, 2.0))
 @example(offset_s=0.0, checked_s=1.78)
 def test_comfort_packets_hardly_put_off_the_end_of_a_turn(
@@ -235,6 +238,7 @@ def test_comfort_packets_hardly_put_off_the_end_of_a_turn(
     assert late_samples >= -FRAME_SAMPLES
 
 
+@machine_decides
 @given(deeds=DEEDS, offset_s=OFFSETS_S)
 def test_nothing_is_owed_after_a_long_silence(
     deeds: list[tuple[str, int]], offset_s: float
@@ -248,6 +252,7 @@ def test_nothing_is_owed_after_a_long_silence(
     assert model.timeline.owed_samples == 0
 
 
+@machine_decides
 @given(deeds=DEEDS, offset_s=OFFSETS_S)
 def test_a_model_is_told_all_of_the_callers_time_but_long_silences(
     deeds: list[tuple[str, int]], offset_s: float
