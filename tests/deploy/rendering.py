@@ -22,7 +22,7 @@ OVERLAYS = sorted(path.name for path in (ROOT / "k8s" / "overlays").iterdir())
 
 _KNOWN = {
     *("apiVersion", "kind", "namespace", "resources", "labels", "images"),
-    *("configMapGenerator", "patches"),
+    *("components", "configMapGenerator", "patches"),
 }
 
 
@@ -38,7 +38,12 @@ def load_all(text: str) -> list[Object]:
 
 def overlay(name: str) -> list[Object]:
     """Return the objects of a region, names of configuration hashed."""
-    objects = _folder(ROOT / "k8s" / "overlays" / name)
+    return rendered(ROOT / "k8s" / "overlays" / name)
+
+
+def rendered(folder: Path) -> list[Object]:
+    """Return the objects of a folder, names of configuration hashed."""
+    objects = _folder(folder, [])
     hashed = {
         thing["metadata"]["name"]: _hashed(thing)
         for thing in objects
@@ -52,13 +57,15 @@ def overlay(name: str) -> list[Object]:
     return objects
 
 
-def _folder(folder: Path) -> list[Object]:
+def _folder(folder: Path, objects: list[Object]) -> list[Object]:
+    """Return what a folder makes; a component changes the objects that are there."""
     plan = load(folder / "kustomization.yaml")
     assert set(plan) <= _KNOWN, f"{folder}: {set(plan) - _KNOWN}"
-    objects: list[Object] = []
     for name in plan.get("resources", []):
         path = folder / name
-        objects += _folder(path) if path.is_dir() else load_all(path.read_text())
+        objects += _folder(path, []) if path.is_dir() else load_all(path.read_text())
+    for name in plan.get("components", []):
+        _folder(folder / name, objects)
     for generator in plan.get("configMapGenerator", []):
         _configure(objects, generator)
     for patch in plan.get("patches", []):
@@ -89,7 +96,10 @@ def _patch(objects: list[Object], patch: Object) -> None:
             at = at[int(step) if isinstance(at, list) else step]
         key = int(last) if isinstance(at, list) else last
         assert operation["op"] == "add" or at[key] is not None
-        at[key] = operation["value"]
+        if isinstance(at, list) and operation["op"] == "add":
+            at.insert(int(last), operation["value"])
+        else:
+            at[key] = operation["value"]
 
 
 def _transform(thing: Object, plan: Object) -> None:
