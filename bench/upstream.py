@@ -6,8 +6,10 @@ The relay is the real process; an edge process sends it 50 frames a second for e
 call over the link, and its upstream is a server that speaks without end. The bare
 clients are plain aiohttp (`bench.realtime.bare`), in one process: they append as much
 to the same server, take the same events from it, and do nothing with the sound. The two
-take turns, so what else the machine does falls on both. Printed for each turn, and as
-the median of the turns, is CPU in milliseconds a call-second and the ratio.
+take turns, so what else the machine does falls on both. Printed for each turn is CPU in
+milliseconds a call-second, and the ratio of the cheapest turns: what else the machine
+does only ever adds. Few calls cost more each than many, on both sides: each datagram
+then wakes the process by itself.
 """
 
 import argparse
@@ -16,7 +18,6 @@ import base64
 import contextlib
 import os
 import secrets
-import statistics
 import sys
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
@@ -46,6 +47,11 @@ class Turn(NamedTuple):
     cpu_ms: float
     up: float
     down: float
+
+    @property
+    def is_whole(self) -> bool:
+        """All was sent and received."""
+        return min(self.up, self.down) > 0.95 * FRAMES_PER_S
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +124,7 @@ async def bare_turn(load: Load) -> Turn:
 
 
 async def compare(load: Load, turns: int) -> float:
-    """Take turns, print each, and return the ratio of the medians."""
+    """Take turns, print each, and return the ratio of the cheapest."""
     print(f"{'':8} {'CPU ms':>8} {'up/s':>6} {'down/s':>6}   a call")
     taken: dict[str, list[Turn]] = {"relay": [], "bare": []}
     for _ in range(turns):
@@ -126,10 +132,12 @@ async def compare(load: Load, turns: int) -> float:
             turn = await take(load)
             taken[name].append(turn)
             print(f"{name:8} {turn.cpu_ms:8.2f} {turn.up:6.1f} {turn.down:6.1f}")
-            if min(turn.up, turn.down) < 0.95 * FRAMES_PER_S:
-                print("         behind: too many calls for this machine")
+            if not turn.is_whole:
+                print("         behind, and left out: too many calls for this machine")
+    if not all(any(turn.is_whole for turn in turns) for turns in taken.values()):
+        raise SystemExit("no turn was whole")
     relay, bare = (
-        statistics.median(turn.cpu_ms for turn in taken[name]) for name in taken
+        min(turn.cpu_ms for turn in taken[name] if turn.is_whole) for name in taken
     )
     print(
         f"relay {relay:.2f} ms a call-second ({1000 / relay:.0f} calls a core), "

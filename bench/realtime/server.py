@@ -29,7 +29,8 @@ _FASTER: Final = 3
 _MASK_BYTES: Final = 4
 _CLOSE: Final = 0x88
 _SHORT: Final = 126
-"""Payload length that announces two bytes of it (RFC 6455 section 5.2)."""
+_LENGTH_BYTES: Final = {126: 2, 127: 8}
+"""Payload lengths that announce so many bytes of it (RFC 6455 section 5.2)."""
 
 
 def framed(type_: str, **fields: Any) -> bytes:
@@ -168,12 +169,14 @@ class Api(asyncio.Protocol):
                 self._transport.close()
                 return
             length = data[at + 1] & 127
-            if length == _SHORT:
-                length = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            if length >= _SHORT:
+                size = _LENGTH_BYTES[length]
+                if at + 2 + size > end:
+                    break
+                length = size + int.from_bytes(data[at + 2 : at + 2 + size], "big")
             at += 2 + _MASK_BYTES + length
-        if at < end:
-            self._buffer, at = data[at:], end
-        self._skip_bytes = at - end
+        self._buffer = data[at:]
+        self._skip_bytes = max(0, at - end)
 
 
 async def main() -> None:
