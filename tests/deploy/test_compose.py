@@ -19,7 +19,11 @@ OWN: dict[str, type[Any]] = {
     "engine": EngineSettings,
 }
 NOT_HANDED: dict[str, set[str]] = {
-    "transceiver": {"TANDEM_UDP_HOST"},
+    "transceiver": {  # the last two: no forwarder stands in front
+        "TANDEM_UDP_HOST",
+        "TANDEM_INGRESS_ADDRESS",
+        "TANDEM_INGRESS_ROUTE",
+    },
     "relay": set(),
     "engine": {"TANDEM_UPSTREAM_KEY"},  # the remote API's; only the relay reaches it
 }

@@ -11,6 +11,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from runtime.process import tell_of_process
 from transceiver.ingress.forwarder import Forwarder
 
 PASSED: Final = ("uplink", "downlink")
@@ -20,6 +21,7 @@ DROPPED: Final = ("unknown_client", "unknown_route", "no_room", "unlabelled")
 def registry_of(forwarder: Forwarder) -> CollectorRegistry:
     """Return a registry of what a forwarder has done."""
     registry = CollectorRegistry()
+    tell_of_process(registry)
     registry.register(_ForwarderCollector(forwarder))
     return registry
 

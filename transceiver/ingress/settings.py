@@ -35,7 +35,7 @@ class IngressSettings:
         "TANDEM_INGRESS_FLOWS",
         "65536",
         env.positive,
-        "clients' addresses known at a time, 1.2 kB each; the oldest that no "
+        "clients' addresses known at a time, about 1 kB each; the oldest that no "
         "transceiver has answered makes room",
     )
     link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
