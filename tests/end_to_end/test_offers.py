@@ -100,7 +100,7 @@ async def answerer() -> AsyncIterator[Answerer]:
     yield answerer
     for peer in answerer.peers:
         await peer.close()
-        assert peer.leg is None or not answerer.port.has(peer.leg.ufrag)
+        assert peer.leg is None or peer.leg.ufrag not in answerer.port._by_ufrag
     answerer.peers.clear()
     await asyncio.sleep(0.05)
     answerer.port.close()

@@ -58,11 +58,11 @@ async def test_a_call_that_never_connects_is_freed(
     call = Call("rtc_1", port, SharedTimer(asyncio.get_running_loop()))
     answer = await call.answer(CallRequest(offer, "open"), cast(Dialer, relay))
     ufrag = answer.partition("a=ice-ufrag:")[2].split()[0]
-    assert port.has(ufrag)
+    assert ufrag in port._by_ufrag
     ending = await call.run()
     assert ending.code is CloseCode.TIMEOUT
     assert relay.closed_with is CloseCode.TIMEOUT
-    assert not port.has(ufrag)
+    assert ufrag not in port._by_ufrag
     port.close()
     await client.close()
 

@@ -17,7 +17,7 @@ from OpenSSL import SSL
 from proto.errors import CloseCode
 from proto.udp import Dialer
 from runtime.udp import UdpAddress
-from transceiver.call import Call, CallRequest
+from transceiver.call import Call, CallRequest, Ending
 from transceiver.timer import SharedTimer
 from transceiver.webrtc import ice
 from transceiver.webrtc.agent import only_answer
@@ -164,6 +164,27 @@ async def test_a_call_that_nobody_followed_up_leaves_nothing(
     gc.collect()
     assert [one() for one in held] == [None, None, None]
     assert complaints == []
+
+
+@pytest.mark.asyncio
+async def test_a_connection_goes_without_a_collection(port: UdpPort) -> None:
+    timer = SharedTimer(asyncio.get_running_loop())
+    call = Call("rtc_1", port, timer)
+    await call.answer(CallRequest(OFFER, "open"), cast(Dialer, OneRelay()))
+    await turns()
+    connection, dtls = call._peer._connection, call._peer._dtls
+    sctp: Any = connection.sctp
+    parts = [connection, sctp, dtls, dtls.transport]
+    held = [weakref.ref(part) for part in parts]
+    del connection, sctp, dtls, parts
+    gc.disable()
+    try:
+        await call.release(Ending(CloseCode.NORMAL, "over"))
+        del call
+        await turns()
+        assert [one() for one in held] == [None] * len(held)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.asyncio

@@ -85,23 +85,20 @@ class IceLeg:
             the keys are known. Must not raise.
         addresses: Where it may be heard from, and when it was last heard there.
         transactions: Ids of our own checks, oldest first.
+        ufrag: The local username fragment: this leg's name on the port.
     """
 
     def __init__(self, port: "UdpPort", connection: aioice.Connection) -> None:
         self.on_media: Callable[[bytes, float], None] | None = None
         self.addresses: dict[UdpAddress, float] = {}
         self.transactions: deque[bytes] = deque()
+        self.ufrag = connection.local_username
         self._port = port
         self._connection = connection
         self._nominated: dict[int, Any] = connection._nominated
         self.protocol = aioice.ice.StunProtocol(connection)
         self.protocol.local_candidate = port.candidates[0]
         self.protocol.connection_made(_PortShare(port, self))
-
-    @property
-    def ufrag(self) -> str:
-        """The local username fragment: this leg's name on the port."""
-        return self._connection.local_username
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send to the nominated address; dropped while there is none."""

@@ -19,10 +19,10 @@ import aiortc.rtcdtlstransport as dtls
 from aiortc import RTCSessionDescription
 
 from transceiver.media import MediaKeys
+from transceiver.webrtc import connection
 from transceiver.webrtc.agent import only_answer
 from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.channel import guard
-from transceiver.webrtc.connection import new_connection
 from transceiver.webrtc.ice import IceLeg, UdpPort
 from transceiver.webrtc.offer import OfferError, spoken, usable
 
@@ -67,6 +67,14 @@ class PeerCallbacks:
     closed: Callable[[str], None]
 
 
+def _unheard(*_: object) -> None:
+    """Stand where a call would be told."""
+
+
+_NOBODY = PeerCallbacks(_unheard, _unheard, _unheard, _unheard)
+"""Hears of a closed peer: the call that owns it must not be held by it."""
+
+
 class Peer:
     """The server's side of one WebRTC connection.
 
@@ -85,7 +93,7 @@ class Peer:
         self._port = port
         self._callbacks = callbacks
         self._channel: aiortc.RTCDataChannel | None = None
-        self._connection = new_connection(
+        self._connection = connection.new_connection(
             certificate or Certificate.generateCertificate()
         )
         self._connection.on("connectionstatechange", self._state_changed)
@@ -147,10 +155,9 @@ class Peer:
         """End the connection; the client sees DTLS close at once."""
         self._closing = True
         if self.leg is not None:
-            self.leg.on_media = None
-        await self._connection.close()
-        if self.leg is not None:
             self.leg.detach()
+        await connection.close(self._connection)
+        self._channel, self._callbacks = None, _NOBODY
 
     def _shape_media(self, offer: str) -> Any:
         """Keep one audio section, what we speak of it; switch the rest off."""
@@ -175,10 +182,10 @@ class Peer:
         self._dtls._srtp_profiles = [
             profile for profile in _SRTP_PROFILES if profile in dtls.SRTP_PROFILES
         ]
-        connection = self._dtls.transport._connection
-        connection._local_username = self._port.free_ufrag()
-        self.leg = self._port.attach(connection)
-        only_answer(connection)
+        agent = self._dtls.transport._connection
+        agent._local_username = self._port.free_ufrag()
+        self.leg = self._port.attach(agent)
+        only_answer(agent)
 
     def _media_keys(self) -> MediaKeys:
         cname = re.search(r"cname:(\S+)", self._connection.localDescription.sdp)
