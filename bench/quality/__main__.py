@@ -1,4 +1,4 @@
-"""Measure how a voice survives: `python -m bench.quality` (5 minutes of CPU).
+"""Measure how a voice survives: `python -m bench.quality` (6 minutes of CPU).
 
 Twenty sentences, spoken by the engine's text to speech, go through each sender and
 receiver in the same five weathers; what is heard is scored by word error of the
@@ -41,6 +41,10 @@ Streams = dict[str, list[Samples]]
 def main() -> None:
     """Carry, score, print."""
     options = _options()
+    try:
+        scoring.python()
+    except scoring.NoScoresError as missing:
+        sys.exit(f"quality: {missing}")
     weathers = QUICK_WEATHERS if options.quick else WEATHERS
     _say("speaking")
     speech = spoken(HibariSpeaking())
@@ -80,11 +84,13 @@ def _carried(
     key = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
     streams[key] = parts
     kbps = outcome.wire_kbps
-    return key, Result(row.direction, row.name, row.codec, str(weather), 0.0, kbps)
+    return key, Result(row.direction, row.name, row.codec, str(weather), None, kbps)
 
 
-def _encode_us(row: Row, speech: Speech) -> float:
+def _encode_us(row: Row, speech: Speech) -> float | None:
     """Return the CPU of one frame, in microseconds: the least of three times."""
+    if row.encode is None:
+        return None
     frames, spent_s = speech.frames, []
     for _ in range(3):
         began = time.process_time()
@@ -129,10 +135,10 @@ def _publish(results: Sequence[Result], options: argparse.Namespace) -> None:
     print(markdown(results))
     print("\nBy how much it is better (minus: worse)\n")
     print("\n".join(margins(results)))
-    least_us = {result.name: result.encode_us for result in results}
-    print(f"\nEncoding, of {LIKE_FOR_LIKE}:")
-    for name, encode_us in least_us.items():
-        print(f"  {name}: {100 * encode_us / least_us[LIKE_FOR_LIKE]:.0f} %")
+    costs_us = {r.name: r.encode_us for r in results if r.encode_us is not None}
+    print(f"\nCPU of encoding, of {LIKE_FOR_LIKE}:")
+    for name, cost_us in costs_us.items():
+        print(f"  {name}: {100 * cost_us / costs_us[LIKE_FOR_LIKE]:.0f} %")
     with tempfile.TemporaryDirectory() as folder:
         figures = options.json or Path(folder) / "figures.json"
         text = json.dumps([result.as_json() for result in results], indent=1)

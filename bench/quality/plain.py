@@ -3,6 +3,8 @@
 Its encoder is libopus by PyAV at 48 kHz stereo, 96 kbit/s, VOIP application, without
 FEC. Its receiver's jitter buffer holds 16 packets and neither decodes FEC nor conceals:
 what is lost is missing from the frames that it gives, which say by their time where.
+A frame leaves only with four more behind it: near a gap all wait until the buffer is
+full, and then good ones are thrown away with the lost one, four for each.
 """
 
 from collections.abc import Sequence

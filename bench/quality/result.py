@@ -21,7 +21,7 @@ class Result:
     """One row in one weather.
 
     Attributes:
-        encode_us: CPU for a frame of 20 ms.
+        encode_us: CPU for a frame of 20 ms; None: not ours.
         scores: Means over the sentences.
     """
 
@@ -29,7 +29,7 @@ class Result:
     name: str
     codec: str
     weather: str
-    encode_us: float
+    encode_us: float | None
     wire_kbps: float
     scores: dict[str, float] = field(default_factory=dict)
 

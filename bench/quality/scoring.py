@@ -15,7 +15,7 @@ from relay.engine.ports import Samples
 
 SCRIPT = Path(__file__).with_name("score.py")
 SCORE_PYTHON = ROOT / ".venv" / "compare" / "score" / "bin" / "python"
-NEEDED = "the scores' packages: `make .venv/compare-score.installed`"
+NEEDED = "no packages for the scores: `make .venv/compare-score.installed`"
 
 Means = tuple[str, dict[str, float]]
 """A stream's name, and its scores' means over the sentences."""
@@ -23,6 +23,19 @@ Means = tuple[str, dict[str, float]]
 
 class NoScoresError(Exception):
     """Nothing here can score; the message says what to install."""
+
+
+def python() -> Path:
+    """Return a Python that can score.
+
+    Raises:
+        NoScoresError: There is none.
+    """
+    if SCORE_PYTHON.exists():
+        return SCORE_PYTHON
+    if all(map(importlib.util.find_spec, ("pystoi", "visqol", "zimtohrli"))):
+        return Path(sys.executable)
+    raise NoScoresError(NEEDED)
 
 
 def arrays(
@@ -46,7 +59,7 @@ def running(file: Path) -> Iterator[Iterator[Means]]:
         NoScoresError: The packages are not installed.
         subprocess.CalledProcessError: It failed; it has said why.
     """
-    command = [str(_python()), str(SCRIPT), str(file)]
+    command = [str(python()), str(SCRIPT), str(file)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "NUMBA_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=quiet
@@ -61,11 +74,3 @@ def _means(line: str) -> Means:
     return done["stream"], {
         name: fmean(values) for name, values in done["scores"].items()
     }
-
-
-def _python() -> Path:
-    if SCORE_PYTHON.exists():
-        return SCORE_PYTHON
-    if all(map(importlib.util.find_spec, ("pystoi", "visqol", "zimtohrli"))):
-        return Path(sys.executable)
-    raise NoScoresError(NEEDED)

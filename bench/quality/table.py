@@ -26,13 +26,17 @@ def _table(results: Sequence[Result]) -> str:
             [
                 result.name if is_first else "",
                 result.codec if is_first else "",
-                f"{result.encode_us:.0f}" if is_first else "",
+                _cost(result.encode_us) if is_first else "",
                 f"{result.wire_kbps:.0f}",
                 result.weather,
                 *(_score(name, result.scores[name]) for name in names),
             ]
         )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _cost(encode_us: float | None) -> str:
+    return "-" if encode_us is None else f"{encode_us:.0f}"
 
 
 def _score(name: str, value: float) -> str:
