@@ -37,7 +37,7 @@ from transceiver.webrtc.pinned import check_aiortc
 log = logging.getLogger(__name__)
 
 COLLECTED_AFTER = (700, 10, 100)
-"""As Python has it (3.11), but that all that lives is visited ten times less often: with
+"""As Python 3.11 has it, but that all that lives is visited ten times less often: with
 250 calls that takes 25 ms, and a call that is over needs none (`webrtc.connection`)."""
 
 
