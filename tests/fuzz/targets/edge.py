@@ -12,6 +12,8 @@ from relay.client.bound import Bound
 from relay.client.intake import ClearPlayback, Forward, Intake, Refused
 from relay.client.limits import Limits, is_too_deep
 from relay.upstream import protocol
+from relay.upstream.deltas import Deltas
+from relay.upstream.events import AudioDelta
 from tests.fuzz.draw import Draw
 from transceiver import (
     red as red_packets,
@@ -189,9 +191,18 @@ def intake(data: bytes) -> None:
 
 
 def upstream(data: bytes) -> None:
-    """What an upstream sends is read to an event, whatever it is."""
+    """What an upstream sends is read to an event, whatever it is.
+
+    An audio delta that is not parsed says what its parse would.
+    """
+    deltas = Deltas()
     for text in (data, *_events(Draw(data), SERVER_TYPES)):
-        assert protocol.read_upstream(text) is not None
+        event = protocol.read_upstream(text)
+        assert event is not None
+        assert deltas.read(text) in (None, event)
+        if isinstance(event, AudioDelta):
+            deltas.learn(text, event)
+            assert deltas.read(text) in (None, event)
 
 
 def translation(data: bytes) -> None:
