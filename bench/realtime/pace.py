@@ -11,6 +11,7 @@ PHASES: Final = 20
 
 _STEP_S: Final = FRAME_MS / 1000 / PHASES
 _CATCH_UP_STEPS: Final = 5 * PHASES
+_AFTERWARDS_S: Final = 0.5
 
 
 def phases() -> Iterator[int]:
@@ -40,8 +41,12 @@ async def pace(take: Callable[[int], Awaitable[None] | None]) -> None:
 
 
 async def mark(counts: Callable[[], tuple[int, int]], warm_s: float, s: float) -> None:
-    """Print, once warm and again so many seconds later, what was sent and received."""
+    """Print, once warm and again so many seconds later, what was sent and received.
+
+    The process then goes on for a moment, so that its CPU can be read.
+    """
     await asyncio.sleep(warm_s)
     print(*counts(), flush=True)
     await asyncio.sleep(s)
     print(*counts(), flush=True)
+    await asyncio.sleep(_AFTERWARDS_S)
