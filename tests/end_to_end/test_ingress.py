@@ -1,5 +1,6 @@
 """Calls through the forwarder, which may be restarted under them."""
 
+import contextlib
 import re
 import signal
 
@@ -7,6 +8,7 @@ import aiohttp
 import numpy as np
 import pytest
 
+from tests.end_to_end.test_workers import figures, free_pair
 from tests.support.caller import RATE_HZ, Caller, calling
 from tests.support.ingress import Ingress, forwarded_stack
 from tests.support.services import Process, free_ports
@@ -86,6 +88,20 @@ async def test_one_port_serves_two_transceivers() -> None:
             assert await metric(ingress, 'tandem_ingress_flows{state="proven"}') >= 2
         finally:
             assert await second.stop() == 0
+
+
+@pytest.mark.asyncio
+async def test_one_port_serves_all_workers_of_a_transceiver() -> None:
+    port = str(free_pair())
+    async with (
+        forwarded_stack(TANDEM_WORKERS="2", TANDEM_UDP_PORT=port) as (stack, _),
+        contextlib.AsyncExitStack() as calls,
+    ):
+        for _ in range(4):
+            caller = await calls.enter_async_context(calling(stack.url))
+            await hears_itself(caller)
+        held = await figures(stack.transceiver, "tandem_calls")
+        assert sum(held.values()) == 4
 
 
 @pytest.mark.asyncio

@@ -58,17 +58,18 @@ class Ingress:
 
 @contextlib.asynccontextmanager
 async def forwarded_stack(
-    drain_s: int = 0,
+    drain_s: int = 0, **settings: str
 ) -> AsyncIterator[tuple[Stack, Ingress]]:
     """Run a stack whose callers are told the forwarder's address only.
 
     Args:
         drain_s: TANDEM_DRAIN_S of the forwarder.
+        settings: Further environment variables.
     """
     (public,) = free_ports(1)
     ingress = Ingress(public, drain_s)
     async with running_stack(
-        "echo", TANDEM_INGRESS_ADDRESS=f"127.0.0.1:{public}"
+        "echo", TANDEM_INGRESS_ADDRESS=f"127.0.0.1:{public}", **settings
     ) as stack:
         ingress.environ = stack.environ
         await ingress.start()
