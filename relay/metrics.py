@@ -76,12 +76,14 @@ class Ending(NamedTuple):
         code: Its close code's name.
         error_code: The upstream's fault, if it was one.
         seconds: How long it lasted.
+        tenant: Whose it was: a digest of an API key.
     """
 
     transport: str
     code: str
     error_code: str | None
     seconds: float
+    tenant: str
 
 
 class Metrics:
@@ -129,6 +131,18 @@ class Metrics:
             buckets=(10, 30, 60, 180, 600, 1800, 3600),
             registry=self.registry,
         )
+        self._tenant_sessions = Counter(
+            "tandem_relay_tenant_sessions",
+            "Sessions that ended, by tenant and how their clients came.",
+            ["tenant", "transport"],
+            registry=self.registry,
+        )
+        self._tenant_s = Counter(
+            "tandem_relay_tenant_session_seconds",
+            "Their length.",
+            ["tenant", "transport"],
+            registry=self.registry,
+        )
         self.tick_lateness_s = Histogram(
             "tandem_relay_tick_lateness_seconds",
             "How late the downlink clock ticked.",
@@ -172,6 +186,9 @@ class Metrics:
         self.ended.add(traffic)
         self.closed.labels(ending.transport, ending.code).inc()
         self.session_s.labels(ending.transport).observe(ending.seconds)
+        whose = ending.tenant, ending.transport
+        self._tenant_sessions.labels(*whose).inc()
+        self._tenant_s.labels(*whose).inc(ending.seconds)
         if ending.error_code:
             self.upstream_errors.labels(ending.error_code).inc()
 

@@ -135,7 +135,8 @@ class Sessions:
         life, traffic = session.life, session.traffic
         code = life.code.name.lower()
         error_code = life.failure.code if life.failure else None
-        ending = Ending(session.transport, code, error_code, seconds)
+        tenant = session.request.tenant
+        ending = Ending(session.transport, code, error_code, seconds, tenant)
         self.metrics.session_ended(traffic, ending)
         frames = session.frame_counts
         if frames is not None:

@@ -49,6 +49,8 @@ RELAY: Bounds = {
     "tandem_relay_sessions": (2, 2),
     "tandem_relay_sessions_closed_total": (1, 1),
     "tandem_relay_upstream_errors_total": (0, 0),
+    "tandem_relay_tenant_sessions_total": (1, 1),
+    "tandem_relay_tenant_session_seconds_total": (0.5, 60),
     "tandem_relay_waiting": (0, 500),
     "tandem_relay_traffic_total": (100, 10_000_000),
     "tandem_links": (1, 1),
