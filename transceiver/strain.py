@@ -54,8 +54,8 @@ RELIEVED_SHARE: Final = 0.85
 
 AT_REST_SHARE: Final = 0.45
 """Of a core. Easing itself takes a load of 85 % down to as little as 48 %: of 13.5 ms
-of CPU that a call needs a second at complexity 5, encoding is 8.8, and a third of that
-at 0. Who took 48 % for rest would go up and down for ever."""
+of CPU that a call of the quality profile needs a second, encoding is 8.8, and a third
+of that at complexity 0. Who took 48 % for rest would go up and down for ever."""
 
 LATE_S: Final = 0.05
 """Seconds. More than two frames: callers' jitter buffers begin to grow."""
