@@ -206,7 +206,14 @@ class Speech:
 
     def push(self, delta: AudioDelta) -> None:
         """Queue a delta's audio, cut to frames. HOT PATH."""
-        part = self._part_of(delta)
+        part = self._part
+        if (
+            part is None
+            or part.item_id != delta.item_id
+            or part.response_id != delta.response_id
+            or part.content_index != delta.content_index
+        ):
+            part = self._begin_part(delta)
         pcm = self._rest + delta.pcm if self._rest else delta.pcm
         if len(pcm) == FRAME_BYTES:
             self._rest = b""
@@ -258,15 +265,7 @@ class Speech:
         playback, self.playback = self.playback, Playback()
         return playback
 
-    def _part_of(self, delta: AudioDelta) -> Part:
-        part = self._part
-        if (
-            part is not None
-            and part.item_id == delta.item_id
-            and part.response_id == delta.response_id
-            and part.content_index == delta.content_index
-        ):
-            return part
+    def _begin_part(self, delta: AudioDelta) -> Part:
         self._end_part()
         part = Part(delta.response_id, delta.item_id, delta.content_index)
         self.playback.add(part)

@@ -227,7 +227,7 @@ class Session:
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         """Take the caller's audio."""
-        assert isinstance(frame, UpFrame)
+        assert type(frame) is UpFrame
         self._media.frame_received(frame)
 
     def frames_lost(self, count: int) -> None:
@@ -253,7 +253,7 @@ class Session:
 
     def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
         """Pass an event on and act on it; audio goes by the clock."""
-        if isinstance(event, events.AudioDelta):
+        if type(event) is events.AudioDelta:
             self._media.play(event)
             return
         self._inlet.take(event, message)
