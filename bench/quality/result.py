@@ -68,4 +68,7 @@ def _gains(
     one: Mapping[str, float], other: Mapping[str, float]
 ) -> list[tuple[str, float]]:
     signs = {name: -1 if name == WORD_ERROR else 1 for name in one}
-    return [(name, sign * (one[name] - other[name])) for name, sign in signs.items()]
+    return [
+        (name, round(sign * (one[name] - other[name]), 3) + 0.0)
+        for name, sign in signs.items()
+    ]
