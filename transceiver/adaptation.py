@@ -1,7 +1,8 @@
 """What a caller's reports make of its plan in the course of a call. Pure.
 
 Loss is answered by protection: in-band FEC is told of it, and RED is sent from a
-plan's thresholds on, until some time after the loss has gone below them. What the path
+plan's thresholds on, until some time after the loss has gone below them. A voice without
+FEC is repeated once until the first report, too, as nobody knows of its path. What the path
 has no room for is answered by bits, those of RED first. Room shrinks and grows as in
 the loss-based controller of Google Congestion Control (draft-ietf-rmcat-gcc-02 section
 6), but for one thing: there 10 % of loss is congestion, here only if the round trip has
@@ -78,6 +79,8 @@ class Adaptation:
         self._most_bps = wire_bps(plan.encoding.bitrate_bps, most_repeats)
         self._room_bps = self._most_bps
         self._until = [-math.inf] * most_repeats
+        if most_repeats and not plan.encoding.has_fec:
+            self._until[0] = math.inf
         self._least_rtt_s = math.inf
         self._reported_at: float | None = None
 
@@ -89,6 +92,8 @@ class Adaptation:
         for repeats, threshold in enumerate(self._plan.red_percents):
             if self.loss_percent >= threshold:
                 self._until[repeats] = now + HOLD_S
+            elif self._reported_at is None:
+                self._until[repeats] = now
         if self._is_congested(loss_percent, rtt_s):
             self._room_bps = min(self._room_bps, sent_bps) * (1 - loss_percent / 200)
         elif self._reported_at is not None:

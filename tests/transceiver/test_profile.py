@@ -74,6 +74,13 @@ def test_nothing_is_repeated_while_nothing_is_lost() -> None:
     )
 
 
+def test_until_the_first_report_a_voice_without_fec_is_repeated() -> None:
+    assert Path(knows_red=True).adaptation.tuning(0.0).repeats == 1
+    assert Path(Profile.VOIP, knows_red=True).adaptation.tuning(0.0).repeats == 0
+    assert Path(knows_red=False).adaptation.tuning(0.0).repeats == 0
+    assert Path(knows_red=True).report(0.0).repeats == 0
+
+
 def test_red_begins_with_the_first_report_of_loss_and_outlives_it() -> None:
     path = Path(knows_red=True)
     assert path.report(0, 0, 2).repeats == 1

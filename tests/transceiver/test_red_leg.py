@@ -215,6 +215,7 @@ def lose(leg: Leg, percent: float, times: int = 1) -> None:
 
 
 def test_red_is_sent_once_the_caller_reports_loss_and_not_before(leg: Leg) -> None:
+    lose(leg, 0)
     plain = play(leg, 1, 20)
     assert {packet.payload_type for packet in plain} == {PAYLOAD_TYPE}
     lose(leg, 5)
@@ -258,6 +259,7 @@ def test_a_starving_caller_gets_fewer_bits_and_no_repeats(leg: Leg) -> None:
     def bytes_of(sent: list[Sent]) -> float:
         return sum(len(packet.payload) for packet in sent) / len(sent)
 
+    lose(leg, 0)
     plenty = play(leg, 1, 30)
     lose(leg, 60, times=3)
     starved = play(leg, 2, 30)
