@@ -145,7 +145,7 @@ async def test_an_offer_of_chromium_is_answered_with_red_first(
     assert re.search(r"m=audio \d+ UDP/TLS/RTP/SAVPF 63 111\r\n", answer)
     assert "a=rtpmap:63 red/48000/2\r\n" in answer
     assert "a=fmtp:63 111/111\r\n" in answer
-    assert re.search(r"a=fmtp:111 .*useinbandfec=1", answer)
+    assert "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\n" in answer
     assert "stereo" not in answer
 
 

@@ -11,7 +11,11 @@ from proto.messages import MAX_MESSAGE_BYTES
 MAX_SECTIONS = 16
 """Media sections an offer may have: each takes aiortc 1 ms, and holds all calls up."""
 
-OPUS_PARAMETERS: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1}
+OPUS_PARAMETERS: dict[str, int | str | None] = {
+    "minptime": 10,
+    "useinbandfec": 1,
+    "usedtx": 1,
+}
 """What we ask the caller's encoder for (RFC 7587 section 6.1); aiortc drops these."""
 
 DEFAULT_EVENT_BYTES = 65_536
