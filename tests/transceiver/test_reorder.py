@@ -29,8 +29,11 @@ class Path:
     def arrive(self, *sequences: int, at: float | None = None) -> None:
         self.now = self.now if at is None else at
         for sequence in sequences:
-            self.window.push(sequence, sequence, self.now)
-            self.pull()
+            if self.window.passes(sequence):
+                self.out.append((0, sequence))
+            else:
+                self.window.push(sequence, sequence, self.now)
+                self.pull()
 
     def pull(self) -> None:
         self.out += self.window.pull(self.now)
@@ -149,6 +152,37 @@ def test_a_full_window_gives_the_gap_up_and_drops_nothing() -> None:
     path.arrive(0, *range(2, MAX_WAITING + 3))
     assert path.out[1] == (1, 2)
     assert len(path.out) == MAX_WAITING + 2
+
+
+def test_what_stands_for_a_missing_packet_lets_the_others_leave() -> None:
+    path = Path()
+    path.arrive(1, 4)
+    path.window.fill(3, 3, path.now)
+    path.window.fill(2, 2, path.now)
+    path.pull()
+    assert path.out == [(0, 1), (0, 2), (0, 3), (0, 4)]
+    assert (path.window.lost, path.window.deadline) == (0, math.inf)
+    path.arrive(3)
+    assert path.window.duplicates == 1
+
+
+def test_it_is_told_what_waits_and_what_is_over() -> None:
+    path = Path()
+    assert path.window.is_over(1)
+    path.arrive(1, 4)
+    assert [path.window.is_over(sequence) for sequence in (1, 2, 4)] == [
+        *(True, False, False)
+    ]
+    assert [path.window.waiting(sequence) for sequence in (3, 4)] == [None, 4]
+
+
+def test_what_was_filled_teaches_nothing_of_the_path() -> None:
+    path = Path()
+    path.arrive(1, 3)
+    path.window.fill(2, 2, 0.019)
+    path.pull()
+    path.arrive(5, at=0.02)
+    assert path.wait() <= INITIAL_WAIT_S
 
 
 def test_a_huge_gap_costs_no_memory() -> None:
