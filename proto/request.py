@@ -23,6 +23,8 @@ class SessionRequest:
             None: nothing.
         speaks_beta: The client sent `OpenAI-Beta: realtime=v1`.
         max_event_bytes: Largest event that the client's transport takes; None: any.
+        traceparent: What makes the relay's spans part of the call's trace (W3C Trace
+            Context); None, or one that is not valid: they make a trace of their own.
 
     Raises:
         ValueError: The session's model is not text.
@@ -35,6 +37,7 @@ class SessionRequest:
     bound: Mapping[str, Any] | None = None
     speaks_beta: bool = False
     max_event_bytes: int | None = None
+    traceparent: str | None = None
 
     def __post_init__(self) -> None:
         model = _model(self.bound) or self.model or _model(self.session)
@@ -73,6 +76,7 @@ class SessionRequest:
             bound=_object(fields, "bound"),
             speaks_beta=fields.get("speaks_beta") is True,
             max_event_bytes=largest,
+            traceparent=_text(fields, "traceparent"),
         )
 
 

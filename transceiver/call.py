@@ -24,7 +24,7 @@ from proto.udp import Dialer, LinkSession
 from transceiver.media import Coding, Media, MediaKeys
 from transceiver.opening import Opening
 from transceiver.profile import Profile
-from transceiver.sight import ANSWER, MEDIA, Sight
+from transceiver.sight import ANSWER, DTLS, ICE, MEDIA, SESSION, Sight
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, relay_lost
 from transceiver.usage import Held, Usage
@@ -80,12 +80,14 @@ class CallRequest(NamedTuple):
         tenant: Whose key was presented.
         opening: What the session starts with.
         speaks_beta: The client sent `OpenAI-Beta: realtime=v1`.
+        traceparent: The client sent this one (W3C Trace Context).
     """
 
     offer: str
     tenant: str
     opening: Opening = Opening(None, None)
     speaks_beta: bool = False
+    traceparent: str | None = None
 
 
 class Ending(NamedTuple):
@@ -118,6 +120,7 @@ class Call:
                 channel_open=self._channel_open,
                 event_received=self._client_event_received,
                 closed=self._peer_closed,
+                found=self._found,
             ),
             certificate,
         )
@@ -189,17 +192,20 @@ class Call:
             bound=request.opening.bound,
             speaks_beta=request.speaks_beta,
             max_event_bytes=max_event_bytes(request.offer),
+            traceparent=self._sight.trace.span.traceparent,
         )
         self.tenant = request.tenant
         self._wanted = wanted.encode()
         self._session = self._asked(relay)
         self._sight.reached(ANSWER)
+        self._sight.trace.begin(ICE)
         return answer
 
     def _asked(self, relay: Dialer) -> LinkSession:
         """Ask a relay for the session, or the next if its link has just been lost."""
         while True:
             self._tried.append(relay)
+            self._sight.trace.begin(SESSION)
             try:
                 return relay.open_session(self._wanted, self)
             except NotConnected:
@@ -262,10 +268,15 @@ class Call:
 
     # What the peer says.
 
+    def _found(self) -> None:
+        self._sight.trace.end(ICE)
+        self._sight.trace.begin(DTLS)
+
     def _connected(self, keys: MediaKeys) -> None:
         if self._peer.leg is None or self._session is None or self._ended.done():
             return
         self._keys = keys
+        self._sight.trace.end(DTLS)
         self._begin_media()
         self._talking.set_result(None)
 
@@ -316,6 +327,7 @@ class Call:
     def opened(self) -> None:
         """The relay took the session."""
         self._early = None
+        self._sight.trace.end(SESSION)
         if not self._ended.done():
             self._begin_media()
 

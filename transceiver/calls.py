@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from proto.errors import CloseCode
 from proto.udp import Dialer
 from runtime.stop import Stop
+from runtime.traces import SILENT, Steps, Tracer
 from transceiver.admission import Admission, Full
 from transceiver.call import Call, CallRequest, Ending
 from transceiver.metrics import Metrics
 from transceiver.profile import Profile
+from transceiver.sight import CALL, OFFER, Sight
 from transceiver.strain import Level, Second
 from transceiver.timer import SharedTimer
 from transceiver.uplink import NoRelay, Uplink
@@ -27,6 +29,9 @@ ANSWERS_AT_ONCE = 4
 slots. Each takes 1 ms of the loop in some pieces: a hundred offers of one moment would
 keep the audio of all live calls waiting for 75 ms."""
 
+FINE = frozenset({CloseCode.NORMAL, CloseCode.DRAINING})
+"""How calls end that have not failed."""
+
 
 class Calls:
     """The live calls; each runs as one task of the service's group."""
@@ -38,12 +43,14 @@ class Calls:
         metrics: Metrics,
         admission: Admission,
         profile: Profile = Profile.AUTO,
+        tracer: Tracer = SILENT,
     ) -> None:
         self._port = port
         self._uplink = uplink
         self._metrics = metrics
         self._admission = admission
         self._profile = profile
+        self._tracer = tracer
         self._timer = SharedTimer(asyncio.get_running_loop())
         self._certificates = Certificates()
         self._answering = asyncio.Semaphore(ANSWERS_AT_ONCE)
@@ -70,16 +77,28 @@ class Calls:
         """
         with contextlib.ExitStack() as slot:
             slot.enter_context(self._admission.slot(request.tenant))
+            sight = self._metrics.sight(slot.enter_context(self._traced(request)))
             async with self._answering:
-                call, answer = await self._answer(request, self._choose())
+                call, answer = await self._answer(request, self._choose(), sight)
+            sight.trace.end(OFFER)
             self._live[call.id] = call
             call.ease(eased=self._is_eased)
-            self._group.create_task(self._hold(call, slot.pop_all()), name=call.id)
+            holding = self._hold(call, sight.trace, slot.pop_all())
+            self._group.create_task(holding, name=call.id)
         log.info("call opened", extra={"call": call.id, "tenant": request.tenant})
         return call.id, answer
 
-    async def _answer(self, request: CallRequest, relay: Dialer) -> tuple[Call, str]:
+    def _traced(self, request: CallRequest) -> Steps:
+        fields = {"tandem.transport": "webrtc", "tandem.tenant": request.tenant}
+        trace = Steps(self._tracer.begin(CALL, fields, request.traceparent))
+        trace.begin(OFFER)
+        return trace
+
+    async def _answer(
+        self, request: CallRequest, relay: Dialer, sight: Sight
+    ) -> tuple[Call, str]:
         call_id = f"rtc_{secrets.token_urlsafe(18)}"
+        sight.trace.span.tell({"tandem.call.id": call_id})
         call = Call(
             call_id,
             self._port,
@@ -88,7 +107,7 @@ class Calls:
             self._profile,
             self._certificates.current(self._timer.now()),
         )
-        call.watched_by(self._metrics.sight())
+        call.watched_by(sight)
         try:
             answer = await call.answer(request, relay)
         except NoRelay as error:
@@ -161,13 +180,13 @@ class Calls:
             self._uplink.leave_out(tried[-1])
         return self._uplink.choose(but=tried)
 
-    async def _hold(self, call: Call, slot: contextlib.ExitStack) -> None:
+    async def _hold(self, call: Call, trace: Steps, slot: contextlib.ExitStack) -> None:
         started = asyncio.get_running_loop().time()
         try:
-            ending = await call.run()
-        except Exception:  # a bug in one call must not end the others
-            log.exception("call failed", extra={"call": call.id})
-            ending = Ending(CloseCode.INTERNAL, "internal error")
+            ending = await _outcome(call)
+            trace.span.tell({"tandem.close.code": ending.code.name.lower()})
+            if ending.code not in FINE:
+                trace.error = ending.code.name.lower()
         finally:
             del self._live[call.id]
             self._usage.ended(call)
@@ -185,3 +204,12 @@ class Calls:
                 **(frames.fields() if frames is not None else {}),
             },
         )
+
+
+async def _outcome(call: Call) -> Ending:
+    """Hold a call to its end; a bug in one must not end the others."""
+    try:
+        return await call.run()
+    except Exception:
+        log.exception("call failed", extra={"call": call.id})
+        return Ending(CloseCode.INTERNAL, "internal error")

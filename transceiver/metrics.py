@@ -11,6 +11,7 @@ from proto.errors import CloseCode
 from proto.metrics import session_loss
 from runtime.process import tell_of_process
 from runtime.stages import Stages
+from runtime.traces import Steps
 from transceiver.admission import Admission
 from transceiver.call import Call, Ending
 from transceiver.sight import LINK, STAGES, UNTIL, Sight
@@ -87,9 +88,9 @@ class Metrics:
         if call.frame_counts is not None:
             self.session_loss.observe(call.frame_counts.share_given_up)
 
-    def sight(self) -> Sight:
-        """Return what measures a call that begins now."""
-        return Sight(self._stages.observers, self._set_up)
+    def sight(self, trace: Steps | None = None) -> Sight:
+        """Return what measures a call that begins now, and tells of it."""
+        return Sight(self._stages.observers, self._set_up, trace=trace)
 
     def one_way(self, seconds: float) -> None:
         """Take how long a link takes one way."""

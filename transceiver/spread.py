@@ -168,6 +168,7 @@ def _encoded(request: CallRequest) -> bytes:
             "session": request.opening.session,
             "bound": request.opening.bound,
             "speaks_beta": request.speaks_beta,
+            "traceparent": request.traceparent,
         }
     )
 
@@ -179,4 +180,5 @@ def _decoded(question: bytes) -> CallRequest:
         told["tenant"],
         Opening(told["session"], told["bound"]),
         speaks_beta=told["speaks_beta"],
+        traceparent=told["traceparent"],
     )

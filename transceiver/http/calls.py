@@ -56,6 +56,7 @@ def call_routes(
             caller.tenant,
             opening(caller, body.session),
             speaks_beta=speaks_beta(request),
+            traceparent=request.headers.get("traceparent"),
         )
         call_id, answer = await _opened(calls, wanted)
         return web.Response(

@@ -57,6 +57,10 @@ class UnreadEvents(Exception):  # noqa: N818  # reads as what happened
     """The client does not read its data channel."""
 
 
+def _unheard(*_: object) -> None:
+    """Stand where a call would be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class PeerCallbacks:
     """What a call wants to hear of its peer; called in the loop, must not raise."""
@@ -65,10 +69,8 @@ class PeerCallbacks:
     channel_open: Callable[[], None]
     event_received: Callable[[str], None]
     closed: Callable[[str], None]
-
-
-def _unheard(*_: object) -> None:
-    """Stand where a call would be told."""
+    found: Callable[[], None] = _unheard
+    """ICE has found a way to the caller; DTLS begins."""
 
 
 _NOBODY = PeerCallbacks(_unheard, _unheard, _unheard, _unheard)
@@ -97,6 +99,7 @@ class Peer:
             certificate or Certificate.generateCertificate()
         )
         self._connection.on("connectionstatechange", self._state_changed)
+        self._connection.on("iceconnectionstatechange", self._ice_state_changed)
         self._connection.on("datachannel", self._channel_received)
         self._dtls: Any = None
         self._closing = False
@@ -205,6 +208,10 @@ class Peer:
             self._callbacks.connected(self._media_keys())
         elif state in {"failed", "closed"}:
             self._lose(state)
+
+    def _ice_state_changed(self) -> None:
+        if self._connection.iceConnectionState == "completed":
+            self._callbacks.found()
 
     def _channel_received(self, channel: aiortc.RTCDataChannel) -> None:
         if channel.label != CHANNEL_LABEL or self._channel is not None:

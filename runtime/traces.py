@@ -1,0 +1,196 @@
+"""What a call went through, as spans: how services tell of it, whoever listens.
+
+Spans are objects that are handed on: no context variable knows which one is under way,
+since callbacks of many calls take turns in one thread. A call's spans in both services
+make one trace, because the request for a session carries a W3C `traceparent`.
+
+Unless an endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`, or `..._TRACES_ENDPOINT`)
+nothing is told, and no package is imported for it; what goes to one is `runtime.otlp`.
+"""
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from runtime.settings import SettingsError
+
+ENDPOINTS: Final = (
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+)
+"""Variables of OpenTelemetry's that name a collector."""
+
+_PACKAGE: Final = "opentelemetry"
+_HTTP: Final = "http/protobuf"
+
+Fields = Mapping[str, str | bool | int | float]
+"""Attributes: ids and figures; never content, keys or transcripts."""
+
+_NONE: Final[Fields] = {}
+
+
+class Span(Protocol):
+    """Something that took time. After its end nothing more can be told of it."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """What makes a span elsewhere its child (W3C Trace Context); None: nothing."""
+
+    def child(self, name: str, fields: Fields = _NONE) -> "Span":
+        """Begin a part of it."""
+
+    def tell(self, fields: Fields) -> None:
+        """Add attributes, or change them."""
+
+    def note(self, name: str) -> None:
+        """Write down that something happened now."""
+
+    def end(self, error: str | None = None) -> None:
+        """End it now; `error` is a code, where it failed."""
+
+
+class Tracer(Protocol):
+    """Begins traces, or goes on with those of others."""
+
+    def begin(
+        self, name: str, fields: Fields = _NONE, parent: str | None = None
+    ) -> Span:
+        """Begin a span.
+
+        Args:
+            name: One of few.
+            fields: Its first attributes.
+            parent: The `traceparent` it came with; one that is not valid is as none.
+        """
+
+
+class _Untold:
+    """A span that nobody hears of."""
+
+    traceparent = None
+
+    def child(self, name: str, fields: Fields = _NONE) -> "_Untold":
+        del name, fields
+        return self
+
+    def tell(self, fields: Fields) -> None:
+        pass
+
+    def note(self, name: str) -> None:
+        pass
+
+    def end(self, error: str | None = None) -> None:
+        pass
+
+
+class _Silent:
+    """Begins nothing."""
+
+    def begin(
+        self, name: str, fields: Fields = _NONE, parent: str | None = None
+    ) -> Span:
+        del name, fields, parent
+        return UNTOLD
+
+
+UNTOLD: Final[Span] = _Untold()
+SILENT: Final[Tracer] = _Silent()
+
+
+class Steps:
+    """A span, and its named parts that are under way.
+
+    As a context manager it ends with the block; what the block raises is its error.
+
+    Args:
+        span: The whole.
+
+    Attributes:
+        error: What it has failed of, so far: a code.
+    """
+
+    def __init__(self, span: Span = UNTOLD) -> None:
+        self.span = span
+        self.error: str | None = None
+        self._parts: dict[str, Span] = {}
+
+    def begin(self, name: str, fields: Fields = _NONE) -> None:
+        """Begin a part; one of that name that is under way has failed."""
+        self.end(name, error="begun again")
+        self._parts[name] = self.span.child(name, fields)
+
+    def end(self, name: str, error: str | None = None) -> None:
+        """End a part, if it is under way."""
+        part = self._parts.pop(name, None)
+        if part is not None:
+            part.end(error)
+
+    def close(self) -> None:
+        """End the whole; parts that are under way were cut short by it."""
+        for name in tuple(self._parts):
+            self.end(name, error=self.error or "cut short")
+        self.span.end(self.error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.error = kind.__name__
+        self.close()
+
+
+def is_wanted(environ: Mapping[str, str]) -> bool:
+    """Return whether spans are to be sent somewhere."""
+    return (
+        any(environ.get(name) for name in ENDPOINTS)
+        and environ.get("OTEL_SDK_DISABLED", "").lower() != "true"
+        and environ.get("OTEL_TRACES_EXPORTER", "otlp") != "none"
+    )
+
+
+def check(environ: Mapping[str, str]) -> None:
+    """Refuse an endpoint that cannot be sent to.
+
+    Raises:
+        SettingsError: The packages for it are missing; the protocol is another.
+    """
+    if not is_wanted(environ):
+        return
+    variable = next(name for name in ENDPOINTS if environ.get(name))
+    if importlib.util.find_spec(_PACKAGE) is None:
+        raise SettingsError(
+            f"{variable}: is set, but the packages for it are not installed "
+            "(pip install --requirement requirements/traces.txt)"
+        )
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if environ.get(name, _HTTP) not in {_HTTP, ""}:
+            raise SettingsError(f"{name}: {environ[name]!r} is not {_HTTP}")
+
+
+@contextlib.asynccontextmanager
+async def exporting(service: str, worker: int | None = None) -> AsyncIterator[Tracer]:
+    """Send spans to the environment's collector, if it names one.
+
+    Args:
+        service: Name where `OTEL_SERVICE_NAME` gives none.
+        worker: This process's number, where the service has several.
+    """
+    if not is_wanted(os.environ):
+        yield SILENT
+        return
+    from runtime.otlp import Exporter  # noqa: PLC0415  # costs 0.5 s and 20 MB
+
+    exporter = Exporter(service, worker)
+    try:
+        yield exporter.tracer
+    finally:
+        await exporter.close()
