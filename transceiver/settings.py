@@ -161,7 +161,7 @@ class TransceiverSettings:
         "auto",
         profile,
         "how the model's voice is encoded: low_delay; voip, with in-band FEC; quality, "
-        "voip at three times the CPU; auto, low_delay for callers that offer RED, "
+        "voip at twice the CPU; auto, low_delay for callers that offer RED, "
         "voip for others",
     )
     admin_port: int | None = setting(
