@@ -166,7 +166,7 @@ async def measure(args: argparse.Namespace) -> None:
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=40, help="calls at a time")
+    parser.add_argument("--calls", type=int, default=80, help="calls at a time")
     parser.add_argument("--seconds", type=float, default=9.0, help="of a turn")
     parser.add_argument("--turns", type=int, default=3, help="of each")
     parser.add_argument(
