@@ -13,6 +13,7 @@ from transceiver.ingress.envelope import LABEL_BYTES, Labels
 from transceiver.webrtc.behind import BehindIngress
 
 OLD, NEW, FOREIGN = bytes(range(32)), bytes(range(1, 33)), bytes(32)
+STUN = bytes(20)
 CLIENT = ("198.51.100.7", 40_000)
 
 
@@ -106,3 +107,24 @@ async def test_a_client_is_followed_when_forwarders_change_their_key(
         assert await scene.hears(label + b"?", by) == (b"?", CLIENT)
         assert (await scene.answer(by))[:LABEL_BYTES] == label
     assert len(scene.port._by_label) == len(scene.port._by_client) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_silent_client_is_looked_for_by_the_other_forwarders(
+    scene: Scene,
+) -> None:
+    clock = [100.0]
+    scene.port._now = lambda: clock[0]
+    label, other = (Labels(NEW).make(("198.51.100.7", port)) for port in (1, 2))
+    await scene.hears(label + b"?", by=0)
+    await scene.hears(other + b"?", by=1)
+    await scene.hears(other + STUN, by=1)  # the second is known to live
+    assert [await scene.answer(by) for by in (0, 1)] == [label + b"!", other + b"!"]
+    said = {100.5: b"still", 100.7: b"silent", 100.8: b"soon", 101.0: b"again"}
+    for clock[0], word in said.items():
+        scene.port.send(word, ("198.51.100.7", 1))
+    for word in said.values():
+        assert await scene.answer(0) == label + word
+    for word in (b"silent", b"again"):
+        assert await scene.answer(1) == label + word
+    assert scene.forwarders[1].got.empty()

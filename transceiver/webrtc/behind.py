@@ -4,8 +4,13 @@ Stands where the bare socket stands otherwise, and shows the clients' own addres
 that ICE knows nothing of it (docs/ingress.md). Only what carries an authentic label is
 heard. Which forwarder speaks for a client is learned from what came last from it, and
 kept from the first answer on: who gets no answer leaves nothing behind.
+
+A client that falls silent may have been led to another forwarder, which does not know
+it before its next STUN. Therefore what is sent to it goes now and then by the others
+too: that tells them whose it is, and the one that has it passes on what it says.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -18,6 +23,19 @@ from transceiver.ingress.route import Routes
 
 MAX_PATHS: Final = 16_384
 """Clients' addresses answered to; beyond, the one whose STUN is oldest is forgotten."""
+
+SILENT_S: Final = 0.6
+"""Silence of a client after which other forwarders are tried: one that speaks sends
+each 20 ms, one that does not each 400 ms (Opus DTX)."""
+
+TRIED_S: Final = 0.2
+"""From one try to the next, while the silence lasts."""
+
+KNOWN_S: Final = 15.0
+"""How long a forwarder by which no STUN comes is tried: three rounds of consent."""
+
+MAX_FORWARDERS: Final = 16
+"""Forwarders known at a time; beyond, the one whose STUN is oldest is forgotten."""
 
 _AFTER_STUN: Final = 4  # RFC 7983: first bytes 0 to 3 are STUN
 
@@ -43,11 +61,16 @@ class Ingress(NamedTuple):
 
 @dataclass(slots=True)
 class Path:
-    """The way to a client: its label, and the forwarder that spoke for it last."""
+    """The way to a client: its label, and the forwarder that spoke for it last.
+
+    Attributes:
+        try_at: When other forwarders are to be tried, in monotonic seconds.
+    """
 
     label: bytes
     client: UdpAddress
     forwarder: UdpAddress
+    try_at: float = 0.0
 
 
 class BehindIngress:
@@ -72,6 +95,8 @@ class BehindIngress:
         self._socket = UdpSocket(host, port, self._received)
         self._on_datagram = on_datagram
         self._labels = Labels(*keys)
+        self._now = asyncio.get_running_loop().time
+        self._forwarders: dict[UdpAddress, float] = {}
         self._by_label: dict[bytes, Path] = {}
         self._by_client: dict[UdpAddress, Path] = {}
         self._arriving: Path | None = None
@@ -95,7 +120,14 @@ class BehindIngress:
                 self._pathless += 1
                 return
             self._keep(path)
-        self._socket.send(path.label + data, path.forwarder)
+        enveloped = path.label + data
+        self._socket.send(enveloped, path.forwarder)
+        now = self._now()
+        if now > path.try_at:
+            path.try_at = now + TRIED_S
+            for forwarder, heard_s in self._forwarders.items():
+                if forwarder != path.forwarder and now - heard_s < KNOWN_S:
+                    self._socket.send(enveloped, forwarder)
 
     def close(self) -> None:
         """Stop reading and release the port."""
@@ -112,7 +144,9 @@ class BehindIngress:
         elif len(data) > LABEL_BYTES and data[LABEL_BYTES] < _AFTER_STUN:
             del self._by_label[label]
             self._by_label[label] = path  # in the order of STUN heard
+            self._note(forwarder)
         path.forwarder = forwarder
+        path.try_at = self._now() + SILENT_S
         self._on_datagram(data[LABEL_BYTES:], path.client)
         self._arriving = None
 
@@ -129,6 +163,13 @@ class BehindIngress:
         known.label = label
         self._by_label[label] = known
         return known
+
+    def _note(self, forwarder: UdpAddress) -> None:
+        """Note by which forwarder a caller's STUN came just now."""
+        self._forwarders.pop(forwarder, None)
+        if len(self._forwarders) >= MAX_FORWARDERS:
+            del self._forwarders[next(iter(self._forwarders))]
+        self._forwarders[forwarder] = self._now()
 
     def _keep(self, path: Path) -> None:
         if len(self._by_label) >= MAX_PATHS:
