@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from runtime.listening import accept
+from runtime.listening import serving
 from runtime.settings import Address
 from runtime.stop import Stop
 from runtime.worker import ALONE, Worker
@@ -44,16 +44,10 @@ async def admin_door(
         yield
         return
     (address,) = admin_addresses(port)
-    app = web.Application()
-    app.add_routes([web.post("/admin/drain", drain(stop, worker)), *status_routes])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await accept(runner, worker.sockets(address))
+    routes = [web.post("/admin/drain", drain(stop, worker)), *status_routes]
+    async with serving(routes, worker.sockets(address)):
         log.info("admin door", extra={"address": str(address)})
         yield
-    finally:
-        await runner.cleanup()
 
 
 def admin_addresses(port: int | None) -> tuple[Address, ...]:

@@ -1,8 +1,10 @@
 """Where a service accepts TCP connections: bound apart, so that workers may share."""
 
+import contextlib
 import errno
 import socket
 import ssl
+from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import web
 
@@ -37,6 +39,22 @@ async def accept(
     """Serve what comes to some sockets until the runner is cleaned up."""
     for each in sockets:
         await web.SockSite(runner, each, ssl_context=tls).start()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    routes: Iterable[web.RouteDef], sockets: tuple[socket.socket, ...]
+) -> AsyncIterator[None]:
+    """Serve some routes to operators and their tools for the length of a block."""
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await accept(runner, sockets)
+        yield
+    finally:
+        await runner.cleanup()
 
 
 def _hosts(address: Address) -> list[tuple[socket.AddressFamily, str]]:

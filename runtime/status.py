@@ -7,17 +7,24 @@ Of a service with workers any one answers, for all: alive if it is; ready if one
 takes work, since who does not hands it over; with the metrics of all, by worker.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from runtime.exposition import merged
+from runtime.listening import serving
+from runtime.settings import Address
 from runtime.siblings import Answer, Siblings
-from runtime.worker import ALONE
+from runtime.worker import ALONE, Worker
+
+log = logging.getLogger(__name__)
 
 _READY = b"ready"
+_PROBES = frozenset({"/healthz", "/readyz"})
 
 
 def routes(
@@ -58,6 +65,33 @@ def routes(
         web.get("/readyz", readyz),
         web.get("/metrics", metrics),
     ]
+
+
+def probes(pages: Iterable[web.RouteDef]) -> list[web.RouteDef]:
+    """Return those of the status routes that strangers may see: alive, and ready."""
+    return [page for page in pages if page.path in _PROBES]
+
+
+@contextlib.asynccontextmanager
+async def status_door(
+    address: Address | None, pages: Iterable[web.RouteDef], worker: Worker = ALONE
+) -> AsyncIterator[None]:
+    """Serve the status pages on a port of their own for the length of a block.
+
+    Args:
+        address: Where; None: not at all.
+        pages: What `routes` returned.
+        worker: This process's place among those that accept there.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    if address is None:
+        yield
+        return
+    async with serving(pages, worker.sockets(address)):
+        log.info("status pages", extra={"address": str(address)})
+        yield
 
 
 def answers(

@@ -43,11 +43,10 @@ COLLECTED_AFTER = (700, 10, 100)
 
 def share(settings: TransceiverSettings) -> Share:
     """Return what the edge's workers have in common."""
-    return Share(
-        settings.workers,
-        (settings.http, *admin_addresses(settings.admin_port)),
-        tenants_of(settings.api_keys),
-    )
+    doors = [settings.http, *admin_addresses(settings.admin_port)]
+    if settings.status is not None:
+        doors.append(settings.status)
+    return Share(settings.workers, tuple(doors), tenants_of(settings.api_keys))
 
 
 async def serve(
@@ -99,7 +98,7 @@ async def _serve_on(
         tunnels = Tunnels(http, uplink, settings.link_keys.key)
         pages = status.routes(metrics.registry, calls.reason_not_ready, siblings)
         routes = [
-            *pages,
+            *(pages if settings.has_public_metrics else status.probes(pages)),
             *call_routes(spread, keys, tunnels),
             *client_secret_routes(keys, client_secrets, wall_s),
             *realtime_routes(keys, admission, tunnels, metrics.websockets, stop),
@@ -108,6 +107,7 @@ async def _serve_on(
         answers = status.answers(metrics.registry, calls.reason_not_ready)
         async with (
             admin_door(settings.admin_port, stop, pages, worker),
+            status.status_door(settings.status, pages, worker),
             listening(app, worker.sockets(settings.http), settings.tls_context()),
             siblings.answering({**answers, QUESTION: spread.answer}),
         ):

@@ -164,6 +164,19 @@ class TransceiverSettings:
         "voip at twice the CPU; auto, low_delay for callers that offer RED, "
         "voip for others",
     )
+    status_host: str = setting(
+        "TANDEM_STATUS_HOST",
+        "127.0.0.1",
+        env.host,
+        "where the edge's status pages listen, if TANDEM_STATUS_PORT is set",
+    )
+    status_port: int | None = setting(
+        "TANDEM_STATUS_PORT",
+        "",
+        env.optional_port,
+        "port of the edge's status pages; empty: none, and /metrics is on the public "
+        "HTTP as long as that is for this machine only",
+    )
     admin_port: int | None = setting(
         "TANDEM_ADMIN_PORT",
         "",
@@ -207,6 +220,18 @@ class TransceiverSettings:
     def http(self) -> Address:
         """Where the public HTTP listens."""
         return Address(self.http_host, self.http_port)
+
+    @property
+    def status(self) -> Address | None:
+        """Where the status pages listen, if anywhere."""
+        if self.status_port is None:
+            return None
+        return Address(self.status_host, self.status_port)
+
+    @property
+    def has_public_metrics(self) -> bool:
+        """Whether /metrics is on the public HTTP: nowhere else, and for nobody else."""
+        return self.status_port is None and self.is_local
 
     @property
     def is_local(self) -> bool:

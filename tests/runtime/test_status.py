@@ -42,3 +42,8 @@ async def test_metrics_are_those_of_the_registry() -> None:
     response = await page("/metrics")
     assert "calls_total 3.0" in body(response)
     assert response.headers["Content-Type"].startswith("text/plain")
+
+
+def test_strangers_may_see_no_more_than_alive_and_ready() -> None:
+    pages = status.routes(CollectorRegistry(), lambda: None)
+    assert {page.path for page in status.probes(pages)} == {"/healthz", "/readyz"}

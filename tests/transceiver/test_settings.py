@@ -19,6 +19,29 @@ def test_defaults_serve_one_machine() -> None:
     assert settings.relays == ((Address("127.0.0.1", 7000),),)
 
 
+@pytest.mark.parametrize(
+    ("given", "public"),
+    [
+        ({}, True),
+        ({"TANDEM_STATUS_PORT": "8084"}, False),
+        ({"TANDEM_HTTP_HOST": "0.0.0.0", "TANDEM_API_KEYS": "sk"}, False),
+        ({"TANDEM_PUBLISHED_HOST": "192.0.2.1", "TANDEM_API_KEYS": "sk"}, False),
+        ({"TANDEM_HTTP_HOST": "0.0.0.0", "TANDEM_PUBLISHED_HOST": "127.0.0.1"}, True),
+    ],
+)
+def test_metrics_are_never_told_to_the_world(
+    given: dict[str, str], public: bool
+) -> None:
+    assert load(TransceiverSettings, KEY | given).has_public_metrics is public
+
+
+def test_status_pages_have_a_port_of_their_own_if_told_so() -> None:
+    assert load(TransceiverSettings, KEY).status is None
+    given = {"TANDEM_STATUS_HOST": "10.0.0.1", "TANDEM_STATUS_PORT": "8084"}
+    settings = load(TransceiverSettings, KEY | given)
+    assert settings.status == Address("10.0.0.1", 8084)
+
+
 def test_relays_are_given_by_region_the_nearest_first() -> None:
     given = "a:1, [::1]:2 ; b.example:3"
     settings = load(TransceiverSettings, KEY | {"TANDEM_RELAYS": given})
