@@ -43,6 +43,7 @@ from relay.opening import first_updates
 from relay.upstream import protocol
 from relay.upstream.events import EventIds, UpstreamEvent
 from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
+from runtime.traces import Steps
 
 NORMAL_CLOSURE: Final = 1000
 GOING_AWAY: Final = 1001
@@ -64,6 +65,7 @@ class DirectSession:
         request: What it wishes; sessions in GA shape.
         upstream: Its own.
         max_s: Seconds that it may last.
+        trace: Tells of it.
     """
 
     transport = "websocket"
@@ -71,12 +73,16 @@ class DirectSession:
     frame_counts = None
 
     def __init__(
-        self, request: SessionRequest, upstream: Upstream, max_s: float
+        self,
+        request: SessionRequest,
+        upstream: Upstream,
+        max_s: float,
+        trace: Steps | None = None,
     ) -> None:
         self.request = request
         self.traffic = Traffic()
         fields = {"call": request.call_id}
-        self.life = Life(max_s, fields)
+        self.life = Life(max_s, fields, trace)
         self._upstream = upstream
         self._client: ClientEnd | None = None
         self._ids = EventIds()
@@ -122,6 +128,7 @@ class DirectSession:
 
     def upstream_connected(self) -> None:
         """The upstream has taken the session."""
+        self.life.connected()
         self._inlet.connected()
 
     def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:

@@ -10,8 +10,12 @@ from typing import Any
 
 from proto.errors import CloseCode
 from relay.upstream.port import UpstreamError
+from runtime.traces import Steps
 
 log = logging.getLogger(__name__)
+
+CONNECT = "upstream connect"
+"""Span: from the session's first moment to the upstream's taking it."""
 
 Part = Callable[[asyncio.TaskGroup], Coroutine[Any, Any, None]]
 """What a session does all its life; may start tasks of its own in the group."""
@@ -23,14 +27,18 @@ class Life:
     Args:
         max_s: Seconds after which its time is up.
         fields: Name the session in the log.
+        trace: Tells of it, and of the upstream's part.
     """
 
-    def __init__(self, max_s: float, fields: Mapping[str, object]) -> None:
+    def __init__(
+        self, max_s: float, fields: Mapping[str, object], trace: Steps | None = None
+    ) -> None:
         self.code = CloseCode.NORMAL
         self.reason = ""
         self.failure: UpstreamError | None = None
         """Of the upstream, if that ended it."""
         self.fields = fields
+        self.trace = trace or Steps()
         self._max_s = max_s
         self._over = asyncio.Event()
 
@@ -55,6 +63,7 @@ class Life:
             expired: Called when the time is up; ends it.
         """
         log.info("session opened", extra=self.fields)
+        self.trace.begin(CONNECT)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self._max_s, expired)
         try:
@@ -67,6 +76,10 @@ class Life:
             self._failed(group)
         finally:
             timer.cancel()
+
+    def connected(self) -> None:
+        """Take note: the upstream has taken the session."""
+        self.trace.end(CONNECT)
 
     @property
     def expiry_reason(self) -> str:
@@ -81,6 +94,7 @@ class Life:
         failure = group.exceptions[0]
         assert isinstance(failure, UpstreamError)
         self.failure = failure
+        self.trace.error = failure.code
         log.warning(
             "upstream failed",
             extra={**self.fields, "code": failure.code, "what": failure.message},

@@ -168,12 +168,16 @@ class Media:
                 self._clock.wake(self._downlink)
             case _:
                 pass
+        if self._sight.turns is not None:
+            self._sight.turns.take(event, self._turn, self._downlink.sent_frames)
 
     def close(self) -> None:
         """Fall silent for good."""
         self._is_closed = True
         self._clock.remove(self._downlink)
         self._uplink.close()
+        if self._sight.turns is not None:
+            self._sight.turns.close(self._turn, self._downlink.sent_frames)
         if self._timer:
             self._timer.cancel()
 
@@ -202,6 +206,8 @@ class Media:
                     self._upstream.send(payload)
                 case ToClient(payload):
                     self._owner.tell(payload)
+        if commands and self._sight.turns is not None:
+            self._sight.turns.follow(self._turn, self._downlink.sent_frames)
         due_s = self._turn.next_timeout()
         if due_s is not None and not self._is_closed:
             self._wake_by(due_s)

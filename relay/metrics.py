@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from proto.errors import CloseCode
 from proto.metrics import session_loss
 from relay.sight import Sight
+from relay.turns import Turns
 from runtime.process import tell_of_process
 from runtime.stages import EVERY, Stages, Stopwatch
 
@@ -167,18 +168,20 @@ class Metrics:
         self.session_loss = session_loss(self.registry)
         self.registry.register(_TrafficCollector(self.ended, live))
 
-    def sight(self, *, is_live: bool) -> Sight:
+    def sight(self, *, is_live: bool, turns: Turns | None = None) -> Sight:
         """Return what measures the delays of one session.
 
         Args:
             is_live: Its upstream's audio comes frame by frame, not in bursts, of which
                 each beginning is of interest.
+            turns: Tell of its turns.
         """
         observers = self._stages.observers
         return Sight(
             Stopwatch(observers[UPLINK]),
             Stopwatch(observers[DOWNLINK], every=EVERY if is_live else 1),
             self._answer_s.observe,
+            turns,
         )
 
     def session_ended(self, traffic: Traffic, ending: Ending) -> None:

@@ -30,9 +30,14 @@ from relay.pacer import Clock
 from relay.session import Session
 from relay.sessions import Call, Sessions
 from relay.sideband import Sideband
+from relay.turns import Turns
 from relay.upstream.port import Upstream
+from runtime.traces import SILENT, Steps, Tracer
 
 log = logging.getLogger(__name__)
+
+SESSION = "relay session"
+"""Span: the relay's part of a call."""
 
 _NOT_FOUND = Refused(404, "call_not_found", "There is no such call.")
 _TOO_MANY = Refused(
@@ -50,6 +55,7 @@ class Reception:
         connect: Makes the upstream of a session.
         clock: Sends the audio of all sessions.
         max_s: Seconds that a session may last.
+        tracer: Tells of sessions.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Reception:
         connect: Callable[[SessionRequest], Upstream],
         clock: Clock,
         max_s: float,
+        tracer: Tracer = SILENT,
     ) -> None:
         self.is_draining = False
         self._sessions = sessions
@@ -66,6 +73,7 @@ class Reception:
         self._connect = connect
         self._clock = clock
         self._max_s = max_s
+        self._tracer = tracer
 
     def accept(self, link: LinkSession, data: bytes) -> Session | None:
         """Take a call that is asked for over the link; None: it has been closed."""
@@ -79,8 +87,11 @@ class Reception:
             link.close(CloseCode.PROTOCOL, "the session request cannot be read")
             return None
         upstream = self._connect(request)
-        session = Session(link, request, upstream, self._clock, self._max_s)
-        session.watched_by(self._sessions.metrics.sight(is_live=upstream.is_live))
+        trace = self._traced(request, Session.transport)
+        session = Session(link, request, upstream, self._clock, self._max_s, trace)
+        turns = None if self._tracer is SILENT else Turns(trace)
+        sight = self._sessions.metrics.sight(is_live=upstream.is_live, turns=turns)
+        session.watched_by(sight)
         self._sessions.add(session)
         self._tasks.create_task(self._sessions.hold(session, session.run))
         return session
@@ -99,8 +110,17 @@ class Reception:
 
     def _converse(self, wishes: SessionRequest) -> Conversation:
         request = _in_ga(wishes)
-        session = DirectSession(request, self._connect(request), self._max_s)
+        trace = self._traced(request, DirectSession.transport)
+        session = DirectSession(request, self._connect(request), self._max_s, trace)
         return _Held(session, self._sessions)
+
+    def _traced(self, request: SessionRequest, transport: str) -> Steps:
+        fields = {
+            "tandem.call.id": request.call_id,
+            "tandem.tenant": request.tenant,
+            "tandem.transport": transport,
+        }
+        return Steps(self._tracer.begin(SESSION, fields, request.traceparent))
 
 
 class _Held:

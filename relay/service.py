@@ -33,6 +33,7 @@ from runtime.settings import Address
 from runtime.siblings import Siblings
 from runtime.stop import Stop
 from runtime.table import Phase
+from runtime.traces import Tracer, exporting
 from runtime.worker import ALONE, Share, Worker
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,11 @@ async def serve(settings: RelaySettings, stop: Stop, worker: Worker = ALONE) -> 
     # A session holds its connection for its whole length, so a pool's bound (100 unless
     # told otherwise) would be a bound on sessions.
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as http:
-        relay = Relay(settings, http, worker)
+    async with (
+        exporting("relay", worker.number) as tracer,
+        aiohttp.ClientSession(connector=connector) as http,
+    ):
+        relay = Relay(settings, http, worker, tracer)
         async with (
             admin_door(settings.admin_port, stop, relay.status_routes(), worker),
             relay.status_pages(),
@@ -67,7 +71,11 @@ class Relay:
     """Link, tunnel, sessions and status pages of one process."""
 
     def __init__(
-        self, settings: RelaySettings, http: aiohttp.ClientSession, worker: Worker
+        self,
+        settings: RelaySettings,
+        http: aiohttp.ClientSession,
+        worker: Worker,
+        tracer: Tracer,
     ) -> None:
         self._settings = settings
         self._worker = worker
@@ -87,6 +95,7 @@ class Relay:
             self._upstream,
             self._clock,
             settings.max_call_s,
+            tracer,
         )
         self._probe: Probe | None = None
         if settings.upstream == BUILTIN:

@@ -47,6 +47,7 @@ from relay.sight import Sight
 from relay.upstream import events, protocol
 from relay.upstream.events import EventIds, UpstreamEvent
 from relay.upstream.port import Upstream, UpstreamError, UpstreamRefused
+from runtime.traces import Steps
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Session:
         upstream: Its own.
         clock: Sends the audio of all sessions.
         max_s: Seconds that it may last.
+        trace: Tells of it.
     """
 
     transport = "webrtc"
@@ -95,6 +97,7 @@ class Session:
         upstream: Upstream,
         clock: Clock,
         max_s: float,
+        trace: Steps | None = None,
     ) -> None:
         self.request = request
         self.bound = Bound(request.bound)
@@ -105,7 +108,7 @@ class Session:
             "session": link.id,
             "payload": self._payload.name.lower(),
         }
-        self.life = Life(max_s, fields)
+        self.life = Life(max_s, fields, trace)
         self._traffic = Traffic()
         self._link = link
         self._upstream = upstream
@@ -249,6 +252,7 @@ class Session:
 
     def upstream_connected(self) -> None:
         """The upstream has taken the session."""
+        self.life.connected()
         self._inlet.connected()
 
     def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:

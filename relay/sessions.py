@@ -136,6 +136,8 @@ class Sessions:
         code = life.code.name.lower()
         error_code = life.failure.code if life.failure else None
         tenant = session.request.tenant
+        life.trace.span.tell({"tandem.close.code": code})
+        life.trace.close()
         ending = Ending(session.transport, code, error_code, seconds, tenant)
         self.metrics.session_ended(traffic, ending)
         frames = session.frame_counts

@@ -152,6 +152,9 @@ class Turn:
         self.interruptions = 0
         self.unheard_samples = 0
         """Sent, and then cut off before the caller heard them."""
+        self.settled: deque[int] = deque(maxlen=MAX_PENDING)
+        """The same of each interruption as it is settled, for whoever tells of turns;
+        of more, the oldest is forgotten."""
         self._ids = ids
         self._interrupts = True
         self._active: dict[str, bool] = {}
@@ -161,6 +164,11 @@ class Turn:
         self._played_by_s: float | None = None
         self._pending: deque[_Interruption] = deque()
         self._commands: list[Command] = []
+
+    @property
+    def playing_id(self) -> str | None:
+        """The response whose audio the caller is being sent."""
+        return self._playing_id
 
     # From the upstream.
 
@@ -340,7 +348,9 @@ class Turn:
 
     def _settle(self, interruption: _Interruption) -> None:
         self._pending.remove(interruption)
-        self.unheard_samples += interruption.playback.unheard_samples
+        unheard_samples = interruption.playback.unheard_samples
+        self.unheard_samples += unheard_samples
+        self.settled.append(unheard_samples)
         for response_id in interruption.response_ids:
             if response_id in self._active:
                 self._cancel(response_id)

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import uvloop
 
-from runtime import logs, settings as environment, workers
+from runtime import logs, settings as environment, traces, workers
 from runtime.stop import Stop
 from runtime.table import Phase
 from runtime.worker import ALONE, DRAIN, STOP, Share, Worker
@@ -94,6 +94,7 @@ def run_workers(
     parser.parse_args()
     try:
         values = environment.load(settings, os.environ)
+        traces.check(os.environ)
     except environment.SettingsError as error:
         sys.stderr.write(f"{service}: {error}\n")
         return 2

@@ -129,9 +129,9 @@ class Steps:
             part.end(error)
 
     def close(self) -> None:
-        """End the whole; parts that are under way were cut short by it."""
+        """End the whole, and the parts that are under way."""
         for name in tuple(self._parts):
-            self.end(name, error=self.error or "cut short")
+            self.end(name, self.error)
         self.span.end(self.error)
 
     def __enter__(self) -> Self:

@@ -70,6 +70,11 @@ class Worker:
     line: socket.socket | None = None
 
     @property
+    def number(self) -> int | None:
+        """Its index; None: it is alone."""
+        return None if self.common is None else self.index
+
+    @property
     def table(self) -> Table | None:
         """What each worker holds; None: this process is alone."""
         return None if self.common is None else self.common.table

@@ -14,6 +14,7 @@ from runtime.restarts import Restarts
 from runtime.siblings import Siblings
 from runtime.stop import Stop
 from runtime.table import Phase
+from runtime.traces import Tracer, exporting
 from runtime.worker import ALONE, Share, Worker
 from transceiver.admission import Admission
 from transceiver.auth import KeyRing, tenants_of
@@ -66,13 +67,18 @@ async def serve(
         ingress=_ingress(settings),
     )
     try:
-        await _serve_on(port, settings, stop, worker)
+        async with exporting("transceiver", worker.number) as tracer:
+            await _serve_on(port, settings, stop, worker, tracer)
     finally:
         port.close()
 
 
 async def _serve_on(
-    port: UdpPort, settings: TransceiverSettings, stop: Stop, worker: Worker
+    port: UdpPort,
+    settings: TransceiverSettings,
+    stop: Stop,
+    worker: Worker,
+    tracer: Tracer,
 ) -> None:
     metrics = Metrics(port.dropped)
     uplink = Uplink(settings.relays, settings.link_keys.key, settings.link_payload)
@@ -82,7 +88,7 @@ async def _serve_on(
         max_calls_per_key=settings.max_calls_per_key,
         counts=worker.counts(),
     )
-    calls = Calls(port, uplink, metrics, admission, settings.profile)
+    calls = Calls(port, uplink, metrics, admission, settings.profile, tracer)
     metrics.calls.set_function(lambda: len(calls))
     metrics.slots.set_function(lambda: len(admission))
     watch = Watch(calls.relieve, calls.second)
@@ -101,7 +107,9 @@ async def _serve_on(
             *(pages if settings.has_public_metrics else status.probes(pages)),
             *call_routes(spread, keys, tunnels),
             *client_secret_routes(keys, client_secrets, wall_s),
-            *realtime_routes(keys, admission, tunnels, metrics.websockets, stop),
+            *realtime_routes(
+                keys, admission, tunnels, metrics.websockets, stop, tracer
+            ),
         ]
         app = application(routes, metrics.refused.inc)
         answers = status.answers(metrics.registry, calls.reason_not_ready)

@@ -60,6 +60,11 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A function or an MCP tool is called, all its arguments known."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionConfigured:
     """`session.created` or `session.updated`: what holds from now on.
 
@@ -113,6 +118,7 @@ UpstreamEvent = (
     | ResponseDone
     | SpeechStarted
     | SpeechStopped
+    | ToolCalled
     | SessionConfigured
     | OwnError
     | Failure

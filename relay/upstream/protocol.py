@@ -165,6 +165,10 @@ def _speech_stopped(_: Mapping[str, Any]) -> events.SpeechStopped:
     return events.SpeechStopped()
 
 
+def _tool_called(_: Mapping[str, Any]) -> events.ToolCalled:
+    return events.ToolCalled()
+
+
 def _session_configured(event: Mapping[str, Any]) -> events.SessionConfigured:
     session = event["session"]
     listening = _mapping(_mapping(session.get("audio")).get("input"))
@@ -203,6 +207,8 @@ _READERS: _Readers = {
     "response.done": _response_done,
     "input_audio_buffer.speech_started": _speech_started,
     "input_audio_buffer.speech_stopped": _speech_stopped,
+    "response.function_call_arguments.done": _tool_called,
+    "response.mcp_call_arguments.done": _tool_called,
 }
 """And what does where it plays the audio."""
 

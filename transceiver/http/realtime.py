@@ -18,6 +18,7 @@ and passes on the relay's closes.
 import asyncio
 import logging
 import secrets
+from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -27,11 +28,13 @@ from prometheus_client import Gauge
 from proto.channel import MAX_MESSAGE_BYTES
 from proto.request import SessionRequest
 from runtime.closing import close_reason, is_done_within
+from runtime.traces import SILENT, Steps, Tracer
 from transceiver.admission import Admission
 from transceiver.auth import Caller, KeyRing, bearer
 from transceiver.http.callers import identified, speaks_beta, with_api_key
 from transceiver.http.errors import ApiError
 from transceiver.opening import opening
+from transceiver.sight import CALL, SESSION
 from transceiver.tunnel import LOST, Closed, Tunnel, Tunnels
 from transceiver.uplink import relay_lost
 
@@ -68,6 +71,7 @@ def realtime_routes(
     tunnels: Tunnels,
     held: Gauge,
     stop: asyncio.Event,
+    tracer: Tracer = SILENT,
 ) -> list[web.RouteDef]:
     """Return the WebSocket's route.
 
@@ -77,6 +81,7 @@ def realtime_routes(
         tunnels: Lead to the relays.
         held: Counts the WebSockets that are held, by kind: session or sideband.
         stop: Once set, every client is let go with 1001.
+        tracer: Tells of sessions.
     """
 
     async def realtime(request: web.Request) -> web.StreamResponse:
@@ -93,10 +98,14 @@ def realtime_routes(
             return await passed.close()
         wanted = _session(request, caller, is_beta)
         # The slot is free when the client sees the close: it may dial again at once.
-        with admission.slot(caller.tenant):
+        with admission.slot(caller.tenant), _traced(tracer, wanted) as trace:
+            trace.begin(SESSION)
+            wanted = replace(wanted, traceparent=trace.span.traceparent)
             tunnel = await tunnels.converse(wanted)
+            trace.end(SESSION)
             with held.labels("session").track_inprogress():
                 passed = await _hold(upgrade, tunnel, wanted.call_id, stop)
+            trace.span.tell({"tandem.close.code": int(passed.ending.code)})
         return await passed.close()
 
     return [web.get(REALTIME_PATH, realtime, allow_head=False)]
@@ -135,7 +144,17 @@ def _session(request: web.Request, caller: Caller, is_beta: bool) -> SessionRequ
         session=start.session,
         bound=start.bound,
         speaks_beta=is_beta,
+        traceparent=request.headers.get("traceparent"),
     )
+
+
+def _traced(tracer: Tracer, wanted: SessionRequest) -> Steps:
+    fields = {
+        "tandem.call.id": wanted.call_id,
+        "tandem.tenant": wanted.tenant,
+        "tandem.transport": "websocket",
+    }
+    return Steps(tracer.begin(CALL, fields, wanted.traceparent))
 
 
 def _upgrade(request: web.Request, offered: list[str]) -> web.Request:
