@@ -25,10 +25,16 @@ COPY runtime runtime
 COPY proto proto
 COPY codec codec
 
+# Of the same image: `python -m transceiver.ingress`, and for Kubernetes
+# `python -m deploy.deletion_cost`.
 FROM build AS transceiver-build
 COPY transceiver transceiver
-RUN ../bin/python -m compileall -q --invalidation-mode unchecked-hash . \
- && ../bin/python -m transceiver --help > /dev/null
+COPY deploy deploy
+RUN rm deploy/healthcheck.py \
+ && ../bin/python -m compileall -q --invalidation-mode unchecked-hash . \
+ && for process in transceiver transceiver.ingress deploy.deletion_cost; do \
+      ../bin/python -m "$process" --help > /dev/null || exit 1; \
+    done
 
 # The core lock is that of all services; what only WebRTC needs leaves the relay.
 FROM build AS relay-build

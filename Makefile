@@ -29,7 +29,7 @@ test: .venv/dev.installed .venv/interop.installed .venv/npm.installed ## Run eve
 check: .venv/dev.installed ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(PACKAGES) bench scripts tests
+	$(BIN)/mypy $(PACKAGES) bench deploy scripts tests
 	$(BIN)/lint-imports
 
 format: .venv/dev.installed ## Format the code and apply the safe fixes

@@ -1,0 +1,1 @@
+"""What runs beside the services, only where they are deployed."""

@@ -1,0 +1,47 @@
+"""Settings of what keeps the pod-deletion cost, from the environment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import settings as env
+from runtime.settings import Address, setting
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionCostSettings:
+    """What it reads once, at start; the first three are given to every pod."""
+
+    api_host: str = setting(
+        "KUBERNETES_SERVICE_HOST", "kubernetes.default.svc", env.host, "the API server"
+    )
+    api_port: int = setting(
+        "KUBERNETES_SERVICE_PORT", "443", env.port, "port of the API server"
+    )
+    account: Path = setting(  # noqa: RUF009  # Path is immutable
+        "TANDEM_SERVICE_ACCOUNT",
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+        Path,
+        "folder with the files token, ca.crt and namespace",
+    )
+    http_host: str = setting(
+        "TANDEM_DELETION_COST_HTTP_HOST",
+        "127.0.0.1",
+        env.host,
+        "where its own status pages listen",
+    )
+    http_port: int = setting(
+        "TANDEM_DELETION_COST_HTTP_PORT", "8085", env.port, "port of the status pages"
+    )
+    log_level: str = setting(
+        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
+    )
+
+    @property
+    def api(self) -> Address:
+        """Where the API server is."""
+        return Address(self.api_host, self.api_port)
+
+    @property
+    def http(self) -> Address:
+        """Where the status pages listen."""
+        return Address(self.http_host, self.http_port)
