@@ -9,24 +9,24 @@ from relay.engine.settings import EngineSettings
 from relay.settings import RelaySettings
 from runtime import settings as environment
 from tests.deploy.rendering import ROOT, load
+from transceiver.ingress.settings import IngressSettings
 from transceiver.settings import TransceiverSettings
 
 COMPOSE = load(ROOT / "docker-compose.yml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OWN: dict[str, type[Any]] = {
     "transceiver": TransceiverSettings,
+    "ingress": IngressSettings,
     "relay": RelaySettings,
     "engine": EngineSettings,
 }
 NOT_HANDED: dict[str, set[str]] = {
-    "transceiver": {  # the last two: no forwarder stands in front
-        "TANDEM_UDP_HOST",
-        "TANDEM_INGRESS_ADDRESS",
-        "TANDEM_INGRESS_ROUTE",
-    },
+    "transceiver": {"TANDEM_UDP_HOST"},
+    "ingress": {"TANDEM_INGRESS_HOST", "TANDEM_INGRESS_INNER_HOST"},
     "relay": set(),
     "engine": {"TANDEM_UPSTREAM_KEY"},  # the remote API's; only the relay reaches it
 }
+IMAGES = [name for name in OWN if name != "ingress"]  # which is the transceiver's
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -49,7 +49,7 @@ def test_every_setting_that_is_no_port_can_be_set_from_outside(service: str) -> 
     assert left == NOT_HANDED[service]
 
 
-@pytest.mark.parametrize("service", OWN)
+@pytest.mark.parametrize("service", IMAGES)
 def test_an_image_listens_on_the_ports_that_its_service_has(service: str) -> None:
     defaults = {row.variable: row.default for row in environment.rows(OWN[service])}
     ports = {number for name, number in defaults.items() if name.endswith("_PORT")}
@@ -60,7 +60,7 @@ def test_an_image_listens_on_the_ports_that_its_service_has(service: str) -> Non
     assert {port.partition("/")[0] for port in exposed[0].split()} == ports
 
 
-@pytest.mark.parametrize("service", OWN)
+@pytest.mark.parametrize("service", IMAGES)
 def test_a_service_is_the_first_process_of_its_image(service: str) -> None:
     module = "relay.engine" if service == "engine" else service
     assert f'ENTRYPOINT ["python", "-m", "{module}"]' in entry(service)
@@ -93,6 +93,28 @@ def test_everything_is_published_on_this_machine_only(service: str) -> None:
 def test_the_edge_is_told_where_it_is_published() -> None:
     edge = SERVICES["transceiver"]["environment"]
     assert edge["TANDEM_PUBLISHED_HOST"] == "${TANDEM_PUBLISHED_HOST:-127.0.0.1}"
+
+
+def test_status_pages_are_published_nowhere() -> None:
+    edge = SERVICES["transceiver"]["environment"]
+    assert edge["TANDEM_STATUS_HOST"] == "0.0.0.0"
+    status = str(edge["TANDEM_STATUS_PORT"])
+    assert not any(status in port for port in SERVICES["transceiver"]["ports"])
+    scraped = {
+        job["job_name"]: str(job["dns_sd_configs"][0]["port"])
+        for job in load(ROOT / "deploy" / "prometheus" / "prometheus.yml")[
+            "scrape_configs"
+        ]
+    }
+    assert scraped["transceiver"] == status
+
+
+def test_the_forwarder_is_there_for_who_asks_and_goes_after_the_edge() -> None:
+    forwarder = SERVICES["ingress"]
+    assert forwarder["profiles"] == ["ingress"]
+    assert forwarder["image"] == SERVICES["transceiver"]["image"]
+    needs = SERVICES["transceiver"]["depends_on"]["ingress"]
+    assert needs == {"condition": "service_started", "required": False}
 
 
 def test_no_key_stands_in_the_file() -> None:

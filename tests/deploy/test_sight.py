@@ -45,7 +45,7 @@ VALUES = {
     ("tandem_link_frames_total", "kind"): set(FrameCounts.__slots__),
     ("tandem_relay_sessions_closed_total", "code"): CODES,
     ("tandem_relay_sessions", "transport"): set(TRANSPORTS),
-    ("up", "job"): {"transceiver", "relay", "engine"},
+    ("up", "job"): {"transceiver", "ingress", "relay", "engine"},
 }
 """Values that a label can have; a matcher of any other value matches nothing."""
 
