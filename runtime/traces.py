@@ -11,7 +11,8 @@ nothing is told, and no package is imported for it; what goes to one is `runtime
 import contextlib
 import importlib.util
 import os
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -22,6 +23,11 @@ ENDPOINTS: Final = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
 """Variables of OpenTelemetry's that name a collector."""
+
+_TRACEPARENT: Final = re.compile(
+    "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+"""W3C Trace Context section 3.2; what later versions may add to it is not taken."""
 
 _PACKAGE: Final = "opentelemetry"
 _HTTP: Final = "http/protobuf"
@@ -146,6 +152,17 @@ class Steps:
         if kind is not None:
             self.error = kind.__name__
         self.close()
+
+
+def traceparent(headers: Sequence[str]) -> str | None:
+    """Return what a stranger's request is part of.
+
+    Args:
+        headers: All of that name.
+    """
+    if len(headers) == 1 and _TRACEPARENT.fullmatch(headers[0].strip()):
+        return headers[0].strip()
+    return None
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:

@@ -26,6 +26,7 @@ OBJECTS = st.dictionaries(TEXT, st.none() | st.booleans() | TEXT, max_size=3).fi
         bound=st.none() | OBJECTS,
         speaks_beta=st.booleans(),
         max_event_bytes=st.none() | st.integers(1, 1 << 40),
+        traceparent=st.none() | TEXT,
     )
 )
 def test_a_request_arrives_as_it_was_sent(request: SessionRequest) -> None:
@@ -91,6 +92,7 @@ def test_a_field_of_a_later_version_is_left_out() -> None:
         {"call_id": "c", "tenant": "t", "session": []},
         {"call_id": "c", "tenant": "t", "session": {"model": 7}},
         {"call_id": "c", "tenant": "t", "bound": "all"},
+        {"call_id": "c", "tenant": "t", "traceparent": 7},
         {"call_id": "c", "tenant": "t", "max_event_bytes": 0},
         {"call_id": "c", "tenant": "t", "max_event_bytes": True},
     ],

@@ -16,7 +16,11 @@ from transceiver.spread import MARGIN, Spread
 from transceiver.webrtc.offer import OfferError
 
 WANTED = CallRequest(
-    "v=0", "key-1", Opening({"voice": "x"}, {"model": "m"}), speaks_beta=True
+    "v=0",
+    "key-1",
+    Opening({"voice": "x"}, {"model": "m"}),
+    speaks_beta=True,
+    traceparent="00-1",
 )
 
 

@@ -3,6 +3,7 @@
 from aiohttp import web
 from yarl import URL
 
+from runtime.traces import traceparent
 from transceiver.auth import OPEN_TENANT, Caller, KeyRing, bearer
 from transceiver.http.errors import ApiError
 from transceiver.settings import is_loopback
@@ -72,6 +73,11 @@ def speaks_beta(request: web.Request) -> bool:
     """Tell whether a client asked for the beta's names (`OpenAI-Beta: realtime=v1`)."""
     asked = request.headers.get("OpenAI-Beta", "")
     return "realtime=v1" in (one.strip() for one in asked.split(","))
+
+
+def traceparent_of(request: web.Request) -> str | None:
+    """Return the trace that a client has begun, if it tells of one."""
+    return traceparent(request.headers.getall("traceparent", ()))
 
 
 def with_api_key(caller: Caller) -> Caller:

@@ -15,7 +15,12 @@ from proto.errors import LocalError
 from transceiver.auth import KeyRing
 from transceiver.call import CallRequest
 from transceiver.http.bodies import read_offer
-from transceiver.http.callers import caller_of, key_holder_of, speaks_beta
+from transceiver.http.callers import (
+    caller_of,
+    key_holder_of,
+    speaks_beta,
+    traceparent_of,
+)
 from transceiver.http.errors import ApiError
 from transceiver.opening import opening
 from transceiver.webrtc.offer import OfferError
@@ -56,7 +61,7 @@ def call_routes(
             caller.tenant,
             opening(caller, body.session),
             speaks_beta=speaks_beta(request),
-            traceparent=request.headers.get("traceparent"),
+            traceparent=traceparent_of(request),
         )
         call_id, answer = await _opened(calls, wanted)
         return web.Response(

@@ -31,7 +31,12 @@ from runtime.closing import close_reason, is_done_within
 from runtime.traces import SILENT, Steps, Tracer
 from transceiver.admission import Admission
 from transceiver.auth import Caller, KeyRing, bearer
-from transceiver.http.callers import identified, speaks_beta, with_api_key
+from transceiver.http.callers import (
+    identified,
+    speaks_beta,
+    traceparent_of,
+    with_api_key,
+)
 from transceiver.http.errors import ApiError
 from transceiver.opening import opening
 from transceiver.sight import CALL, SESSION
@@ -144,7 +149,7 @@ def _session(request: web.Request, caller: Caller, is_beta: bool) -> SessionRequ
         session=start.session,
         bound=start.bound,
         speaks_beta=is_beta,
-        traceparent=request.headers.get("traceparent"),
+        traceparent=traceparent_of(request),
     )
 
 

@@ -25,7 +25,8 @@ T = TypeVar("T")
 FIELDS = (
     *("type", "converse", "attach", "hang_up", "describe", "admitted", "facts"),
     *("refused", "request", "call_id", "tenant", "speaks_beta", "status", "code"),
-    *("message", "fields", "model", "session", "bound", "max_event_bytes", ""),
+    *("message", "fields", "model", "session", "bound", "max_event_bytes"),
+    *("traceparent", ""),
 )
 
 
