@@ -3,11 +3,11 @@
 No task, queue or future per datagram: the callback gets each datagram as it is read.
 A full send buffer drops the datagram, as a network would, and counts it.
 
-A socket that is seldom written to is watched, and each datagram read as it comes. A
-busy one is looked at in ticks of 2 ms instead: to wake a process costs as much as some
-datagrams do, and what comes in between is taken in one go, with code and data warm. For
-the same reason it reads all, then has all worked on, then sends all (measured: batches
-of 12 cost two thirds of batches of 3, and in this order a tenth less).
+Each burst is read, then worked on, then what came of it is sent: whoever gets that is
+woken once, and code and data stay warm (a tenth less CPU than one by one). A socket is
+watched, and read as soon as something comes; one that many callers send to may be
+looked at in ticks of 2 ms while it is busy, for to wake a process costs as much as some
+datagrams do: batches of 12 take two thirds of the CPU of batches of 3.
 """
 
 import asyncio
@@ -24,8 +24,10 @@ MAX_DATAGRAM_BYTES = 2048
 """Larger than any datagram of ours or of WebRTC (both keep to about 1,200)."""
 
 TICK_S = 0.002
-"""Between two looks at a busy socket: 1 ms of delay on average, on a 20 ms frame. All
-sockets of a process tick together."""
+"""Between two looks at a busy socket: 1 ms of delay on average, on a 20 ms frame."""
+
+PHASE_S = TICK_S / 2
+"""When in the clock's even milliseconds: who sends on them waits no whole tick."""
 
 JUDGED_S = 0.1
 """How long a socket is observed before it is found to be busy, or not busy any more."""
@@ -79,7 +81,7 @@ class UdpSocket:
         host: Address to bind.
         port: Port to bind; 0 lets the system choose.
         on_datagram: What gets each datagram.
-        is_prompt: Watched however busy it is: for what may add no delay.
+        in_ticks: Look at it in ticks while it is busy.
 
     Raises:
         OSError: The address cannot be bound; names it.
@@ -91,7 +93,7 @@ class UdpSocket:
         port: int,
         on_datagram: Callable[[bytes, UdpAddress], None],
         *,
-        is_prompt: bool = False,
+        in_ticks: bool = False,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -109,7 +111,7 @@ class UdpSocket:
         self._cadence = Cadence(self._loop.time())
         self._next_tick: asyncio.Handle | None = None
         self._outbox: list[tuple[bytes | bytearray | memoryview, UdpAddress]] = []
-        woken = self._drain if is_prompt else self._wake
+        woken = self._wake if in_ticks else self._drain
         self._loop.add_reader(self._socket.fileno(), woken)
         self.dropped_sends = 0
 
@@ -120,35 +122,30 @@ class UdpSocket:
         return host, port
 
     def send(self, data: bytes | bytearray | memoryview, address: UdpAddress) -> None:
-        """Send now or never; of a busy socket, when this turn of the loop is over."""
-        if self._next_tick is None and not self._outbox:
-            self._send(data, address)
-            return
+        """Send now or never: as this turn of the loop ends, with all else of it."""
         if not self._outbox:
             self._loop.call_soon(self._send_all)
         self._outbox.append((data, address))
 
     def close(self) -> None:
-        """Stop reading and release the port."""
+        """Send what is to be sent, stop reading, and release the port."""
         if self._socket.fileno() < 0:
             return
         if self._next_tick is None:
             self._loop.remove_reader(self._socket.fileno())
         else:
             self._next_tick.cancel()
-            self._send_all()
+        self._send_all()
         self._socket.close()
-
-    def _send(self, data: bytes | bytearray | memoryview, address: UdpAddress) -> None:
-        try:
-            self._socket.sendto(data, address)
-        except OSError:  # full buffer, or an ICMP error left by an earlier datagram
-            self.dropped_sends += 1
 
     def _send_all(self) -> None:
         outbox, self._outbox = self._outbox, []
+        send = self._socket.sendto
         for data, address in outbox:
-            self._send(data, address)
+            try:
+                send(data, address)
+            except OSError:  # full buffer, or an ICMP error left by an earlier datagram
+                self.dropped_sends += 1
 
     def _wake(self) -> None:
         self._drain()
@@ -171,8 +168,8 @@ class UdpSocket:
         if found == BURST:
             self._next_tick = self._loop.call_soon(self._tick)
             return
-        tick = int(self._loop.time() / TICK_S) + 1
-        self._next_tick = self._loop.call_at(tick * TICK_S, self._tick)
+        ticks = int((self._loop.time() - PHASE_S) / TICK_S) + 1
+        self._next_tick = self._loop.call_at(ticks * TICK_S + PHASE_S, self._tick)
 
     def _drain(self) -> int:
         """Take a burst, at most; return how many datagrams."""

@@ -1,12 +1,12 @@
 """What a caller's reports make of its plan in the course of a call. Pure.
 
 Loss is answered by protection: in-band FEC is told of it, and RED is sent from a
-plan's thresholds on, until some time after the loss has gone below them. A voice without
-FEC is repeated once until the first report, too, as nobody knows of its path. What the path
-has no room for is answered by bits, those of RED first. Room shrinks and grows as in
-the loss-based controller of Google Congestion Control (draft-ietf-rmcat-gcc-02 section
-6), but for one thing: there 10 % of loss is congestion, here only if the round trip has
-grown with it, or at 25 %. Random loss must not cost the very RED that repairs it.
+plan's thresholds on, until some time after the loss has gone below them. A voice
+without FEC is repeated once until the first report, too, as nobody knows its path. What
+the path has no room for is answered by bits, those of RED first. Room shrinks and grows
+as in the loss-based controller of Google Congestion Control (draft-ietf-rmcat-gcc-02
+section 6), but for one thing: there 10 % of loss is congestion, here only if the round
+trip has grown with it, or at 25 %. Random loss must not cost the RED that repairs it.
 """
 
 import math

@@ -65,6 +65,7 @@ async def test_an_answer_that_nobody_takes_does_not_stop_the_reading() -> None:
 async def test_what_cannot_be_sent_is_counted() -> None:
     sender = UdpSocket("127.0.0.1", 0, print)
     sender.send(bytes(70_000), ("127.0.0.1", 9))
+    await asyncio.sleep(0)
     assert sender.dropped_sends == 1
     sender.close()
 
@@ -100,7 +101,8 @@ async def test_a_taken_port_is_named() -> None:
 @pytest.mark.asyncio
 async def test_a_busy_socket_still_gets_everything_and_calms_down() -> None:
     inbox = Inbox()
-    receiver, sender = (UdpSocket("127.0.0.1", 0, inbox.receive) for _ in range(2))
+    receiver = UdpSocket("127.0.0.1", 0, inbox.receive, in_ticks=True)
+    sender = UdpSocket("127.0.0.1", 0, print)
     sent = 0
     loop = asyncio.get_running_loop()
     for pause_s in (0.0, 0.05):  # far more often than ticks, then seldom
@@ -118,7 +120,8 @@ async def test_a_busy_socket_still_gets_everything_and_calms_down() -> None:
 @pytest.mark.asyncio
 async def test_a_busy_socket_can_be_closed_between_two_ticks() -> None:
     inbox = Inbox()
-    receiver, sender = (UdpSocket("127.0.0.1", 0, inbox.receive) for _ in range(2))
+    receiver = UdpSocket("127.0.0.1", 0, inbox.receive, in_ticks=True)
+    sender = UdpSocket("127.0.0.1", 0, print)
     end = asyncio.get_running_loop().time() + 2 * JUDGED_S
     while asyncio.get_running_loop().time() < end:
         sender.send(b"more", receiver.address)
@@ -128,3 +131,14 @@ async def test_a_busy_socket_can_be_closed_between_two_ticks() -> None:
     await asyncio.sleep(10 * TICK_S)
     assert len(inbox.datagrams) == count > 0
     sender.close()
+
+
+@pytest.mark.asyncio
+async def test_what_is_said_last_is_sent_before_the_port_is_released() -> None:
+    inbox = Inbox()
+    receiver = UdpSocket("127.0.0.1", 0, inbox.receive)
+    sender = UdpSocket("127.0.0.1", 0, print)
+    sender.send(b"goodbye", receiver.address)
+    sender.close()
+    assert await inbox.wait_for(1) == [b"goodbye"]
+    receiver.close()

@@ -23,7 +23,7 @@ class NoSocket:
     address = ("192.0.2.1", 4000)
     dropped_sends = 0
 
-    def __init__(self, *_: object) -> None: ...
+    def __init__(self, *_: object, **__: object) -> None: ...
 
 
 class OneRelay:

@@ -25,15 +25,12 @@ class Forwarder:
             wide_owners=":" in settings.inner_host,
         )
         self._now = asyncio.get_running_loop().time
-        self.outer = UdpSocket(
-            settings.host, settings.port, self._from_client, is_prompt=True
-        )
+        self.outer = UdpSocket(settings.host, settings.port, self._from_client)
         try:
             self.inner = UdpSocket(
                 settings.inner_host,
                 settings.inner_port,
                 self._from_owner,
-                is_prompt=True,
             )
         except OSError:
             self.outer.close()

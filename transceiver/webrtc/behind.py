@@ -92,7 +92,7 @@ class BehindIngress:
     ) -> None:
         self.unlabelled = 0
         self._pathless = 0
-        self._socket = UdpSocket(host, port, self._received)
+        self._socket = UdpSocket(host, port, self._received, in_ticks=True)
         self._on_datagram = on_datagram
         self._labels = Labels(*keys)
         self._now = asyncio.get_running_loop().time

@@ -192,7 +192,7 @@ class UdpPort:
         self.counters = PortCounters()
         self.socket: UdpSocket | BehindIngress
         if ingress is None:
-            self.socket = UdpSocket(host, port, self._datagram_received)
+            self.socket = UdpSocket(host, port, self._datagram_received, in_ticks=True)
             own = advertised_addresses(
                 host, public_address, with_loopback=with_loopback
             )
