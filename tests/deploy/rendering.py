@@ -94,17 +94,19 @@ def _patch(objects: list[Object], patch: Object) -> None:
         at: Any = thing
         for step in path:
             at = at[int(step) if isinstance(at, list) else step]
+        if isinstance(at, list) and operation["op"] == "add":
+            at.insert(len(at) if last == "-" else int(last), operation["value"])
+            continue
         key = int(last) if isinstance(at, list) else last
         assert operation["op"] == "add" or at[key] is not None
-        if isinstance(at, list) and operation["op"] == "add":
-            at.insert(int(last), operation["value"])
-        else:
-            at[key] = operation["value"]
+        at[key] = operation["value"]
 
 
 def _transform(thing: Object, plan: Object) -> None:
     if "namespace" in plan and thing["kind"] != "Namespace":
         thing["metadata"]["namespace"] = plan["namespace"]
+        for subject in thing.get("subjects", []):
+            subject["namespace"] = plan["namespace"]
     places = [thing["metadata"]]
     if thing["kind"] == "Deployment":
         places.append(thing["spec"]["template"]["metadata"])
