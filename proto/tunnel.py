@@ -35,6 +35,11 @@ class Converse(NamedTuple):
 
     request: SessionRequest
 
+    @property
+    def call_id(self) -> str:
+        """The session's id."""
+        return self.request.call_id
+
 
 class Attach(NamedTuple):
     """Let a server take part in a live call."""

@@ -203,6 +203,7 @@ class _Client:
         self._websocket = websocket
         self._request = request
         self._channel: Channel | None = None
+        self._call_id = ""
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
@@ -235,7 +236,7 @@ class _Client:
         if message.type is not WSMsgType.BINARY:
             raise RemoteError("no request")
         asked = tunnel.decode_request(channel.open(message.data))
-        self._channel = channel
+        self._channel, self._call_id = channel, asked.call_id
         return asked
 
     async def converse(self, conversation: Conversation) -> None:
@@ -290,7 +291,8 @@ class _Client:
             try:
                 return self._channel.open(message.data)
             except RemoteError:
-                log.warning("tunnel broken", extra={"why": "not authentic"})
+                fields = {"call": self._call_id, "why": "not authentic"}
+                log.warning("tunnel broken", extra=fields)
                 self.close(WSCloseCode.POLICY_VIOLATION, "not authentic")
         self.close(WSCloseCode.OK, "")
         return None
@@ -311,7 +313,7 @@ class _Client:
         try:
             await conversation.run(self)
         except Exception:  # a bug in one must reach its client as a close
-            log.exception("conversation failed")
+            log.exception("conversation failed", extra={"call": self._call_id})
             self.close(WSCloseCode.INTERNAL_ERROR, "internal error")
         finally:
             self.close(WSCloseCode.OK, "")

@@ -38,8 +38,8 @@ class Owner(NamedTuple):
 
     tell: Callable[[bytes], None]
     """Gives the client an event."""
-    failed: Callable[[], None]
-    """The downlink is broken: end."""
+    failed: Callable[[Exception], None]
+    """A voice is broken: end."""
 
 
 class Media:

@@ -14,14 +14,11 @@ with nothing to say is not visited, and with no session to visit the clock stand
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from proto.frames import FRAME_MS, DownFrame
 from relay.audio import Speech
 from relay.silence import SilenceClock
-
-log = logging.getLogger(__name__)
 
 FRAME_S = FRAME_MS / 1000
 
@@ -47,7 +44,7 @@ class Downlink:
         lead_s: How long before it is due a frame leaves; 0 for a live source.
         send: Sends one frame.
         on_sent: Called with `now` after frames have left.
-        on_failed: Called when the clock has let go of it, since it raised.
+        on_failed: Given what it raised, when the clock has let go of it for that.
     """
 
     __slots__ = (
@@ -68,7 +65,7 @@ class Downlink:
         lead_s: float,
         send: Callable[[DownFrame], None],
         on_sent: Callable[[float], None],
-        on_failed: Callable[[], None],
+        on_failed: Callable[[Exception], None],
     ) -> None:
         self._speech = speech
         self._lead_s = lead_s + _SLACK_S
@@ -182,7 +179,6 @@ def _pump(downlink: Downlink, now: float) -> bool:
     """Pump one of many: if it raises, it is let go and the others have their tick."""
     try:
         return downlink.pump(now)
-    except Exception:
-        log.exception("downlink failed")
-        downlink.on_failed()
+    except Exception as error:  # noqa: BLE001  # whose it is logs it
+        downlink.on_failed(error)
         return False

@@ -83,7 +83,8 @@ class Reception:
         try:
             request = _in_ga(SessionRequest.decode(data))
         except ValueError as error:
-            log.warning("session request refused", extra={"why": str(error)})
+            fields = {"session": link.id, "why": str(error)}  # the call is not known
+            log.warning("session request refused", extra=fields)
             link.close(CloseCode.PROTOCOL, "the session request cannot be read")
             return None
         upstream = self._connect(request)

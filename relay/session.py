@@ -119,7 +119,7 @@ class Session:
             upstream,
             clock,
             self.ids,
-            Owner(tell=self.audience.tell, failed=self._downlink_failed),
+            Owner(tell=self.audience.tell, failed=self._media_failed),
             self._payload,
         )
         self._intake = Intake(
@@ -273,7 +273,8 @@ class Session:
         self.audience.tell(errors.expired(self.ids.next(), reason))
         self.close(CloseCode.TIMEOUT, reason)
 
-    def _downlink_failed(self) -> None:
+    def _media_failed(self, error: Exception) -> None:
+        log.error("audio failed", exc_info=error, extra=self.life.fields)
         self.close(CloseCode.INTERNAL, "internal error")
 
     def _upstream_failed(self, error: UpstreamError) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from runtime import settings as env
+from runtime.logs import Form
 from runtime.settings import Address, LinkKeys, SettingsError, setting
 
 BUILTIN = "builtin"
@@ -114,6 +115,12 @@ class RelaySettings:
     )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
+    )
+    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
+        "TANDEM_LOG_FORMAT",
+        "text",
+        env.log_format,
+        "text, or json: one object a line",
     )
 
     def __post_init__(self) -> None:

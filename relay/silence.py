@@ -9,13 +9,10 @@ Sessions are spread over the 20 ms ticks of a round, so that no tick sends every
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from proto.frames import FRAME_MS
 from relay.timeline import Timeline
-
-log = logging.getLogger(__name__)
 
 TICK_S = FRAME_MS / 1000
 
@@ -33,7 +30,7 @@ class Uplink:
     Args:
         clock: Of all sessions.
         append_silence: Tells the upstream so many samples of it.
-        on_failed: Called when the clock has let go of it, since it raised.
+        on_failed: Given what it raised, when the clock has let go of it for that.
     """
 
     __slots__ = (
@@ -49,7 +46,7 @@ class Uplink:
         self,
         clock: "SilenceClock",
         append_silence: Callable[[int], None],
-        on_failed: Callable[[], None],
+        on_failed: Callable[[Exception], None],
     ) -> None:
         self.timeline = Timeline()
         self.filled_samples = 0
@@ -164,7 +161,6 @@ def _visit(uplink: Uplink, now: float) -> bool:
     """Visit one of many: if it raises, it is let go and the others have theirs."""
     try:
         return uplink.pass_time(now)
-    except Exception:
-        log.exception("silence failed")
-        uplink.on_failed()
+    except Exception as error:  # noqa: BLE001  # whose it is logs it
+        uplink.on_failed(error)
         return False

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -44,7 +44,7 @@ def run(
 
     Args:
         service: Name in the logs and in `--help`.
-        settings: A settings class with a `log_level` field.
+        settings: A settings class with fields `log_level` and `log_format`.
         serve: Runs the service; returns after `Stop` is set and all is closed.
         grace_s: Tells from the settings how many seconds a drain may last.
         what: One sentence on the service, for `--help`.
@@ -98,8 +98,8 @@ def run_workers(
     except environment.SettingsError as error:
         sys.stderr.write(f"{service}: {error}\n")
         return 2
-    name, level = service.rpartition(".")[2], values.log_level  # type: ignore[attr-defined]  # by contract
-    logs.configure(name, level)
+    name = service.rpartition(".")[2]
+    _log(name, values)
     wanted = share(values)
     place = ALONE
     if wanted.workers > 1:
@@ -110,8 +110,12 @@ def run_workers(
         if isinstance(outcome, int):
             return outcome
         place = outcome
-        logs.configure(f"{name}/{place.index}", level)
+        _log(name, values, place.index)
     return uvloop.run(_until_told(serve, values, grace_s(values), place))
+
+
+def _log(name: str, values: Any, worker: int | None = None) -> None:
+    logs.configure(name, values.log_level, values.log_format, worker)
 
 
 async def _until_told(serve: Serve[T], values: T, grace_s: float, place: Worker) -> int:

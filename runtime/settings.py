@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from runtime import logs
 from runtime.cores import available_cores
 
 T = TypeVar("T")
@@ -240,6 +241,14 @@ def log_level(value: str) -> str:
     if value.upper() not in logging.getLevelNamesMapping():
         raise ValueError(f"{value!r} is not one of debug, info, warning, error")
     return value.upper()
+
+
+def log_format(value: str) -> logs.Form:
+    """Accept the name of a form that log lines have."""
+    try:
+        return logs.Form(value.lower())
+    except ValueError:
+        raise ValueError(f"{value!r} is not one of text, json") from None
 
 
 def websocket_url(value: str) -> str:

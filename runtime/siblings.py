@@ -79,7 +79,7 @@ class Siblings:
                     answer = await reader.read()
         except OSError as error:  # TimeoutError is one
             why = type(error).__name__
-            log.warning("sibling does not answer", extra={"worker": index, "why": why})
+            log.warning("sibling does not answer", extra={"sibling": index, "why": why})
             return None
         return answer or None
 

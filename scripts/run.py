@@ -78,6 +78,9 @@ class RunSettings:
     engine_port: int = setting("TANDEM_ENGINE_PORT", "8082", env.port, "")
     upstream: str = setting("TANDEM_UPSTREAM", "builtin", env.text, "")
     log_level: str = setting("TANDEM_LOG_LEVEL", "info", env.log_level, "")
+    log_format: logs.Form = setting(  # noqa: RUF009  # an enum's member is immutable
+        "TANDEM_LOG_FORMAT", "text", env.log_format, ""
+    )
 
     def __post_init__(self) -> None:
         """Refuse what a service would.
@@ -110,7 +113,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"run: {error}\n")
         return 2
-    logs.configure("run", settings.log_level)
+    logs.configure("run", settings.log_level, settings.log_format)
     return asyncio.run(_until_signal(settings, environ))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from proto.payload import Payload
 from runtime import settings as env
+from runtime.logs import Form
 from runtime.settings import Address, LinkKeys, SettingsError, setting
 from transceiver.client_secrets import is_client_secret
 from transceiver.profile import Profile
@@ -192,6 +193,12 @@ class TransceiverSettings:
     )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
+    )
+    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
+        "TANDEM_LOG_FORMAT",
+        "text",
+        env.log_format,
+        "text, or json: one object a line",
     )
 
     def __post_init__(self) -> None:

@@ -244,7 +244,11 @@ class Tunnels:
         except (aiohttp.ClientError, OSError, RemoteError, ValueError) as error:
             log.warning(  # TimeoutError is an OSError
                 "no tunnel to relay",
-                extra={"relay": str(relay.address), "error": type(error).__name__},
+                extra={
+                    "call": request.call_id,
+                    "relay": str(relay.address),
+                    "error": type(error).__name__,
+                },
             )
         finally:
             if not isinstance(answer, Tunnel):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from runtime import settings as env
+from runtime.logs import Form
 from runtime.settings import SettingsError, setting
 
 
@@ -40,6 +41,12 @@ class EngineSettings:
     )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
+    )
+    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
+        "TANDEM_LOG_FORMAT",
+        "text",
+        env.log_format,
+        "text, or json: one object a line",
     )
 
     def __post_init__(self) -> None:

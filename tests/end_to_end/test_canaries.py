@@ -34,9 +34,10 @@ async def post(
 
 
 @pytest.mark.asyncio
-async def test_nothing_that_could_be_replayed_or_read_is_logged() -> None:
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_nothing_that_could_be_replayed_or_read_is_logged(form: str) -> None:
     async with running_stack(
-        "echo", TANDEM_API_KEYS=KEY, TANDEM_LOG_LEVEL="debug"
+        "echo", TANDEM_API_KEYS=KEY, TANDEM_LOG_LEVEL="debug", TANDEM_LOG_FORMAT=form
     ) as stack:
         _, text = await post(
             stack, "client_secrets", KEY, json.dumps({"session": SESSION})

@@ -135,7 +135,8 @@ def pieces(minted: str) -> list[str]:
 
 
 @pytest.mark.asyncio
-async def test_nothing_that_an_upstream_quotes_is_logged() -> None:
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_nothing_that_an_upstream_quotes_is_logged(form: str) -> None:
     async with (
         tattling() as upstream,
         running_stack(
@@ -143,6 +144,7 @@ async def test_nothing_that_an_upstream_quotes_is_logged() -> None:
             TANDEM_API_KEYS=KEY,
             TANDEM_UPSTREAM_KEY=UPSTREAM_KEY,
             TANDEM_LOG_LEVEL="debug",
+            TANDEM_LOG_FORMAT=form,
         ) as stack,
         aiohttp.ClientSession() as http,
     ):

@@ -33,7 +33,7 @@ class Wire:
         self.now = now
         return self.downlink.pump(now)
 
-    def _fail(self) -> None:
+    def _fail(self, _: Exception) -> None:
         self.has_failed = True
 
     def _send(self, frame: DownFrame) -> None:

@@ -341,7 +341,9 @@ def test_closing_twice_tells_the_link_once() -> None:
     play(scene)
 
 
-def test_a_fault_in_the_clocks_tick_ends_the_session() -> None:
+def test_a_fault_in_the_clocks_tick_ends_the_session(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scene(stage: Stage) -> None:
         begin_reply(stage)
         stage.link.refuse_frames_with = ValueError("a fault")
@@ -350,6 +352,10 @@ def test_a_fault_in_the_clocks_tick_ends_the_session() -> None:
         assert stage.upstream.was_cancelled
 
     play(scene)
+    (line,) = caplog.records
+    assert (line.getMessage(), vars(line)["call"]) == ("audio failed", "rtc_1")
+    assert line.exc_info is not None
+    assert line.exc_info[0] is ValueError
 
 
 def test_events_and_fields_unknown_here_pass_up_byte_for_byte() -> None:

@@ -123,7 +123,7 @@ def act(
     async def main() -> EngineUpstream:
         clock = Clock(asyncio.get_running_loop(), lambda late_s: None)
         link, upstream = FakeLink(), EngineUpstream()
-        owner = Owner(tell=lambda payload: None, failed=lambda: None)
+        owner = Owner(tell=lambda payload: None, failed=lambda error: None)
         media = Media(link, upstream, clock, EventIds(), owner, payload)
         upstream.media = media
         await play(Scene(media, upstream, clock, payload))
@@ -252,7 +252,7 @@ class Visits:
             raise ValueError("a fault")
         self.told.append((self.loop.now, samples))
 
-    def _fail(self) -> None:
+    def _fail(self, _: Exception) -> None:
         self.failures += 1
 
 

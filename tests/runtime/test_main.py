@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from runtime import main, settings as env
+from runtime.logs import Form
 from runtime.settings import setting
 
 
@@ -18,6 +19,9 @@ from runtime.settings import setting
 class Settings:
     port: int = setting("MAIN_PORT", "1", env.port, "a port")
     log_level: str = setting("MAIN_LOG_LEVEL", "info", env.log_level, "how much")
+    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
+        "MAIN_LOG_FORMAT", "text", env.log_format, "how"
+    )
 
 
 @pytest.fixture(autouse=True)

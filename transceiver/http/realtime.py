@@ -218,12 +218,12 @@ async def _hold(
     began_s = asyncio.get_running_loop().time()
     try:
         await _prepare(websocket, upgrade)
-        log.info("websocket opened", extra={"session": session_id})
+        log.info("websocket opened", extra={"call": session_id})
         ending = await _pass_events(websocket, tunnel, stop)
     finally:
         await tunnel.close(WSCloseCode.OK, "")
     seconds = round(asyncio.get_running_loop().time() - began_s, 1)
-    fields = {"session": session_id, "code": int(ending.code), "seconds": seconds}
+    fields = {"call": session_id, "code": int(ending.code), "seconds": seconds}
     log.info("websocket closed", extra=fields)
     return _Passed(websocket, upgrade, ending)
 
