@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime import settings as env
+from runtime.logs import Form
 from runtime.settings import Address, setting
 
 
@@ -34,6 +35,12 @@ class DeletionCostSettings:
     )
     log_level: str = setting(
         "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
+    )
+    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
+        "TANDEM_LOG_FORMAT",
+        "text",
+        env.log_format,
+        "text, or json: one object a line",
     )
 
     @property
