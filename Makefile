@@ -54,6 +54,7 @@ lock: ## Renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest re
 	@$(BIN)/python -m pip install --quiet $(UV)
 	$(COMPILE) --all-extras --output-file requirements/dev.txt $(ARGS)
 	$(COMPILE) --extra speech --constraints requirements/dev.txt --output-file requirements/speech.txt
+	$(COMPILE) --extra traces --constraints requirements/dev.txt --output-file requirements/traces.txt
 	$(COMPILE) --constraints requirements/dev.txt --output-file requirements/core.txt
 	$(LOCK) --group fuzz --output-file requirements/fuzz.txt $(ARGS)
 	$(LOCK) --group interop --output-file requirements/interop.txt $(ARGS)
