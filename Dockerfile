@@ -25,9 +25,14 @@ COPY runtime runtime
 COPY proto proto
 COPY codec codec
 
+# Imported only where a collector of traces is set.
+FROM build AS traced
+COPY requirements/traces.txt /tmp/
+RUN python3 -m pip --python /opt/tandem/bin/python install --requirement /tmp/traces.txt
+
 # Of the same image: `python -m transceiver.ingress`, and for Kubernetes
 # `python -m deploy.deletion_cost`.
-FROM build AS transceiver-build
+FROM traced AS transceiver-build
 COPY transceiver transceiver
 COPY deploy deploy
 RUN rm deploy/healthcheck.py \
@@ -36,22 +41,22 @@ RUN rm deploy/healthcheck.py \
       ../bin/python -m "$process" --help > /dev/null || exit 1; \
     done
 
-# The core lock is that of all services; what only WebRTC needs leaves the relay.
-FROM build AS relay-build
+# The locks are those of all services; what only WebRTC needs leaves the relay.
+FROM traced AS relay-build
 RUN python3 -m pip --python /opt/tandem/bin/python uninstall --yes \
       aioice aiortc dnspython google-crc32c ifaddr pyee pylibsrtp pyopenssl
 COPY relay relay
-RUN mv relay/engine /tmp/engine \
+RUN rm -r relay/engine \
  && ../bin/python -m compileall -q --invalidation-mode unchecked-hash . \
  && ../bin/python -m relay --help > /dev/null
 
-FROM relay-build AS engine-build
+FROM build AS engine-build
 COPY requirements/speech.txt /tmp/
 RUN python3 -m pip --python /opt/tandem/bin/python install --requirement /tmp/speech.txt \
  && python3 -m pip --python /opt/tandem/bin/python uninstall --yes \
       aioice aiortc dnspython google-crc32c ifaddr pyee pylibsrtp pyopenssl
-RUN mv /tmp/engine relay/engine \
- && ../bin/python -m compileall -q --invalidation-mode unchecked-hash relay/engine \
+COPY relay relay
+RUN ../bin/python -m compileall -q --invalidation-mode unchecked-hash . \
  && ../bin/python -m relay.engine --help > /dev/null
 
 # What a new volume starts as that the compose file mounts on /keys: the user's own.

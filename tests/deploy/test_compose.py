@@ -8,12 +8,14 @@ import pytest
 from relay.engine.settings import EngineSettings
 from relay.settings import RelaySettings
 from runtime import settings as environment
+from runtime.traces import ENDPOINTS
 from tests.deploy.rendering import ROOT, load
 from transceiver.ingress.settings import IngressSettings
 from transceiver.settings import TransceiverSettings
 
 COMPOSE = load(ROOT / "docker-compose.yml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+TRACES = set(COMPOSE["x-traces"])
 OWN: dict[str, type[Any]] = {
     "transceiver": TransceiverSettings,
     "ingress": IngressSettings,
@@ -38,7 +40,15 @@ def entry(service: str) -> str:
 @pytest.mark.parametrize("service", OWN)
 def test_what_a_service_is_told_are_settings_of_its_own(service: str) -> None:
     known = {row.variable for row in environment.rows(OWN[service])}
-    assert set(SERVICES[service]["environment"]) <= known
+    assert set(SERVICES[service]["environment"]) - TRACES <= known
+
+
+def test_what_carries_calls_can_be_told_where_traces_go() -> None:
+    assert ENDPOINTS[-1] in TRACES
+    assert all(name.startswith("OTEL_") for name in TRACES)
+    for service, container in SERVICES.items():
+        told = TRACES & set(container.get("environment", {}))
+        assert told == (TRACES if service in {"transceiver", "relay"} else set())
 
 
 @pytest.mark.parametrize("service", OWN)
