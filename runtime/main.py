@@ -60,6 +60,7 @@ def run(
         grace_s,
         lambda _: Share(),
         what=what,
+        is_traced=False,
     )
 
 
@@ -71,6 +72,7 @@ def run_workers(
     share: Callable[[T], Share],
     *,
     what: str,
+    is_traced: bool = True,
 ) -> int:
     """Do as `run`, in as many processes as the settings say.
 
@@ -81,6 +83,7 @@ def run_workers(
         grace_s: See there.
         share: Tells from the settings how many workers there are, and what they share.
         what: See there.
+        is_traced: It tells of calls as spans (`runtime.traces`).
 
     Returns:
         The exit code; 1 also where a worker has not ended well.
@@ -94,7 +97,8 @@ def run_workers(
     parser.parse_args()
     try:
         values = environment.load(settings, os.environ)
-        traces.check(os.environ)
+        if is_traced:
+            traces.check(os.environ)
     except environment.SettingsError as error:
         sys.stderr.write(f"{service}: {error}\n")
         return 2

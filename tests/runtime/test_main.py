@@ -13,6 +13,8 @@ import pytest
 from runtime import main, settings as env
 from runtime.logs import Form
 from runtime.settings import setting
+from runtime.stop import Stop
+from runtime.worker import Share, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +91,30 @@ def test_help_lists_the_settings(
     shown = capfd.readouterr().out
     assert "MAIN_PORT" in shown
     assert "It is a sample." in shown
+
+
+@pytest.mark.parametrize(("is_traced", "code"), [(True, 2), (False, 0)])
+def test_only_a_service_with_spans_needs_what_sends_them(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_traced: bool,
+    code: int,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    async def serve(settings: Settings, stop: Stop, worker: Worker) -> None: ...
+
+    ended = main.run_workers(
+        "sample",
+        Settings,
+        serve,
+        lambda _: 0.0,
+        lambda _: Share(),
+        what="",
+        is_traced=is_traced,
+    )
+    assert ended == code
+    said = capsys.readouterr().err
+    assert said.startswith("sample: OTEL_EXPORTER_OTLP_ENDPOINT: ") == is_traced
+    assert len(said.splitlines()) == int(is_traced)
