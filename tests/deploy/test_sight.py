@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -12,9 +13,11 @@ import pytest
 import transceiver.media
 from proto.errors import CloseCode
 from proto.stats import FrameCounts
-from relay.metrics import TRANSPORTS, Traffic
+from relay.metrics import STAGES as RELAY_STAGES, TRANSPORTS, Traffic
 from tests.deploy.exported import exported_metrics
 from tests.deploy.rendering import ROOT, load
+from transceiver.ingress.metrics import DROPPED
+from transceiver.sight import LINK, STAGES, UNTIL
 from transceiver.webrtc.ice import PortCounters
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -43,6 +46,9 @@ VALUES = {
         field.name for field in dataclasses.fields(Traffic)
     },
     ("tandem_link_frames_total", "kind"): set(FrameCounts.__slots__),
+    ("tandem_stage_seconds_bucket", "stage"): {*STAGES, LINK, *RELAY_STAGES},
+    ("tandem_set_up_seconds_bucket", "until"): set(UNTIL),
+    ("tandem_ingress_dropped_total", "reason"): {*DROPPED, "unsent"},
     ("tandem_relay_sessions_closed_total", "code"): CODES,
     ("tandem_relay_sessions", "transport"): set(TRANSPORTS),
     ("up", "job"): {"transceiver", "ingress", "relay", "engine"},
@@ -55,19 +61,29 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
+def panels() -> list[dict[str, Any]]:
+    """Return the panels of all dashboards that ask for something."""
+    return [
+        panel
+        for path in DASHBOARDS
+        for panel in json.loads(path.read_text())["panels"]
+        if panel["type"] not in {"row", "text"}
+    ]
+
+
+def queries() -> list[dict[str, Any]]:
+    return [target for panel in panels() for target in panel["targets"]]
+
+
 def expressions() -> list[str]:
-    asked = [rule["expr"] for rule in rules()]
-    for path in DASHBOARDS:
-        for panel in json.loads(path.read_text())["panels"]:
-            asked += [target["expr"] for target in panel["targets"]]
-    return asked
+    return [one["expr"] for one in (*rules(), *queries())]
 
 
 EXPRESSIONS = expressions()
 
 
 def test_there_are_dashboards() -> None:
-    assert [path.stem for path in DASHBOARDS] == ["region", "sound"]
+    assert [path.stem for path in DASHBOARDS] == ["call", "region", "sound"]
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
@@ -112,12 +128,65 @@ def test_prometheus_scrapes_every_service() -> None:
 def test_dashboards_use_the_data_source_that_is_provisioned() -> None:
     folder = ROOT / "deploy" / "grafana" / "provisioning" / "datasources"
     (source,) = load(folder / "prometheus.yml")["datasources"]
-    for path in DASHBOARDS:
-        for panel in json.loads(path.read_text())["panels"]:
-            assert panel["datasource"]["uid"] == source["uid"]
-            assert all(
-                t["datasource"]["uid"] == source["uid"] for t in panel["targets"]
-            )
+    for one in (*panels(), *queries()):
+        assert one["datasource"] == {"type": "prometheus", "uid": source["uid"]}
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_is_one_that_grafana_can_lay_out(path: pathlib.Path) -> None:
+    """No Grafana is at hand to show it: what its JSON model asks for is held here."""
+    board = json.loads(path.read_text())
+    assert board["uid"] == f"tandem-{path.stem}"
+    assert board["schemaVersion"] == 39
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert taken.isdisjoint(cells), panel["title"]
+        taken |= cells
+        assert panel["type"] in {"row", "text", "stat", "timeseries"}
+        if panel["type"] == "text":
+            assert panel["options"]["mode"] == "markdown"
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_panels_ask_in_units_and_letters_that_grafana_knows() -> None:
+    units = {"short", "s", "pps", "percentunit", "bool"}
+    for panel in panels():
+        assert panel["fieldConfig"]["defaults"]["unit"] in units
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(set(letters)) == len(letters)
+
+
+def test_a_legend_names_labels_that_its_query_keeps() -> None:
+    for target in queries():
+        named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+        grouped = re.findall(r"by \(([^)]*)\)", target["expr"])
+        if grouped:
+            assert named <= set(re.findall(r"\w+", grouped[0])), target["expr"]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
+def test_promtool_can_read_what_the_dashboards_ask(tmp_path: pathlib.Path) -> None:
+    recorded = [
+        {"record": f"panel:{number}", "expr": target["expr"]}
+        for number, target in enumerate(queries())
+    ]
+    file = tmp_path / "dashboards.json"  # YAML is a superset of it
+    file.write_text(json.dumps({"groups": [{"name": "all", "rules": recorded}]}))
+    done = subprocess.run(
+        ["promtool", "check", "rules", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
