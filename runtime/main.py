@@ -64,7 +64,7 @@ def run(
     )
 
 
-def run_workers(
+def run_workers(  # noqa: PLR0913  # all in which services differ
     service: str,
     settings: type[T],
     serve: Serve[T],
