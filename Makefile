@@ -3,7 +3,7 @@
 
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3),python3)
 BIN := .venv/bin
-PACKAGES := codec proto relay runtime transceiver
+PACKAGES := codec deploy proto relay runtime transceiver
 UV := uv==0.13.8
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --custom-compile-command "make lock"
@@ -29,7 +29,7 @@ test: .venv/dev.installed .venv/interop.installed .venv/npm.installed ## Run eve
 check: .venv/dev.installed ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(PACKAGES) bench deploy scripts tests
+	$(BIN)/mypy $(PACKAGES) bench scripts tests
 	$(BIN)/lint-imports
 
 format: .venv/dev.installed ## Format the code and apply the safe fixes
