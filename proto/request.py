@@ -45,7 +45,10 @@ class SessionRequest:
 
     def encode(self) -> bytes:
         """Return the request as JSON; its sessions came from JSON of bounded depth."""
-        return orjson.dumps({name: getattr(self, name) for name in self.__slots__})
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        if self.traceparent is None:
+            del fields["traceparent"]
+        return orjson.dumps(fields)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

@@ -75,6 +75,10 @@ def test_the_model_is_the_bound_one_then_the_one_asked_for_then_the_sessions(
     assert request.model == chosen
 
 
+def test_where_there_is_no_trace_nothing_is_said_of_it() -> None:
+    assert b"traceparent" not in SessionRequest(call_id="c", tenant="t").encode()
+
+
 def test_a_field_of_a_later_version_is_left_out() -> None:
     request = SessionRequest.decode(b'{"call_id":"c","tenant":"t","later":1}')
     assert request == SessionRequest(call_id="c", tenant="t")

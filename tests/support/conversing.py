@@ -211,7 +211,9 @@ class Conversations:
             arrives = lab.relay.say(peer, frame)
             voice.said(frame.talkspurt, position, due, arrives)
 
-        downlink = Downlink(speech, self._lead_s, send, lambda now: None, lambda: None)
+        downlink = Downlink(
+            speech, self._lead_s, send, lambda now: None, lambda error: None
+        )
         frames = round(self._speech_s / FRAME_S)
 
         def answer() -> None:
