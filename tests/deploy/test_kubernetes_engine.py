@@ -81,6 +81,30 @@ def test_an_engine_is_as_guarded_as_the_other_pods(region: list[Object]) -> None
     assert "engine" in of_kind(region, "PodDisruptionBudget")
 
 
+def test_prometheus_finds_each_pod_once_under_the_job_that_alerts_know(
+    region: list[Object],
+) -> None:
+    (job,) = load(ROOT / "k8s" / "examples" / "prometheus.yaml")["scrape_configs"]
+    (ports,) = (
+        rule["regex"].split("|")
+        for rule in job["relabel_configs"]
+        if rule["source_labels"] == ["__meta_kubernetes_pod_container_port_name"]
+    )
+    for name, thing in of_kind(region, "Deployment").items():
+        template = thing["spec"]["template"]
+        assert template["metadata"]["labels"][NAME] == name
+        (found,) = (
+            port["containerPort"]
+            for port in template["spec"]["containers"][0]["ports"]
+            if port["name"] in ports
+        )
+        told = template["metadata"]["annotations"]
+        assert told == {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(found),
+        }
+
+
 def test_the_adapter_serves_what_autoscalers_ask_for(region: list[Object]) -> None:
     values = load(ROOT / "k8s" / "examples" / "prometheus-adapter.yaml")
     (rule,) = values["rules"]["custom"]

@@ -22,6 +22,7 @@ from transceiver.webrtc.ice import PortCounters
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+IN_CLUSTER = ROOT / "k8s" / "examples" / "prometheus.yaml"
 UNIT_TESTS = ROOT / "tests" / "deploy" / "alerts_test.yml"
 
 OWN = {"up"}
@@ -170,6 +171,26 @@ def test_a_legend_names_labels_that_its_query_keeps() -> None:
         grouped = re.findall(r"by \(([^)]*)\)", target["expr"])
         if grouped:
             assert named <= set(re.findall(r"\w+", grouped[0])), target["expr"]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
+def test_promtool_finds_no_fault_with_the_scrape_of_a_cluster(
+    tmp_path: pathlib.Path,
+) -> None:
+    """But for what finds the pods, which Debian's build knows nothing of."""
+    told = load(IN_CLUSTER)
+    (job,) = told["scrape_configs"]
+    job["static_configs"] = [{"targets": ["a:1"]}]
+    assert job.pop("kubernetes_sd_configs")[0]["role"] == "pod"
+    file = tmp_path / "prometheus.json"  # YAML is a superset of it
+    file.write_text(json.dumps(told))
+    done = subprocess.run(
+        ["promtool", "check", "config", "--syntax-only", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
