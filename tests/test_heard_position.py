@@ -39,7 +39,7 @@ class Call:
         self._rng, self._delay_s, self._jitter_s = rng, delay_s, jitter_s
         self._arrived_s = 0.0
         self._downlink = Downlink(
-            self.turn.speech, LEAD_S, self._carry, self._frames_sent, lambda: None
+            self.turn.speech, LEAD_S, self._carry, self._frames_sent, lambda error: None
         )
         self._clock = Clock(cast("Any", self.loop), lambda late_s: None)
 
