@@ -14,7 +14,7 @@ import transceiver.media
 from proto.errors import CloseCode
 from proto.stats import FrameCounts
 from relay.metrics import STAGES as RELAY_STAGES, TRANSPORTS, Traffic
-from tests.deploy.exported import exported_metrics
+from tests.deploy.exported import exported_metrics, registries
 from tests.deploy.rendering import ROOT, load
 from transceiver.ingress.metrics import DROPPED
 from transceiver.sight import LINK, STAGES, UNTIL
@@ -34,6 +34,19 @@ MEDIA_KINDS = set(
     )
 )
 
+
+def told(family: str, label: str) -> set[str]:
+    """Return the values of a label that a service tells before anything happened."""
+    return {
+        sample.labels[label]
+        for registry in registries().values()
+        for one in registry.collect()
+        if one.name == family
+        for sample in one.samples
+        if label in sample.labels
+    }
+
+
 CODES = {code.name.lower() for code in CloseCode}
 
 VALUES = {
@@ -47,11 +60,14 @@ VALUES = {
         field.name for field in dataclasses.fields(Traffic)
     },
     ("tandem_link_frames_total", "kind"): set(FrameCounts.__slots__),
+    ("tandem_link_changes_total", "kind"): told("tandem_link_changes", "kind"),
+    ("tandem_link_datagrams_total", "kind"): told("tandem_link_datagrams", "kind"),
     ("tandem_stage_seconds_bucket", "stage"): {*STAGES, LINK, *RELAY_STAGES},
     ("tandem_set_up_seconds_bucket", "until"): set(UNTIL),
     ("tandem_ingress_dropped_total", "reason"): {*DROPPED, "unsent"},
     ("tandem_relay_sessions_closed_total", "code"): CODES,
     ("tandem_relay_sessions", "transport"): set(TRANSPORTS),
+    ("tandem_relay_tenant_session_seconds_total", "transport"): set(TRANSPORTS),
     ("up", "job"): {"transceiver", "ingress", "relay", "engine"},
 }
 """Values that a label can have; a matcher of any other value matches nothing."""
