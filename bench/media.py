@@ -205,12 +205,12 @@ class Bench:
 
     def _open_and_decode(self, packets: list[tuple[bytes, int]]) -> None:
         receiver, decoder = self._receiver, self._decoder
-        cdata, length = receiver._cdata, receiver._length
+        cdata, length = srtp._CDATA, srtp._LENGTH
         context, unprotect = receiver._context, srtp._unprotect
-        decode, pcm = decoder._decode, decoder._pcm
+        decode, pcm = decoder._decode, opus._PCM
         for datagram, start in packets:
             size = length[0] = len(datagram)
-            receiver._buffer[0:size] = datagram
+            srtp._BUFFER[0:size] = datagram
             unprotect(context, cdata, length)
             size = length[0] - start
             decode(decoder._decoder, cdata + start, size, pcm, 2880, 0)
@@ -222,12 +222,12 @@ class Bench:
 
     def _encode_and_seal(self) -> None:
         sender, encoder = self._sender, self._encoder
-        cdata, length = sender._cdata, sender._length
+        cdata, length = srtp._CDATA, srtp._LENGTH
         header = bytearray(rtp.build_header(111, 0, 0, 9, marker=False))
         for pcm in self._frames:
             self._sealed += 1
             header[2:4] = (self._sealed & 0xFFFF).to_bytes(2)
-            sender._buffer[0:12] = header
+            srtp._BUFFER[0:12] = header
             size = encoder._encode(encoder._encoder, pcm, 480, cdata + 12, 1275)
             length[0] = 12 + size
             srtp._protect(sender._context, cdata, length)

@@ -142,6 +142,12 @@ _ffi = cffi.FFI()
 _ffi.cdef(DECLARATIONS)
 _lib = _load(_ffi)
 
+# Where libopus writes. A service codes in one thread, one packet after the other, and
+# buffers of each call's own would be cold whenever its turn came.
+_PCM = _ffi.new("char[]", MAX_PACKET_SAMPLES * SAMPLE_BYTES)
+_PAYLOAD = _ffi.new("char[]", MAX_PAYLOAD_BYTES)
+_PCM_VIEW, _PAYLOAD_VIEW = _ffi.buffer(_PCM), _ffi.buffer(_PAYLOAD)
+
 
 def version() -> str:
     """Return libopus's own version string."""
@@ -183,8 +189,11 @@ def carries_fec(payload: bytes) -> bool:
 class Decoder:
     """One caller's voice: payloads of any duration, mono or stereo, to 24 kHz mono.
 
+    For one thread of the process only, and the same as all others and all encoders.
     A refused payload raises and leaves the state as it was: the next good one is heard.
     """
+
+    __slots__ = ("_decode", "_decoder")
 
     def __init__(self) -> None:
         error = _ffi.new("int *")
@@ -192,8 +201,6 @@ class Decoder:
         _check(error[0])
         self._decoder = _ffi.gc(decoder, _lib.opus_decoder_destroy)
         self._decode = _lib.opus_decode
-        self._pcm = _ffi.new("char[]", MAX_PACKET_SAMPLES * SAMPLE_BYTES)
-        self._view = _ffi.buffer(self._pcm)
 
     def decode(self, payload: bytes) -> bytes:
         """Decode one payload; an empty one holds no audio.
@@ -206,11 +213,11 @@ class Decoder:
         if not payload:
             return b""
         count = self._decode(
-            self._decoder, payload, len(payload), self._pcm, MAX_PACKET_SAMPLES, 0
+            self._decoder, payload, len(payload), _PCM, MAX_PACKET_SAMPLES, 0
         )
         if count < 0:
             _check(count)
-        return self._view[0 : count * SAMPLE_BYTES]  # type: ignore[no-any-return]  # bytes
+        return _PCM_VIEW[0 : count * SAMPLE_BYTES]  # type: ignore[no-any-return]  # bytes
 
     def decode_fec(self, next_payload: bytes, samples: int) -> bytes:
         """Decode what `next_payload` repeats of the lost packet before it.
@@ -239,14 +246,16 @@ class Decoder:
         if samples > MAX_PACKET_SAMPLES:
             raise OpusError("longer than any Opus packet")
         size = len(payload) if payload else 0
-        count = self._decode(self._decoder, payload, size, self._pcm, samples, fec)
+        count = self._decode(self._decoder, payload, size, _PCM, samples, fec)
         if count < 0:
             _check(count)
-        return self._view[0 : count * SAMPLE_BYTES]  # type: ignore[no-any-return]  # bytes
+        return _PCM_VIEW[0 : count * SAMPLE_BYTES]  # type: ignore[no-any-return]  # bytes
 
 
 class Encoder:
-    """The agent's voice, 24 kHz mono, to Opus."""
+    """The agent's voice, 24 kHz mono, to Opus; in the thread of all decoders."""
+
+    __slots__ = ("_encode", "_encoder")
 
     def __init__(self, encoding: Encoding = VOICE) -> None:
         """Create an encoder."""
@@ -257,8 +266,6 @@ class Encoder:
         _check(error[0])
         self._encoder = _ffi.gc(encoder, _lib.opus_encoder_destroy)
         self._encode = _lib.opus_encode
-        self._payload = _ffi.new("char[]", MAX_PAYLOAD_BYTES)
-        self._view = _ffi.buffer(self._payload)
         self._set(SET_INBAND_FEC, encoding.has_fec)
         self.set_bitrate(encoding.bitrate_bps)
         self.set_complexity(encoding.complexity)
@@ -270,12 +277,10 @@ class Encoder:
             OpusError: Another duration.
         """
         samples = len(pcm) // SAMPLE_BYTES
-        size = self._encode(
-            self._encoder, pcm, samples, self._payload, MAX_PAYLOAD_BYTES
-        )
+        size = self._encode(self._encoder, pcm, samples, _PAYLOAD, MAX_PAYLOAD_BYTES)
         if size < 0:
             _check(size)
-        return self._view[0:size]  # type: ignore[no-any-return]  # bytes
+        return _PAYLOAD_VIEW[0:size]  # type: ignore[no-any-return]  # bytes
 
     def reset(self) -> None:
         """Forget what was encoded: nothing of it leaks into what comes next."""

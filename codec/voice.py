@@ -29,6 +29,16 @@ class Voice:
         corrupt: Payloads that are no Opus packet.
     """
 
+    __slots__ = (
+        "_decode",
+        "_decoder",
+        "concealed",
+        "corrupt",
+        "end_samples",
+        "packet_samples",
+        "recovered",
+    )
+
     def __init__(self) -> None:
         self.end_samples = 0
         self.packet_samples = FRAME_SAMPLES

@@ -42,8 +42,30 @@ _TOLD: Final = 2
 class Audio:
     """Sends one direction and receives the other while `is_open`.
 
-    Holds at most `order.DEPTH` frames each way; what is older is given up.
+    Holds at most `order.KEPT` frames sent and `order.DEPTH` received; older ones are
+    given up.
     """
+
+    __slots__ = (
+        "_encode",
+        "_frame_type",
+        "_grain_bytes",
+        "_head_samples",
+        "_hears_downlink",
+        "_history",
+        "_is_speaking",
+        "_max_bytes",
+        "_order",
+        "_port",
+        "_resent",
+        "_session",
+        "_told",
+        "_told_of",
+        "doubtful",
+        "is_open",
+        "sent_at",
+        "sink",
+    )
 
     def __init__(self, session: int, role: Role, port: Port) -> None:
         is_dialer = role is Role.DIALER

@@ -64,6 +64,8 @@ class SessionReceiver(Protocol):
 class LinkSession:
     """One session, either end. What it sends is on the wire when the call returns."""
 
+    __slots__ = ("_core", "_live", "_receiver", "_seal_frame", "id", "unsent_frames")
+
     def __init__(self, live: "LiveLink", core: Session) -> None:
         self.id = core.id
         self._live = live

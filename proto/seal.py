@@ -67,6 +67,17 @@ class Sealer:
         now: Monotonic seconds.
     """
 
+    __slots__ = (
+        "_encrypt",
+        "_epoch",
+        "_epoch_began",
+        "_iv",
+        "_left",
+        "_link_id",
+        "_next_secret",
+        "counter",
+    )
+
     def __init__(self, secret: bytes, link_id: int, now: float) -> None:
         self._link_id = link_id
         self._epoch = 0
@@ -119,6 +130,8 @@ class Opener:
     Args:
         secret: Traffic secret of the peer's direction, 32 bytes.
     """
+
+    __slots__ = ("_epoch", "_former", "_key", "_next", "_seen", "newest", "opened")
 
     def __init__(self, secret: bytes) -> None:
         self._epoch = 0

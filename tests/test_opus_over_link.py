@@ -126,7 +126,7 @@ def test_the_model_is_understood(path: dict[str, float]) -> None:
     began = lab.now
     lab.run(SPOKEN_S + 1.0)
     playout = Playout(OPUS)
-    packetizer = Packetizer(1, 111, (0, 0), began, OPUS)
+    packetizer = Packetizer(1, (111, None), (0, 0), began, OPUS)
     sent: list[bytes] = []
 
     def play(now: float) -> None:

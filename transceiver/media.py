@@ -105,6 +105,38 @@ class Media:
         adaptation: What the caller's reports have led to.
     """
 
+    __slots__ = (
+        "_alarm",
+        "_closed",
+        "_cname",
+        "_foreign",
+        "_former",
+        "_frames_up",
+        "_malformed",
+        "_packetizer",
+        "_payload_type",
+        "_playout",
+        "_received",
+        "_receiver",
+        "_red_type",
+        "_repeated",
+        "_report_at",
+        "_rng",
+        "_send",
+        "_sender",
+        "_ssrc",
+        "_stream",
+        "_timed_down",
+        "_timed_up",
+        "_timer",
+        "_tuning",
+        "_uplink",
+        "_voice",
+        "_window",
+        "adaptation",
+        "rtt_s",
+    )
+
     def __init__(
         self,
         keys: MediaKeys,

@@ -32,6 +32,29 @@ class Packetizer:
         sent_at: When the last packet was made, seconds.
     """
 
+    __slots__ = (
+        "_before",
+        "_began_at",
+        "_encode",
+        "_encoder",
+        "_end_ticks",
+        "_octets",
+        "_offset",
+        "_opus_type",
+        "_read",
+        "_reader",
+        "_red_type",
+        "_sent_ticks",
+        "_sequence",
+        "_ssrc",
+        "_talkspurt",
+        "_timestamp",
+        "packets",
+        "repeating",
+        "sent_at",
+        "unencodable",
+    )
+
     def __init__(
         self,
         ssrc: int,

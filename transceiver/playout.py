@@ -107,6 +107,21 @@ class Playout:
         missing: Frames the link has given up.
     """
 
+    __slots__ = (
+        "_end_s",
+        "_floor_s",
+        "_flushed",
+        "_newest",
+        "_playhead",
+        "_playing",
+        "_queue",
+        "_samples",
+        "_silence",
+        "dropped",
+        "missing",
+        "under_way_s",
+    )
+
     def __init__(self, sound: Sound = PCM) -> None:
         self.under_way_s = 0.0
         self._samples = sound.samples

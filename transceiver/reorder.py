@@ -46,6 +46,18 @@ class ReorderWindow(Generic[T]):
         duplicates: Packets that came twice; dropped.
     """
 
+    __slots__ = (
+        "_given_up",
+        "_learnt_at",
+        "_learnt_s",
+        "_next",
+        "_waiting",
+        "deadline",
+        "duplicates",
+        "late",
+        "lost",
+    )
+
     def __init__(self) -> None:
         self.deadline = math.inf
         self.lost = 0

@@ -1,8 +1,9 @@
-"""SRTP and SRTCP of one leg, in place in libsrtp's own buffer.
+"""SRTP and SRTCP of one leg, in place.
 
 pylibsrtp's public calls check types and allocate for each packet (1.45 us against 0.8);
-here its C functions are called directly on the buffer that each of its sessions has
-already. That leans on private names, which are asserted when this module is imported.
+here its C functions are called directly. That leans on private names, which are
+asserted when this module is imported. All calls are worked on in one thread, and share
+one buffer: that of each would be cold whenever its turn came.
 
 What does not authenticate is counted and gives None: strangers can send as much of it
 as they like, so it must cost no exception.
@@ -21,7 +22,7 @@ try:
     _protect, _unprotect = _lib.srtp_protect, _lib.srtp_unprotect
     _protect_rtcp, _unprotect_rtcp = _lib.srtp_protect_rtcp, _lib.srtp_unprotect_rtcp
     _probe = Session()
-    _probe._srtp[0], _probe._cdata, _probe._buffer
+    _probe._srtp[0]
 except (ImportError, AttributeError) as missing:
     raise LibraryMissing(
         f"pylibsrtp has changed inside ({missing}); the pinned version is 1.0"
@@ -30,8 +31,12 @@ except (ImportError, AttributeError) as missing:
 MAX_TRAILER_BYTES = 4 + 16 + 128
 """Most that protection appends: SRTCP index, tag, MKI (libsrtp's srtp.h)."""
 
-MAX_DATAGRAM_BYTES = len(_probe._cdata) - MAX_TRAILER_BYTES
-"""Longest datagram taken or made: what pylibsrtp's buffer holds."""
+MAX_DATAGRAM_BYTES = 1500
+"""Longest datagram taken or made: what Ethernet carries."""
+
+_CDATA = _ffi.new("char[]", MAX_DATAGRAM_BYTES + MAX_TRAILER_BYTES)
+_BUFFER = _ffi.buffer(_CDATA)
+_LENGTH = _ffi.new("int *")
 
 del _probe
 
@@ -54,12 +59,11 @@ class SrtpReceiver:
         replays: Authentic datagrams that came before, or too late to tell.
     """
 
+    __slots__ = ("_context", "_session", "_streams", "auth_failures", "replays")
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self._context = session._srtp[0]
-        self._cdata = session._cdata
-        self._buffer: Any = session._buffer
-        self._length = _ffi.new("int *")
         self._streams: set[bytes] = set()
         self.auth_failures = 0
         self.replays = 0
@@ -84,16 +88,16 @@ class SrtpReceiver:
         if size > MAX_DATAGRAM_BYTES or not (known or len(self._streams) < MAX_STREAMS):
             self.auth_failures += 1
             return None
-        length = self._length
+        length = _LENGTH
         length[0] = size
-        self._buffer[0:size] = datagram
-        status = unprotect(self._context, self._cdata, length)
+        _BUFFER[0:size] = datagram
+        status = unprotect(self._context, _CDATA, length)
         if status != _OK:
             self._count(status)
             return None
         if not known:
             self._streams.add(ssrc)
-        return self._buffer[0 : length[0]]  # type: ignore[no-any-return]  # bytes
+        return _BUFFER[0 : length[0]]  # type: ignore[no-any-return]  # bytes
 
     def _count(self, status: int) -> None:
         if status in {REPLAY_FAIL, REPLAY_OLD}:
@@ -109,12 +113,11 @@ class SrtpSender:
         failures: Packets libsrtp refused to seal (too long, or its key is used up).
     """
 
+    __slots__ = ("_context", "_session", "failures")
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self._context = session._srtp[0]
-        self._cdata = session._cdata
-        self._buffer: Any = session._buffer
-        self._length = _ffi.new("int *")
         self.failures = 0
 
     def seal_rtp(self, packet: bytes) -> bytes | None:
@@ -130,10 +133,10 @@ class SrtpSender:
         if size > MAX_DATAGRAM_BYTES:
             self.failures += 1
             return None
-        length = self._length
+        length = _LENGTH
         length[0] = size
-        self._buffer[0:size] = packet
-        if protect(self._context, self._cdata, length) != _OK:
+        _BUFFER[0:size] = packet
+        if protect(self._context, _CDATA, length) != _OK:
             self.failures += 1
             return None
-        return self._buffer[0 : length[0]]  # type: ignore[no-any-return]  # bytes
+        return _BUFFER[0 : length[0]]  # type: ignore[no-any-return]  # bytes

@@ -36,6 +36,8 @@ Piece = tuple[int, bytes]
 class _Places:
     """A stream's packets in media time: from 0 on, never back."""
 
+    __slots__ = ("_arrived_at", "_ticks", "_timestamp", "jumps")
+
     def __init__(self) -> None:
         self.jumps = 0
         self._timestamp: int | None = None
@@ -79,6 +81,8 @@ class _Places:
 class _Allowance:
     """How much voice a caller may still send; grows with time, up to a bound."""
 
+    __slots__ = ("_counted_at", "_left_samples", "excess")
+
     def __init__(self) -> None:
         self.excess = 0
         self._left_samples = MAX_BURST_SAMPLES
@@ -100,6 +104,8 @@ class _Allowance:
 
 class _Stream:
     """A caller's packets, whatever becomes of them: placed, and held to a pace."""
+
+    __slots__ = ("_allowance", "_end_samples", "_places")
 
     def __init__(self) -> None:
         self._places = _Places()
@@ -127,6 +133,8 @@ class _Stream:
 
 class Decoded(_Stream):
     """For a link of PCM: pieces of 1 to 480 samples."""
+
+    __slots__ = ("_lost", "_voice")
 
     def __init__(self) -> None:
         super().__init__()

@@ -40,23 +40,23 @@ def cpu_ms(encoding: Encoding, voice: Voice) -> float:
     encode, encoder = speaker._encode, speaker._encoder
     pcm = _ffi.new("char[]", 5760)
     unprotect, decode = srtp._unprotect, _lib.opus_decode
-    protect = srtp._protect
+    protect, cdata, length = srtp._protect, srtp._CDATA, srtp._LENGTH
     headers = [
         rtp.build_header(111, number, number * 960, 9, marker=False)
         for number in range(len(datagrams))
     ]
     before_s = time.process_time()
     for header, datagram in zip(headers, datagrams, strict=True):
-        size = receiver._length[0] = len(datagram)
-        receiver._buffer[0:size] = datagram
-        unprotect(receiver._context, receiver._cdata, receiver._length)
-        payload, bytes_left = receiver._cdata + 12, receiver._length[0] - 12
+        size = length[0] = len(datagram)
+        srtp._BUFFER[0:size] = datagram
+        unprotect(receiver._context, cdata, length)
+        payload, bytes_left = cdata + 12, length[0] - 12
         decode(decoder, payload, bytes_left, pcm, FRAME_SAMPLES, 0)
-        sender._buffer[0:12] = header
-        target = sender._cdata + 12
+        srtp._BUFFER[0:12] = header
+        target = cdata + 12
         count = encode(encoder, pcm, FRAME_SAMPLES, target, MAX_PAYLOAD_BYTES)
-        sender._length[0] = 12 + count
-        protect(sender._context, sender._cdata, sender._length)
+        length[0] = 12 + count
+        protect(sender._context, cdata, length)
     return 1000 * (time.process_time() - before_s) / SECONDS
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from proto.order import DEPTH, MAX_RESENT, History, Order
+from proto.order import DEPTH, KEPT, MAX_RESENT, History, Order
 
 RTT_S = 0.08
 WAIT_S = 0.12
@@ -153,14 +153,14 @@ def test_a_frame_is_sent_again_so_often_and_no_more() -> None:
 
 
 def test_an_empty_history_has_nothing_to_send_again() -> None:
-    assert [History().again(seq) for seq in range(DEPTH + 1)] == [None] * (DEPTH + 1)
+    assert [History().again(seq) for seq in range(KEPT + 1)] == [None] * (KEPT + 1)
 
 
 def test_the_history_forgets_the_oldest() -> None:
     history = History()
-    for number in range(1, DEPTH + 2):
+    for number in range(1, KEPT + 2):
         history.put(number, 0.0)
     assert history.again(1) is None
     assert history.again(2) == (0.0, 2)
-    assert history.again(DEPTH + 2) is None
+    assert history.again(KEPT + 2) is None
     assert history.again(0) is None

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.second.layout import DOWN
 
-DEPTH = 64  # numbers held, and frames of history
+DEPTH = 64  # numbers held
+KEPT = 16  # frames of history
 SENDS_AGAIN = 3
 FLOOR_ASK_S = 0.010
 TAIL_S, TAIL_AGAIN_S = 0.030, 0.020
@@ -134,7 +135,7 @@ class _Sent:
 
 @dataclass(slots=True)
 class Downlink:
-    """Numbers the frames for the caller, and has the last 64 at hand."""
+    """Numbers the frames for the caller, and has the last 16 at hand."""
 
     session: int
     newest: int = 0
@@ -149,7 +150,7 @@ class Downlink:
         self.newest += 1
         sent = _Sent((talkspurt, position, pcm), now + lead_ms / 1000)
         self._sent[self.newest] = sent
-        self._sent.pop(self.newest - DEPTH, None)
+        self._sent.pop(self.newest - KEPT, None)
         self.tail_at, self._tails = now + TAIL_S, 0
         return self._message(self.newest, sent, now)
 

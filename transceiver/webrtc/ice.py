@@ -88,6 +88,17 @@ class IceLeg:
         ufrag: The local username fragment: this leg's name on the port.
     """
 
+    __slots__ = (
+        "_connection",
+        "_nominated",
+        "_port",
+        "addresses",
+        "on_media",
+        "protocol",
+        "transactions",
+        "ufrag",
+    )
+
     def __init__(self, port: "UdpPort", connection: aioice.Connection) -> None:
         self.on_media: Callable[[bytes, float], None] | None = None
         self.addresses: dict[UdpAddress, float] = {}

@@ -179,7 +179,7 @@ def _resent_traces() -> list[Json]:
             *(asked(n * 10_000, 1) for n in range(1, 6)),
         ),
         trace("never sent", "uplink", said(0, 1, 2), asked(10_000, 0, 3, 9)),
-        trace("only the last 64", "uplink", said(0, 1, 66), asked(10_000, 1, 2, 3, 66)),
+        trace("only the last 16", "uplink", said(0, 1, 18), asked(10_000, 1, 2, 3, 18)),
         trace("one twice in a NACK", "uplink", said(0, 1, 1), asked(10_000, 1, 1)),
         trace(
             "with the lead that is left",
