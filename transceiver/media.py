@@ -130,6 +130,7 @@ class Media:
         "_timed_up",
         "_timer",
         "_tuning",
+        "_unheard",
         "_uplink",
         "_voice",
         "_window",
@@ -198,6 +199,7 @@ class Media:
     def watched_by(self, sight: Sight) -> None:
         """Have delays measured."""
         self._timed_up, self._timed_down = sight.uplink, sight.downlink
+        self._unheard = sight.unheard
 
     def datagram_received(self, data: bytes, now: float) -> None:
         """Take an SRTP or SRTCP datagram from the caller's address."""
@@ -456,6 +458,10 @@ class Media:
             self.rtt_s = rtt_s
         self.rtt_s += (rtt_s - self.rtt_s) * RTT_SMOOTHING
         self._playout.under_way_s = self.rtt_s / 2
+        behind = self._packetizer.newest - block.highest_sequence & 0xFFFF
+        unheard_s = self._playout.unheard_s(behind, now - rtt_s / 2)
+        if unheard_s is not None:
+            self._unheard(unheard_s)
 
     def _tune(self, now: float) -> None:
         tuning = self.adaptation.tuning(now)

@@ -80,6 +80,12 @@ class Metrics:
             registry=self.registry,
         )
         self._set_up = {until: set_up.labels(until).observe for until in UNTIL}
+        self._unheard = Histogram(
+            "tandem_unheard_seconds",
+            "Speech that a caller had got and was not taken to have heard, per report.",
+            buckets=(-0.1, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5),
+            registry=self.registry,
+        )
         self.session_loss = session_loss(self.registry)
 
     def call_ended(self, call: Call, ending: Ending) -> None:
@@ -90,7 +96,8 @@ class Metrics:
 
     def sight(self, trace: Steps | None = None) -> Sight:
         """Return what measures a call that begins now, and tells of it."""
-        return Sight(self._stages.observers, self._set_up, trace=trace)
+        stages, unheard = self._stages.observers, self._unheard.observe
+        return Sight(stages, self._set_up, trace=trace, unheard=unheard)
 
     def one_way(self, seconds: float) -> None:
         """Take how long a link takes one way."""

@@ -153,6 +153,11 @@ class Packetizer:
         before.appendleft((ticks, payload))
         return kind, data
 
+    @property
+    def newest(self) -> int:
+        """Sequence number of the last packet, not taken modulo its width."""
+        return self._sequence + self.packets - 1
+
     def sender_info(self, now: float) -> SenderInfo:
         """Say what was sent, and what RTP time it is now."""
         ticks = self._ticks_at(now)

@@ -212,6 +212,21 @@ class Playout:
         playhead = self._playhead
         return playhead.talkspurt, playhead.heard(now, self.under_way_s)
 
+    def unheard_s(self, packets_behind: int, at: float) -> float | None:
+        """Return how much the caller had got, and is not taken to have heard, seconds.
+
+        What is above the depth of its jitter buffer is our error; so is all below 0.
+
+        Args:
+            packets_behind: How many the newest it had got was behind the last one sent.
+            at: When that was; None is known of a time when nothing sounded.
+        """
+        arrived = self._playhead.sent_samples - packets_behind * FRAME_SAMPLES
+        if arrived <= 0 or at >= self._end_s:
+            return None
+        heard = self._playhead.heard(at, self.under_way_s)
+        return (arrived - heard) / SAMPLE_RATE_HZ
+
     def _keep_unflushed(self) -> None:
         kept = [item for item in self._queue if item[0].number > self._flushed]
         self._queue = deque(kept)

@@ -32,12 +32,14 @@ class Sight:
         stages: Take the delays of `STAGES`, seconds.
         set_up: Take how long set-up lasted `UNTIL`, seconds.
         clock: Tells seconds.
+        unheard: Takes what the caller had got and is not taken to have heard, seconds.
         trace: The call as spans.
 
     Attributes:
         uplink: Times packets, named by their RTP timestamps.
         downlink: Times frames, named by their positions.
         trace: The call as spans.
+        unheard: As given.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class Sight:
         set_up: Mapping[str, Observe] | None = None,
         clock: Callable[[], float] = time.perf_counter,
         trace: Steps | None = None,
+        unheard: Observe | None = None,
     ) -> None:
         stages = stages or {}
         self.trace = trace or Steps()
+        self.unheard = unheard or _ignore
         uplink, downlink = stages.get(UPLINK), stages.get(DOWNLINK)
         self.uplink = Stopwatch(self._noting("first audio up", uplink), clock)
         self.downlink = Stopwatch(self._noting("first audio down", downlink), clock)
@@ -74,3 +78,7 @@ class Sight:
                 self.trace.span.note(waits.pop())
 
         return observe_and_note
+
+
+def _ignore(_: float) -> None:
+    """Take a figure that nobody asks for."""

@@ -3,7 +3,8 @@
 import pytest
 
 from proto.frames import FRAME_SAMPLES, DownFrame
-from tests.transceiver.leg import FRAME_S, Caller, Leg, voice
+from tests.transceiver.leg import FRAME_S, OUR_SSRC, Caller, Leg, voice
+from transceiver import rtcp
 from transceiver.sight import ANSWER, DOWNLINK, MEDIA, UPLINK, Sight
 
 
@@ -16,7 +17,21 @@ class Watched:
         self.up_s: list[float] = []
         self.down_s: list[float] = []
         stages = {UPLINK: self.up_s.append, DOWNLINK: self.down_s.append}
-        self.leg.media.watched_by(Sight(stages, clock=lambda: self.leg.loop.now))
+        self.unheard_s: list[float] = []
+        self.leg.media.watched_by(
+            Sight(
+                stages,
+                clock=lambda: self.leg.loop.now,
+                unheard=self.unheard_s.append,
+            )
+        )
+
+    def reported(self, behind: int, rtt_s: float) -> None:
+        """Have the caller report: a packet so many behind our last was its newest."""
+        leg = self.leg
+        echoed = rtcp.ntp_short(leg.loop.now - rtt_s)
+        newest = leg.sent[-1].sequence - behind
+        self.caller.report(rtcp.ReportBlock(OUR_SSRC, 0, 0, newest, 0, echoed, 0))
 
 
 def test_a_packet_in_order_adds_no_delay() -> None:
@@ -43,6 +58,30 @@ def test_a_frame_sent_when_it_is_due_adds_no_delay_whatever_its_lead() -> None:
     watched.leg.play(DownFrame(1, 0, 100, voice(0, FRAME_SAMPLES)))
     watched.leg.run(0.2)
     assert watched.down_s == pytest.approx([0.0])
+
+
+@pytest.mark.parametrize(("behind", "unheard_s"), [(1, 0.02), (3, -0.02)])
+def test_what_a_caller_had_got_is_held_against_what_it_is_taken_to_have_heard(
+    behind: int, unheard_s: float
+) -> None:
+    watched = Watched()
+    leg = watched.leg
+    for i in range(25):  # at 40 ms there and back, two packets are under way
+        pcm = voice(i * FRAME_SAMPLES, FRAME_SAMPLES)
+        leg.play(DownFrame(1, i * FRAME_SAMPLES, 0, pcm))
+        leg.run(FRAME_S / 2)
+        if i:
+            watched.reported(behind, 0.04)
+        leg.run(FRAME_S / 2)
+    assert watched.unheard_s[-1] == pytest.approx(unheard_s, abs=0.011)
+
+
+def test_nothing_is_said_of_what_is_heard_while_nothing_sounds() -> None:
+    watched = Watched()
+    watched.leg.play(DownFrame(1, 0, 0, voice(0, FRAME_SAMPLES)))
+    watched.leg.run(1.0)
+    watched.reported(0, 0.04)
+    assert watched.unheard_s == []
 
 
 def test_set_up_is_measured_once_to_each_point_that_it_reaches() -> None:
