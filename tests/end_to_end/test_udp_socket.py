@@ -32,6 +32,10 @@ class Inbox:
                 await self._changed.wait()
         return [data for data, _ in self.datagrams]
 
+    async def wait_until_there_is(self, wanted: bytes) -> None:
+        while wanted not in await self.wait_for(1):
+            await self.wait_for(len(self.datagrams) + 1)
+
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -88,6 +92,36 @@ async def test_a_socket_may_be_closed_from_its_own_callback() -> None:
         assert await inbox.wait_for(1) == [b"x"]
     receiver.close()
     assert faults == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("in_ticks", [False, True])
+async def test_a_datagram_that_breaks_us_costs_no_other(
+    caplog: pytest.LogCaptureFixture, *, in_ticks: bool
+) -> None:
+    inbox = Inbox()
+
+    def take(data: bytes, address: UdpAddress) -> None:
+        inbox.receive(data, address)
+        if data == b"bad":
+            raise RuntimeError("a bug of ours")
+
+    receiver = UdpSocket("127.0.0.1", 0, take, in_ticks=in_ticks)
+    sender = UdpSocket("127.0.0.1", 0, print)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 3 * JUDGED_S
+    while loop.time() < end:  # until it is looked at in ticks, if it ever is
+        sender.send(b"busy", receiver.address)
+        await asyncio.sleep(0)
+    inbox.datagrams.clear()
+    for data in (b"bad", b"same burst"):
+        sender.send(data, receiver.address)
+    await inbox.wait_until_there_is(b"same burst")
+    sender.send(b"later", receiver.address)
+    await inbox.wait_until_there_is(b"later")
+    assert "a bug of ours" in caplog.text
+    receiver.close()
+    sender.close()
 
 
 @pytest.mark.asyncio
