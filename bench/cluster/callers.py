@@ -1,0 +1,180 @@
+"""The callers: they speak all the time, and note what comes back."""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import NamedTuple
+
+import aiohttp
+import numpy as np
+
+from bench.cluster.services import API_KEY, url
+from bench.load import hear, voice as voices
+from bench.load.dial import Dialer, DialError
+from bench.load.line import Line, Part
+from bench.load.pump import Pump
+from bench.load.voice import Turns
+from transceiver.webrtc.certificate import Certificate
+
+SERVED_S = 10.0
+"""How long a connected call may wait for its session."""
+
+SILENT_NS = 1_000_000_000
+"""A call that has heard nothing for so long when a step ends is lost."""
+
+
+class Figures(NamedTuple):
+    """What some calls heard between two moments.
+
+    Attributes:
+        lost: Calls that ended, were told of an error, or hear nothing any more.
+        longest_gap_ms: The longest wait for a packet, of any call.
+        returned: Packets received over frames sent.
+    """
+
+    calls: int
+    lost: int
+    longest_gap_ms: float
+    returned: float
+
+
+class Call:
+    """One call: connected, then spoken into.
+
+    Attributes:
+        edge: The host it is placed at.
+        errors: Codes of the error events that came.
+        served_s: When its session was there; of the monotonic clock, 0: never.
+    """
+
+    def __init__(self, edge: str, certificate: Certificate) -> None:
+        self.edge = edge
+        self.errors: list[str] = []
+        self.served_s = 0.0
+        self.dialer = Dialer(with_red=False, certificate=certificate)
+        self.dialer.channel.on("message", self._event_received)
+        self._line: Line | None = None
+        self._served = asyncio.Event()
+
+    @property
+    def line(self) -> Line:
+        """Its media; there is some once it is connected."""
+        assert self._line is not None
+        return self._line
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was ended, or told that its session is gone."""
+        return self.dialer.lost.is_set() or bool(self.errors)
+
+    async def serve(self, line: Line) -> None:
+        """Wait for its session, now that its media goes.
+
+        Raises:
+            DialError: It has none in `SERVED_S`.
+        """
+        self._line = line
+        try:
+            async with asyncio.timeout(SERVED_S):
+                await self._served.wait()
+        except TimeoutError:
+            raise DialError(f"no session; errors {self.errors}") from None
+
+    def _event_received(self, message: str) -> None:
+        event = json.loads(message)
+        if event["type"] == "session.created":
+            self.served_s = time.monotonic()
+            self._served.set()
+        elif event["type"] == "error":
+            self.errors.append(event["error"]["code"])
+
+
+class Callers:
+    """All callers of a run, driven by one clock."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._voice = voices.encode(voices.built_in())
+        self._certificate = Certificate.generateCertificate()
+        self._http = http
+        self._pump = Pump()
+        self._rng = random.Random(1)
+        self._open: list[Call] = []
+
+    async def prepare(self, edge: str) -> Call:
+        """Make an offer; it costs time, and belongs to no figure."""
+        call = Call(edge, self._certificate)
+        self._open.append(call)
+        await call.dialer.prepare()
+        return call
+
+    async def connect(self, call: Call) -> None:
+        """Place a call, begin to speak, and wait for its session.
+
+        Raises:
+            DialError: Refused, not connected, or without a session.
+        """
+        keys = await call.dialer.connect(self._http, url(call.edge))
+        first = self._rng.randrange(len(self._voice.payloads))
+        part = Part(first, Turns(0), up=None, down=None, is_sampled=False)
+        taken = call.dialer.take_socket()
+        line = Line(taken, keys, self._voice, part, call.dialer.datagram_received)
+        self._pump.join(line)
+        await call.serve(line)
+
+    async def place(self, edge: str, count: int) -> list[Call]:
+        """Place calls one after the other.
+
+        Raises:
+            DialError: One of them was not served.
+        """
+        calls = []
+        for _ in range(count):
+            calls.append(await self.prepare(edge))
+            await self.connect(calls[-1])
+        return calls
+
+    async def hang_up(self, call: Call) -> None:
+        """End a call, however far it came."""
+        self._open.remove(call)
+        if call._line is not None:
+            self._pump.leave(call._line)
+        await call.dialer.close()
+
+    async def close(self) -> None:
+        """End all calls."""
+        for call in list(self._open):
+            await self.hang_up(call)
+        self._pump.close()
+
+
+@contextlib.asynccontextmanager
+async def calling() -> AsyncIterator[Callers]:
+    """Have callers for the length of a block."""
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        callers = Callers(http)
+        try:
+            yield callers
+        finally:
+            await callers.close()
+
+
+def figures(calls: Iterable[Call], from_ns: int, to_ns: int) -> Figures:
+    """Work out what calls heard between two moments of the wall clock."""
+    counted = lost = received = sent = 0
+    longest_ns = 0
+    for call in calls:
+        log = call.line.log
+        arrived = np.array(log.arrived_ns, np.int64)
+        inside = arrived[(arrived >= from_ns) & (arrived < to_ns)]
+        waits = np.diff(np.concatenate([[from_ns], np.sort(inside), [to_ns]]))
+        counted += 1
+        lost += call.is_over or int(waits[-1]) > SILENT_NS
+        received += hear.flow(log, from_ns, to_ns).received
+        sent += hear.sent_between(log, from_ns, to_ns)
+        longest_ns = max(longest_ns, int(waits.max()))
+    share = received / sent if sent else 0.0
+    return Figures(counted, lost, longest_ns / 1e6, share)

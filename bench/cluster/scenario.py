@@ -1,0 +1,246 @@
+"""What happens to the cluster, step by step, and what has to hold.
+
+1  nothing                        all calls are heard
+2  forwarders are rolled          no call is lost
+3  a forwarder is killed          no call is lost
+4  the idle relay is rolled       no call is lost
+5  SIGTERM to a busy transceiver  no call is lost; new ones are refused, and find
+                                  the other; it ends with its last call
+6  an idle transceiver is rolled  no call is lost
+7  a relay is killed              its calls are told; those of the other are not
+                                  lost; new ones are served within a second
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from bench.cluster.callers import Call, Callers, figures
+from bench.cluster.network import EDGES, INGRESSES, RELAYS, Network
+from bench.cluster.services import Services
+from bench.load.dial import DialError
+
+MOVED_S = 1.0
+"""Within which new calls are served after the loss of a relay."""
+
+RETRY_S = 0.05
+"""Between a new call that failed and the next one."""
+
+TOLD_S = 5.0
+"""Within which the calls of a lost relay are told."""
+
+
+class Scenario:
+    """One run of it.
+
+    Attributes:
+        broken: The claims that do not hold; empty: all do.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        services: Services,
+        callers: Callers,
+        hold_s: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.broken: list[str] = []
+        self._network = network
+        self._services = services
+        self._callers = callers
+        self._hold_s = hold_s
+        self._tell = tell
+        self._calls: dict[str, list[Call]] = {}
+
+    async def run(self, calls: int) -> None:
+        """Run all steps with so many calls."""
+        self._tell(f"{'':36} calls  lost  longest gap  packets back")
+        await self._begin(calls)
+        await self._roll_forwarders()
+        await self._kill_a_forwarder()
+        await self._roll_idle_relay()
+        await self._drain_busy_edge(calls)
+        await self._roll_idle_edge()
+        await self._lose_a_relay(calls)
+
+    async def _begin(self, calls: int) -> None:
+        """Have all calls on the first relay, so that the second is idle."""
+        for host in (RELAYS[0], *EDGES, *INGRESSES):
+            await self._services.start(host)
+        for number, edge in enumerate(EDGES):
+            await self._services.linked(edge, 1)
+            count = (calls + number) // len(EDGES)
+            self._calls[edge] = await self._callers.place(edge, count)
+        await self._start_relay(RELAYS[1])
+        async with self._step("nothing happens"):
+            pass
+
+    async def _roll_forwarders(self) -> None:
+        async with self._step("forwarders rolled, one by one"):
+            for host, other in zip(INGRESSES, reversed(INGRESSES), strict=True):
+                self._services[host].send(signal.SIGTERM)
+                await self._services.drained(host)
+                await self._network.balance([other])
+                await self._end(host)
+                await self._services.start(host)
+                await self._network.balance(INGRESSES)
+                await asyncio.sleep(self._hold_s)
+
+    async def _kill_a_forwarder(self) -> None:
+        """Kill one that stays in the load balancer's set, and start it again."""
+        async with self._step("forwarder killed, same address") as note:
+            host, began_s = INGRESSES[0], time.monotonic()
+            await self._services[host].kill()
+            await self._services.start(host)
+            note.append(f"it was gone for {time.monotonic() - began_s:.1f} s")
+
+    async def _roll_idle_relay(self) -> None:
+        async with self._step("idle relay rolled"):
+            await self._stop(RELAYS[1])
+            await self._start_relay(RELAYS[1])
+
+    async def _drain_busy_edge(self, calls: int) -> None:
+        """Drain the second edge under its calls; they hang up afterwards."""
+        stays, goes = EDGES
+        async with self._step("SIGTERM to a busy transceiver") as note:
+            self._services[goes].send(signal.SIGTERM)
+            await self._services.drained(goes)
+            refused = await self._try(goes)
+            self._claim(refused == "HTTP 503", f"a draining edge said {refused}")
+            (moved,) = await self._callers.place(stays, 1)
+            note.append(f"new call there: {refused}; at the other: served")
+            await self._callers.hang_up(moved)
+        running = self._services[goes].is_running
+        self._claim(running, "the busy transceiver did not wait for its calls")
+        for call in self._calls.pop(goes):
+            await self._callers.hang_up(call)
+        await self._end(goes)
+        self._tell(f"    its {calls - len(self._calls[stays])} calls hung up: exit 0")
+
+    async def _roll_idle_edge(self) -> None:
+        idle = EDGES[1]
+        await self._start_edge(idle)
+        async with self._step("idle transceiver rolled"):
+            await self._stop(idle)
+            await self._start_edge(idle)
+
+    async def _lose_a_relay(self, calls: int) -> None:
+        """Kill the first relay; the second got the calls placed last, by its load."""
+        lost, kept = RELAYS
+        count = calls - len(self._calls[EDGES[0]])
+        self._calls[EDGES[1]] = await self._callers.place(EDGES[1], count)
+        ready = {edge: await self._prepare(edge) for edge in EDGES}
+        before = self._all()
+        from_ns, killed_s = time.time_ns(), time.monotonic()
+        await self._services[lost].kill()
+        async with asyncio.TaskGroup() as group:
+            moved = {
+                edge: group.create_task(self._first_served(offers))
+                for edge, offers in ready.items()
+            }
+        await asyncio.sleep(max(TOLD_S, self._hold_s))
+        told = [call for call in before if "relay_lost" in call.errors]
+        others = [call for call in before if call not in told]
+        self._judge("one of two relays killed: other's calls", others, from_ns)
+        self._tell(
+            f"    its own {len(told)} calls got an error event, relay_lost: sessions "
+            "are not resumed yet"
+        )
+        self._claim(bool(told), f"no call was on {lost}")
+        self._claim(bool(others), f"no call was on {kept}")
+        for edge, served in moved.items():
+            self._report_move(edge, served.result(), killed_s)
+
+    def _report_move(self, edge: str, moved: tuple[Call, int], killed_s: float) -> None:
+        call, failed = moved
+        took_s = call.served_s - killed_s
+        self._tell(
+            f"    first new call at {edge}: served {1000 * took_s:.0f} ms after the "
+            f"kill, {failed} failed before"
+        )
+        self._claim(took_s <= MOVED_S, f"new calls at {edge} took {took_s:.2f} s")
+
+    async def _prepare(self, edge: str) -> list[Call]:
+        """Make offers beforehand: the first is placed at once, others if it fails."""
+        return [await self._callers.prepare(edge) for _ in range(3)]
+
+    async def _first_served(self, offers: list[Call]) -> tuple[Call, int]:
+        """Place calls until one is served; return it, and how many were not.
+
+        Raises:
+            DialError: None was.
+        """
+        for failed, call in enumerate(offers):
+            try:
+                await self._callers.connect(call)
+            except DialError:
+                await asyncio.sleep(RETRY_S)
+            else:
+                return call, failed
+        raise DialError(f"{len(offers)} new calls failed after the loss of a relay")
+
+    async def _try(self, edge: str) -> str:
+        """Place a call and hang up; return why it failed, or that it did not."""
+        call = await self._callers.prepare(edge)
+        try:
+            await self._callers.connect(call)
+        except DialError as error:
+            return str(error)
+        finally:
+            await self._callers.hang_up(call)
+        return "served"
+
+    async def _start_relay(self, host: str) -> None:
+        """Start a relay, and wait until each edge has linked to it once more."""
+        links = {edge: self._links(edge) for edge in EDGES}
+        await self._services.start(host)
+        for edge, had in links.items():
+            await self._services.linked(edge, had + 1)
+
+    async def _start_edge(self, host: str) -> None:
+        await self._services.start(host)
+        await self._services.linked(host, len(RELAYS))
+
+    def _links(self, edge: str) -> int:
+        return self._services[edge].log.count("link up")
+
+    async def _stop(self, host: str) -> None:
+        self._services[host].send(signal.SIGTERM)
+        await self._end(host)
+
+    async def _end(self, host: str) -> None:
+        code = await self._services[host].ended()
+        self._claim(code == 0, f"{host} ended with {code}")
+
+    @contextlib.asynccontextmanager
+    async def _step(self, name: str) -> AsyncIterator[list[str]]:
+        """Have something happen to all calls, none of which may be lost.
+
+        Yields:
+            Remarks, told below the figures.
+        """
+        notes: list[str] = []
+        calls, from_ns = self._all(), time.time_ns()
+        yield notes
+        await asyncio.sleep(self._hold_s)
+        self._judge(name, calls, from_ns)
+        for note in notes:
+            self._tell(f"    {note}")
+
+    def _judge(self, name: str, calls: Iterable[Call], from_ns: int) -> None:
+        found = figures(calls, from_ns, time.time_ns())
+        self._tell(
+            f"{name:40}{found.calls:2}  {found.lost:4}"
+            f"  {found.longest_gap_ms:8.0f} ms  {100 * found.returned:10.1f} %"
+        )
+        self._claim(found.lost == 0, f"{name}: {found.lost} calls lost")
+
+    def _claim(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001  # the condition itself
+        if not holds:
+            self.broken.append(otherwise)
+
+    def _all(self) -> list[Call]:
+        return [call for edge in self._calls.values() for call in edge]
