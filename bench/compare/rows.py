@@ -11,6 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,6 +67,7 @@ class Row(NamedTuple):
         options: For `bench.load`.
         environ: For the server.
         encoding: How this project encodes in it; None: of others their file says so.
+        may_ease: Whether a load counts that is carried at a lower complexity than that.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Row(NamedTuple):
     options: tuple[str, ...] = ()
     environ: Mapping[str, str] = MappingProxyType({})
     encoding: Encoding | None = None
+    may_ease: bool = True
 
 
 TALK = ("--conversation", "--turn", "3")
@@ -80,7 +84,8 @@ TALK = ("--conversation", "--turn", "3")
 def _own(name: str, profile: Profile, options: tuple[str, ...] = ()) -> Row:
     environ = {"TANDEM_PROFILE": profile.value}
     encoding = plan(profile, knows_red=True).encoding
-    return Row(name, peer.OWN, options, environ, encoding)
+    may_ease = profile is not Profile.QUALITY  # which is held against its limit
+    return Row(name, peer.OWN, options, environ, encoding, may_ease)
 
 
 OWN = (
@@ -88,7 +93,6 @@ OWN = (
     _own("tandem, in turns", Profile.AUTO, TALK),
     _own("tandem, voip", Profile.VOIP),
     _own("tandem, quality", Profile.QUALITY),
-    _own("tandem, quality, in turns", Profile.QUALITY, TALK),
 )
 """The default first, as it is for callers that offer RED; `voip` is what others get."""
 
@@ -241,7 +245,7 @@ def _search(
         except LoadError:
             failed = calls
             continue
-        if holds(run, result.idle.p99_ms):
+        if holds(run, result.idle.p99_ms) and (row.may_ease or not run["eased"]):
             result.held = Trial.of(run)
             _note_cpu(result, run, server)
         else:
@@ -323,6 +327,7 @@ def _load(
     Raises:
         LoadError: It came to no figures.
     """
+    eased = _times_eased(server, row)
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.json"
         command = ["taskset", "--cpu-list", ",".join(map(str, sorted(cores.others)))]
@@ -344,4 +349,20 @@ def _load(
             raise LoadError(f"no end after {RUN_TIMEOUT_S:g} s") from error
         if not figures.exists():
             raise LoadError(f"the generator failed: {done.stderr.strip()[-200:]}")
-        return dict(json.loads(figures.read_text(encoding="utf-8")))
+        run = dict(json.loads(figures.read_text(encoding="utf-8")))
+    return run | {"eased": _times_eased(server, row) > eased}
+
+
+def _times_eased(server: Running, row: Row) -> float:
+    """Return how often this project has eased its encoders, once it eases none."""
+    if row.peer != peer.OWN:
+        return 0.0
+    while _metric(server, "tandem_strain"):
+        time.sleep(0.5)
+    return _metric(server, "tandem_eased_total")
+
+
+def _metric(server: Running, name: str) -> float:
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
