@@ -68,12 +68,13 @@ def test_red_that_is_offered_as_chromium_does_is_answered_before_opus(end: str) 
         audio("111 63", OPUS, "rtpmap:63 red/8000", "fmtp:63 111/111"),
         audio("111", OPUS, *RED),
         audio("111 72", OPUS, "rtpmap:72 red/48000/2", "fmtp:72 111/111"),
+        audio("111", OPUS, "rtpmap:111 red/48000/2", "fmtp:111 111/111"),
         audio("111", OPUS) + "m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\na=" + RED[0],
         "",
     ],
     ids=[
         *("firefox", "no levels", "one level", "other codecs", "other clock"),
-        *("not listed", "like RTCP", "another section", "nothing"),
+        *("not listed", "like RTCP", "Opus's own type", "another section", "nothing"),
     ],
 )
 def test_without_red_that_can_be_used_opus_is_answered_alone(offer: str) -> None:

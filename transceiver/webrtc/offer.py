@@ -87,7 +87,10 @@ def spoken(codecs: list[Any], offer: str) -> list[Any]:
 
 
 def _red_type(offer: str, opus_type: int) -> int | None:
-    """Return the payload type of RED that repeats Opus alone (RFC 2198 section 5)."""
+    """Return the payload type of RED that repeats Opus alone (RFC 2198 section 5).
+
+    Not Opus's own, or media would read as RED what nobody has found to be whole.
+    """
     found = _FIRST_AUDIO.search(offer)
     section = found[0] if found else ""
     listed = section.partition("\n")[0].split()[3:]
@@ -95,7 +98,8 @@ def _red_type(offer: str, opus_type: int) -> int | None:
     for number in _RED.findall(section):
         levels = parameters.get(number, "").split("/")
         repeats_opus = len(levels) > 1 and set(levels) == {str(opus_type)}
-        if repeats_opus and number in listed and int(number) in PAYLOAD_TYPES:
+        is_free = int(number) in PAYLOAD_TYPES and int(number) != opus_type
+        if repeats_opus and number in listed and is_free:
             return int(number)
     return None
 
