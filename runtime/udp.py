@@ -38,6 +38,17 @@ JUDGED_S = 0.1
 UdpAddress = tuple[str, int]
 
 
+def tick_after(now: float) -> float:
+    """Return when the next tick is, seconds.
+
+    In whole milliseconds, as uvloop counts: a fraction of one before its due time a
+    tick would be found due, and another at once, until the millisecond is over.
+    """
+    tick_ms, phase_ms = round(TICK_S * 1000), round(PHASE_S * 1000)
+    now_ms = int(now * 1000 + 0.001)
+    return ((now_ms - phase_ms) // tick_ms * tick_ms + tick_ms + phase_ms) / 1000
+
+
 class Cadence:
     """Whether a socket is to be watched or looked at in ticks. Pure.
 
@@ -173,8 +184,7 @@ class UdpSocket:
         if found == BURST:
             self._next_tick = self._loop.call_soon(self._tick)
             return
-        ticks = int((self._loop.time() - PHASE_S) / TICK_S) + 1
-        self._next_tick = self._loop.call_at(ticks * TICK_S + PHASE_S, self._tick)
+        self._next_tick = self._loop.call_at(tick_after(self._loop.time()), self._tick)
 
     def _drain(self) -> int:
         """Take a burst, at most; return how many datagrams."""

@@ -1,6 +1,8 @@
 """When a busy socket is looked at in ticks, and when it is watched again."""
 
-from runtime.udp import JUDGED_S, TICK_S, Cadence
+from hypothesis import given, strategies as st
+
+from runtime.udp import JUDGED_S, PHASE_S, TICK_S, Cadence, tick_after
 
 
 def wakes(cadence: Cadence, start: float, pause_s: float, seconds: float) -> bool:
@@ -43,3 +45,14 @@ def test_a_load_at_the_threshold_does_not_flap() -> None:
         ticking = cadence.ticked(1, now) if ticking else cadence.woken(now)
         changes += was != ticking
     assert changes == 1
+
+
+@given(st.integers(0, 10**10))
+def test_from_any_millisecond_the_next_tick_is_at_most_one_tick_away(
+    now_ms: int,
+) -> None:
+    now = now_ms / 1000
+    tick = tick_after(now)
+    assert 0.9e-3 < tick - now < TICK_S + 1e-4
+    assert tick_after(tick) - tick > 0.9 * TICK_S  # and none is found due twice
+    assert round((tick - PHASE_S) * 1000) % round(TICK_S * 1000) == 0
