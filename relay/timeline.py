@@ -48,8 +48,9 @@ MAX_FILL_SAMPLES = 2 * SAMPLE_RATE_HZ
 step, and little enough for a wild position. A longer gap is shortened to this."""
 
 MAX_OWED_SAMPLES = ENOUGH_SAMPLES
-"""Beyond 10 s, made up in stalls one after another, even silence that may be needed is
-taken off: it bounds how far the model's clock can be from the caller's."""
+"""10 s; what is more is forgotten. Taken off silence that is needed, no turn would end
+for a caller whose clock stands still in its pauses, as some count time by what they
+send: each of them is owed in full."""
 
 SPEECH_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000
 """Audio that ends a silence: 60 ms. Less is a comfort packet in the midst of it, which
@@ -127,7 +128,8 @@ class Timeline:
         """Move to a frame that does not simply follow; return the silence before it."""
         heard, head = self._heard_samples, self.head_samples
         if not 0 <= heard <= position:  # the first one, or no edge of ours
-            self.owed_samples += head - heard if heard >= 0 else 0
+            if heard >= 0:
+                self._owe(head - heard)
             self._silent_samples = self.head_samples = position
             return 0
         is_apart = position - heard >= _GAP_SAMPLES
@@ -136,7 +138,7 @@ class Timeline:
         if position >= head:
             return self._advance(position)
         if not is_apart:
-            self.owed_samples += head - position
+            self._owe(head - position)
             self.head_samples = position
         return 0  # apart, it is comfort: as much less silence follows at once
 
@@ -146,14 +148,12 @@ class Timeline:
         passed = to - self._silent_samples
         self.head_samples = to
         needed = max(min(passed, NEEDED_SAMPLES) - told, 0)
-        spare = min(passed, self._enough_samples) - max(told, NEEDED_SAMPLES)
-        pays = max(spare, 0) + min(needed, self._excess_samples)
-        silence = needed + max(spare, 0) - min(pays, self.owed_samples)
+        spare = max(min(passed, self._enough_samples) - max(told, NEEDED_SAMPLES), 0)
+        silence = needed + spare - min(spare, self.owed_samples)
         silence = min(silence, MAX_FILL_SAMPLES)
         untold = passed - told - silence
         self.owed_samples = max(self.owed_samples - untold, 0)
         return silence
 
-    @property
-    def _excess_samples(self) -> int:
-        return max(self.owed_samples - MAX_OWED_SAMPLES, 0)
+    def _owe(self, samples: int) -> None:
+        self.owed_samples = min(self.owed_samples + samples, MAX_OWED_SAMPLES)

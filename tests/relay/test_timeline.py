@@ -5,7 +5,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import assume, example, given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from proto.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from relay.silence import TICK_S, TICKS_PER_ROUND
@@ -74,14 +74,18 @@ class Model:
         return silence
 
     def _balance(self) -> None:
-        """All that is told is the caller's time, or owed; or less, and for good."""
+        """All that is told is the caller's time, or owed; or less, and for good.
+
+        More only where so much is owed that some of it is forgotten.
+        """
         timeline = self.timeline
         ahead = self.appended - (timeline.head_samples - (self._origin or 0))
         if self._origin is None:
             ahead = self.appended
         forgiven = timeline.owed_samples - ahead
-        assert forgiven >= self.forgiven
-        assert 0 <= timeline.owed_samples <= MAX_OWED_SAMPLES + ENOUGH_SAMPLES
+        is_full = timeline.owed_samples == MAX_OWED_SAMPLES
+        assert forgiven >= self.forgiven or is_full
+        assert 0 <= timeline.owed_samples <= MAX_OWED_SAMPLES
         self.forgiven = forgiven
 
 
@@ -212,7 +216,6 @@ def test_a_turn_ends_in_time_when_frames_stop_whatever_came_before(
     deeds: list[tuple[str, int]], offset_s: float, turn_end_ms: int
 ) -> None:
     model, now = spoken(deeds, offset_s)
-    assume(model.timeline.owed_samples <= MAX_OWED_SAMPLES)
     model.wait(now + turn_end_ms / 1000 + ROUND_S + EPSILON_S)
     assert model.silence >= samples(turn_end_ms / 1000) - 1
 
@@ -265,7 +268,7 @@ def test_a_model_is_told_all_of_the_callers_time_but_long_silences(
         for (_, before), (_, after) in itertools.pairwise(caller.frames)
     ]
     if sum(gap for gap in gaps if gap > 0) <= NEEDED_SAMPLES:
-        assert model.forgiven == 0
+        assert model.forgiven <= 0
 
 
 def test_a_stall_is_made_up_and_what_came_late_is_taken_off_later() -> None:
@@ -283,13 +286,30 @@ def test_a_stall_is_made_up_and_what_came_late_is_taken_off_later() -> None:
     assert abs(late) <= STEP_SAMPLES + samples(ROUND_S) + FRAME_SAMPLES
 
 
+@pytest.mark.parametrize("to_be_noticed", [False, True])
+@pytest.mark.parametrize("pause_s", [3.0, 12.0, 60.0])
+def test_turns_end_where_the_callers_clock_stands_still_in_pauses(
+    pause_s: float, *, to_be_noticed: bool
+) -> None:
+    model, now, position = Model(), 0.0, 0
+    model.timeline.expect_idleness(to_be_noticed=to_be_noticed)
+    for _ in range(10):
+        for _ in range(50):
+            model.frame(position, now)
+            position += FRAME_SAMPLES
+            now += FRAME_S
+        model.wait(now + pause_s - FRAME_S)
+        assert model.silence >= NEEDED_SAMPLES - samples(ROUND_S)
+        now += pause_s
+
+
 def test_stalls_in_a_row_do_not_drift_without_bound() -> None:
     caller = Caller()
     for _ in range(60):
         caller.stall(90)
         caller.speak(20)
     model = caller.call()
-    assert model.timeline.owed_samples <= MAX_OWED_SAMPLES + MAX_FILL_SAMPLES
+    assert model.timeline.owed_samples <= MAX_OWED_SAMPLES
 
 
 @pytest.mark.parametrize("hour_s", [20.0, 3600.0])
