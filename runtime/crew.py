@@ -101,9 +101,13 @@ class Crew:
             return Verdict.GIVE_UP
         if now - running.since_s >= STEADY_S:
             self._pause_s[worker] = FIRST_PAUSE_S
+        self.postpone(worker, now)
+        return Verdict.REPLACE
+
+    def postpone(self, worker: int, now: float) -> None:
+        """Have one that does not run started after a pause, each longer than before."""
         self._due_s[worker] = now + self._pause_s[worker]
         self._pause_s[worker] = min(2 * self._pause_s[worker], LONGEST_PAUSE_S)
-        return Verdict.REPLACE
 
     def end(self) -> None:
         """Replace none any more: they have been told to end."""

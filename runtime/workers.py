@@ -87,7 +87,13 @@ class _Supervisor:
         """Fork a worker, and return its place in it; None in the supervisor."""
         ours, theirs = socket.socketpair()
         with _signals_held():
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError as error:  # no room for a process: the others go on
+                ours.close()
+                theirs.close()
+                self._put_off(index, error)
+                return None
             if pid == 0:
                 ours.close()
                 self._leave_to_worker()
@@ -98,6 +104,11 @@ class _Supervisor:
         self._crew.started(index, pid, _now())
         log.info("worker started", extra={"worker": index, "pid": pid})
         return None
+
+    def _put_off(self, index: int, error: OSError) -> None:
+        self._crew.postpone(index, _now())
+        fields = {"worker": index, "why": error.strerror}
+        log.error("worker cannot be forked yet", extra=fields)
 
     def _leave_to_worker(self) -> None:
         """Undo in a worker what is the supervisor's: its lines, and its signals."""

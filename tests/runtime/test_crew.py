@@ -100,3 +100,15 @@ def test_processes_of_others_change_nothing() -> None:
     assert crew.ended(7, 1, 1.0, was_up=True) is Verdict.NOTHING
     assert crew.worker_of(7) is None
     assert not crew.is_ending
+
+
+def test_one_that_finds_no_room_is_tried_again_and_ends_nobody() -> None:
+    crew = Crew(2)
+    crew.started(0, 100, 0.0)
+    crew.postpone(1, 0.0)
+    assert crew.due(0.0) == []
+    assert crew.wait_s(0.0) == FIRST_PAUSE_S
+    crew.postpone(1, FIRST_PAUSE_S)
+    assert crew.due(2.9 * FIRST_PAUSE_S) == []
+    assert crew.due(3.1 * FIRST_PAUSE_S) == [1]
+    assert not crew.is_ending
