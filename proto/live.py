@@ -1,9 +1,9 @@
 """A link in a running event loop: core, peer address, timer, and the session objects.
 
-The thin shell around `proto.link`: it reads the loop's clock, sends what the core has
-ready before it returns, keeps one timer, and hands events to the receivers that the
-services gave. A receiver that raises is our bug: it is logged with its traceback and
-costs its own session, never the link.
+The thin shell around `proto.link`: it reads the loop's clock, hands what the core has
+ready to the socket before it returns, keeps one timer, and hands events to the
+receivers that the services gave. A receiver that raises is our bug: it is logged with
+its traceback and costs its own session, never the link.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class SessionReceiver(Protocol):
 
 
 class LinkSession:
-    """One session, either end. What it sends is on the wire when the call returns."""
+    """One session, either end. What it sends leaves as this turn of the loop ends."""
 
     __slots__ = ("_core", "_live", "_receiver", "_seal_frame", "id", "unsent_frames")
 
