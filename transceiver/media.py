@@ -442,9 +442,9 @@ class Media:
         stream, sender = self._stream, feedback.sender
         if stream and sender and sender.ssrc == stream.reception.ssrc:
             stream.reception.sender_reported(sender, now)
-        for block in feedback.blocks:
-            if block.ssrc == self._ssrc:
-                self._caller_reported(block, now)
+        own = [block for block in feedback.blocks if block.ssrc == self._ssrc]
+        if own:  # loss since the report before: two at a time are no loss more
+            self._caller_reported(own[-1], now)
         if feedback.estimate_bps is not None:
             self.adaptation.estimated(feedback.estimate_bps)
         self._tune(now)

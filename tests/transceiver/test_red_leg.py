@@ -267,6 +267,15 @@ def test_a_starving_caller_gets_fewer_bits_and_no_repeats(leg: Leg) -> None:
     assert bytes_of(starved) < bytes_of(plenty) / 2
 
 
+def test_a_report_that_is_repeated_in_its_datagram_counts_once(leg: Leg) -> None:
+    caller, block = Caller(leg), rtcp.ReportBlock(OUR_SSRC, 128, 1, 1, 0, 0, 0)
+    info = rtcp.SenderInfo(caller.ssrc, 0, 0, 1, 1)
+    report = rtcp.build_report(info, "caller", block, sending=True)
+    leg.receive(caller.speak())
+    leg.receive(leg.protect.protect_rtcp(15 * report))
+    assert leg.media.adaptation.loss_percent == 25.0
+
+
 @pytest.mark.parametrize("profile", Profile)
 def test_ease_takes_complexity_away_and_gives_it_back(profile: Profile) -> None:
     leg = Leg(profile=profile)
