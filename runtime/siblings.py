@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
@@ -25,6 +26,12 @@ does without."""
 
 ASKING_S: Final = 3.0
 """Seconds that question and answer may take together."""
+
+AVOIDED_S: Final = 10.0
+"""Seconds that one that has not answered in time is given no new work."""
+
+_SENT_AT: Final = struct.Struct("=d")
+"""The message: seconds of the clock of all loops on one machine, CLOCK_MONOTONIC."""
 
 _BURST: Final = 16
 """Connections taken from the mailbox before the loop gets its turn."""
@@ -42,6 +49,7 @@ class Siblings:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._asked = 0
+        self._avoided_until: dict[int, float] = {}
 
     @property
     def own_index(self) -> int | None:
@@ -49,8 +57,12 @@ class Siblings:
         return None if self._worker.common is None else self._worker.index
 
     def running(self) -> list[int]:
-        """Return those that take new work."""
-        return self._in({Phase.RUNNING})
+        """Return those that take new work, and have lately answered if asked."""
+        found = self._in({Phase.RUNNING})
+        if not self._avoided_until:
+            return found
+        now = asyncio.get_running_loop().time()
+        return [each for each in found if self._avoided_until.get(each, 0.0) <= now]
 
     def present(self) -> list[int]:
         """Return those that can be asked."""
@@ -80,6 +92,8 @@ class Siblings:
         except OSError as error:  # TimeoutError is one
             why = type(error).__name__
             log.warning("sibling does not answer", extra={"sibling": index, "why": why})
+            now = asyncio.get_running_loop().time()
+            self._avoided_until[index] = now + AVOIDED_S
             return None
         return answer or None
 
@@ -100,11 +114,12 @@ class Siblings:
             OSError: Its mailbox is full.
         """
         assert self._worker.common is not None
+        sent_at = _SENT_AT.pack(asyncio.get_running_loop().time())
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 outbox = self._worker.common.mailboxes[index].outbox
-                socket.send_fds(outbox, [b"c"], [theirs.fileno()])
+                socket.send_fds(outbox, [sent_at], [theirs.fileno()])
             except OSError:
                 ours.close()
                 raise
@@ -129,10 +144,12 @@ class Siblings:
 
             def take() -> None:
                 for _ in range(_BURST):
-                    connection = _taken(inbox)
-                    if connection is None:
+                    taken = _taken(inbox)
+                    if taken is None:
                         return
-                    if self._asked >= MAX_ASKED:
+                    connection, sent_at = taken
+                    is_late = loop.time() - sent_at > ASKING_S
+                    if is_late or self._asked >= MAX_ASKED:
                         connection.close()
                     else:
                         self._asked += 1
@@ -162,14 +179,14 @@ class Siblings:
             self._asked -= 1
 
 
-def _taken(inbox: socket.socket) -> socket.socket | None:
-    """Return the next connection in a mailbox; None: it is empty."""
+def _taken(inbox: socket.socket) -> tuple[socket.socket, float] | None:
+    """Return the next connection in a mailbox, and when it was sent; None: no more."""
     try:
-        _, descriptors, _, _ = socket.recv_fds(inbox, 1, 1)
+        sent_at, descriptors, _, _ = socket.recv_fds(inbox, _SENT_AT.size, 1)
     except (BlockingIOError, InterruptedError):
         return None
     if not descriptors:
         return None
     connection = socket.socket(fileno=descriptors[0])
     connection.setblocking(False)
-    return connection
+    return connection, _SENT_AT.unpack(sent_at)[0]

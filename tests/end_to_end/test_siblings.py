@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -32,6 +33,13 @@ async def workers(*answers: dict[str, Answer]) -> AsyncIterator[list[Siblings]]:
             place.enter(Phase.RUNNING)
             await running.enter_async_context(one.answering(answering))
         yield found
+
+
+def inbox_of(one: Siblings) -> socket.socket:
+    """Return where a worker is asked."""
+    common = one._worker.common
+    assert common is not None
+    return common.mailboxes[one._worker.index].inbox
 
 
 @pytest.mark.asyncio
@@ -82,6 +90,41 @@ async def test_who_does_not_answer_in_time_is_done_without(
 
     async with workers({}, {"never": never}) as (one, _):
         assert await one.ask(1, "never") is None
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_waits_for_any_more_is_not_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(under_test, "ASKING_S", 0.3)
+    done: list[bytes] = []
+
+    async def do(body: bytes) -> bytes:
+        done.append(body)
+        return b"done"
+
+    async with workers({}, {}) as (one, other):
+        asyncio.get_running_loop().remove_reader(inbox_of(other))  # as if it hung
+        assert await one.ask(1, "do", b"early") is None
+        async with other.answering({"do": do}):
+            assert await one.ask(1, "do", b"late") == b"done"
+    assert done == [b"late"]
+
+
+@pytest.mark.asyncio
+async def test_who_has_not_answered_gets_no_new_work_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(under_test, "ASKING_S", 0.01)
+    async with workers({}, {}, {"echo": echo}) as (one, other, _):
+        asyncio.get_running_loop().remove_reader(inbox_of(other))  # as if it hung
+        assert one.running() == [1, 2]
+        assert await one.ask(1, "echo") is None
+        assert one.running() == [2]
+        assert one.present() == [1, 2]
+        monkeypatch.setattr(under_test, "AVOIDED_S", 0.0)
+        assert await one.ask(1, "echo") is None
+        assert one.running() == [1, 2]
 
 
 @pytest.mark.asyncio
