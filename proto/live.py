@@ -298,9 +298,12 @@ class LiveLink:
         self._drain()
 
     def _on_timer(self) -> None:
+        due_at = self._timer_at
         self._timer = None
         self._timer_at = math.inf
-        self.core.handle_timeout(self.now())
+        # A loop that counts in milliseconds may ring a fraction of one early; what was
+        # found not due then would ring again at once, and again, until it was.
+        self.core.handle_timeout(max(self.now(), due_at))
         self._drain()
 
     def _drain(self) -> None:

@@ -18,6 +18,8 @@ STEP_MS = 2
 """The clock's step: each waking costs as much as sending five packets (measured)."""
 
 STEP_S = STEP_MS / 1000
+EARLY_S = 0.0001
+"""How early a step may be: by the rounding of the clock, not by one of its ticks."""
 PHASES = FRAME_MS // STEP_MS
 
 
@@ -64,7 +66,7 @@ class Pump:
         self._ready.close()
 
     def _turn(self) -> None:
-        now = self._loop.time()
+        now = self._loop.time() + EARLY_S
         self.lateness_ms.append(1000 * (now - self._due_s))
         while self._step * STEP_S <= now:
             phase = self._wheel[self._step % PHASES]
