@@ -14,6 +14,7 @@ import binascii
 from typing import Any
 
 import orjson
+import pybase64
 
 from relay.upstream.events import AudioDelta
 
@@ -52,7 +53,7 @@ class Deltas:
         if audio_at > audio_end:  # the tail shares a quotation mark with the middle
             return None
         try:
-            pcm = binascii.a2b_base64(message[audio_at:audio_end], strict_mode=True)
+            pcm = pybase64.b64decode(message[audio_at:audio_end], validate=True)
         except binascii.Error:
             return None
         response_id, item_id, content_index = where
@@ -64,7 +65,10 @@ class Deltas:
         if not self._is_compact:
             return
         event = orjson.loads(message)
-        self._is_compact = orjson.dumps(event) == message
+        try:
+            self._is_compact = orjson.dumps(event) == message
+        except orjson.JSONEncodeError:  # it reads what is nested deeper than it writes
+            self._is_compact = False
         if self._is_compact and (parts := _around(event)):
             self._where = delta.response_id, delta.item_id, delta.content_index
             self._head, self._middle, self._tail = parts

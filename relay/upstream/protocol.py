@@ -31,6 +31,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+import pybase64
 
 from proto.frames import SAMPLE_BYTES
 from relay.upstream import events
@@ -63,7 +64,7 @@ _ZEROS = (b"", b"AA==", b"AAA=")
 
 def append(pcm: bytes) -> bytes:
     """Make an `input_audio_buffer.append` (by concatenation: cheaper than JSON)."""
-    return _APPEND_HEAD + binascii.b2a_base64(pcm, newline=False) + _APPEND_TAIL
+    return _APPEND_HEAD + pybase64.b64encode(pcm) + _APPEND_TAIL
 
 
 def append_silence(samples: int) -> bytes:
