@@ -96,6 +96,8 @@ class Playback:
     Of more than 1,024 parts the oldest is forgotten: it will not be truncated.
     """
 
+    __slots__ = ("_parts", "_spans")
+
     def __init__(self) -> None:
         self._parts: deque[Part] = deque(maxlen=MAX_PARTS)
         self._spans: deque[_Span] = deque()
@@ -177,6 +179,18 @@ class Speech:
         waiting: The frames, in order; to be looked at only for whether there are any.
     """
 
+    __slots__ = (
+        "_part",
+        "_position_samples",
+        "_rest",
+        "dropped_samples",
+        "in_talkspurt",
+        "last_response_id",
+        "playback",
+        "talkspurt",
+        "waiting",
+    )
+
     def __init__(self) -> None:
         self.playback = Playback()
         self.waiting: deque[_Queued] = deque()
@@ -215,14 +229,17 @@ class Speech:
         ):
             part = self._begin_part(delta)
         pcm = self._rest + delta.pcm if self._rest else delta.pcm
-        if len(pcm) == FRAME_BYTES:
-            self._rest = b""
-            self._enqueue(part, pcm, FRAME_SAMPLES)
-            return
-        whole = len(pcm) - len(pcm) % FRAME_BYTES
-        for start in range(0, whole, FRAME_BYTES):
-            self._enqueue(part, pcm[start : start + FRAME_BYTES], FRAME_SAMPLES)
-        self._rest = pcm[whole:]
+        waiting = self.waiting
+        end, at = len(pcm) - FRAME_BYTES, 0
+        while at <= end:
+            if len(waiting) >= MAX_QUEUED_FRAMES:
+                self.dropped_samples += FRAME_SAMPLES
+            else:
+                frame = pcm[at : at + FRAME_BYTES]  # of a delta of one frame, itself
+                waiting.append((part, part.received_samples, FRAME_SAMPLES, frame))
+                part.received_samples += FRAME_SAMPLES
+            at += FRAME_BYTES
+        self._rest = pcm[at:]
 
     def finish(self, response_id: str) -> None:
         """End the response's current part: its last samples are padded to a frame."""
@@ -278,12 +295,12 @@ class Speech:
         if part is None:
             return
         part.is_complete = True
-        if samples := len(rest) // SAMPLE_BYTES:
-            self._enqueue(part, rest.ljust(FRAME_BYTES, b"\0"), samples)
-
-    def _enqueue(self, part: Part, pcm: bytes, samples: int) -> None:
+        samples = len(rest) // SAMPLE_BYTES
+        if not samples:
+            return
         if len(self.waiting) >= MAX_QUEUED_FRAMES:
             self.dropped_samples += samples
             return
-        self.waiting.append((part, part.received_samples, samples, pcm))
+        frame = rest.ljust(FRAME_BYTES, b"\0")
+        self.waiting.append((part, part.received_samples, samples, frame))
         part.received_samples += samples

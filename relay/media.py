@@ -64,6 +64,7 @@ class Media:
         self._uplink = Uplink(clock.silence, upstream.append_silence, owner.failed)
         self._traffic = Traffic()
         self._turn = Turn(ids)
+        self._is_pcm = payload is Payload.PCM
         self._hearing, send = carriage(payload, link.send_down)
         self._downlink = Downlink(
             self._turn.speech,
@@ -107,9 +108,15 @@ class Media:
         timed.begin(0)
         now = self._loop.time()
         uplink, upstream = self._uplink, self._upstream
-        for position, pcm in self._hearing.take(frame, uplink.timeline.head_samples):
-            uplink.take(position, len(pcm) // SAMPLE_BYTES, now)
+        if self._is_pcm:  # as the loop below would
+            pcm = frame.payload
+            uplink.take(frame.position_samples, len(pcm) // SAMPLE_BYTES, now)
             upstream.append(pcm)
+        else:
+            head_samples = uplink.timeline.head_samples
+            for position, pcm in self._hearing.take(frame, head_samples):
+                uplink.take(position, len(pcm) // SAMPLE_BYTES, now)
+                upstream.append(pcm)
         if timed.key is not None:
             timed.end()
         commands = self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
@@ -135,10 +142,13 @@ class Media:
         """Say it, by the clock."""
         timed, sent_frames = self._sight.downlink, self._downlink.sent_frames
         speech = self._turn.speech
-        if not speech.waiting and speech.is_drained:  # else it waits, which is no delay
+        is_waiting = bool(speech.waiting)
+        if not is_waiting and speech.is_drained:  # else it waits, which is no delay
             timed.begin(sent_frames)
         if commands := self._turn.audio(delta, self._loop.time()):
             self._carry_out(commands)
+        if is_waiting:  # for the clock, and this behind it
+            return
         self._clock.wake(self._downlink)
         if timed.key == sent_frames != self._downlink.sent_frames:
             timed.end()

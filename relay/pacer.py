@@ -45,16 +45,19 @@ class Downlink:
         send: Sends one frame.
         on_sent: Called with `now` after frames have left.
         on_failed: Given what it raised, when the clock has let go of it for that.
+
+    Attributes:
+        end_s: When the last frame sent has been played, at the earliest.
     """
 
     __slots__ = (
-        "_due_s",
         "_grace_s",
         "_is_live",
         "_lead_s",
         "_on_sent",
         "_send",
         "_speech",
+        "end_s",
         "on_failed",
         "sent_frames",
     )
@@ -74,17 +77,12 @@ class Downlink:
         self._send = send
         self._on_sent = on_sent
         self.on_failed = on_failed
-        self._due_s = 0.0
+        self.end_s = 0.0
         self.sent_frames = 0
-
-    @property
-    def end_s(self) -> float:
-        """When the last frame sent has been played, at the earliest."""
-        return self._due_s
 
     def pump(self, now: float) -> bool:
         """Send what may leave now; return whether frames are left for a later tick."""
-        speech, due_s = self._speech, self._due_s
+        speech, due_s = self._speech, self.end_s
         waiting = speech.waiting
         if due_s - now > self._lead_s and speech.in_talkspurt and not self._is_live:
             return bool(waiting)
@@ -101,7 +99,7 @@ class Downlink:
             send(speech.take(round(ahead_s * 1000) if ahead_s > 0 else 0))
             due_s += FRAME_S
             self.sent_frames += 1
-        self._due_s = due_s
+        self.end_s = due_s
         if self.sent_frames != before:
             self._on_sent(now)
         return bool(waiting)
@@ -169,16 +167,12 @@ class Clock:
         self._on_tick(now - self._deadline_s)
         self._arm(now)
         for downlink in tuple(self._waiting):
-            if not _pump(downlink, now):
+            try:
+                has_more = downlink.pump(now)
+            except Exception as error:  # noqa: BLE001  # whose it is logs it, and the others have their tick
+                has_more = False
+                downlink.on_failed(error)
+            if not has_more:
                 self._waiting.pop(downlink, None)
         if not self._waiting:
             self._disarm()
-
-
-def _pump(downlink: Downlink, now: float) -> bool:
-    """Pump one of many: if it raises, it is let go and the others have their tick."""
-    try:
-        return downlink.pump(now)
-    except Exception as error:  # noqa: BLE001  # whose it is logs it
-        downlink.on_failed(error)
-        return False

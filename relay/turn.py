@@ -239,7 +239,7 @@ class Turn:
         speech.playback.heard(talkspurt, samples)
         if self.state is _S and not speech.waiting:
             self._check_played_out(now)
-        return self._take_commands()
+        return self._take_commands() if self._commands else []
 
     def flush_done(self, talkspurt: int, samples: int) -> list[Command]:
         """Take the edge's answer to the newest flush; too late it changes nothing.
