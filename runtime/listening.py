@@ -58,9 +58,13 @@ async def serving(
 
 
 def _hosts(address: Address) -> list[tuple[socket.AddressFamily, str]]:
-    found = socket.getaddrinfo(
-        *address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    try:
+        found = socket.getaddrinfo(
+            *address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except socket.gaierror as error:
+        where = f"TCP {address.host} port {address.port}: {error.strerror}"
+        raise socket.gaierror(error.errno, where) from None
     return list(dict.fromkeys((entry[0], str(entry[4][0])) for entry in found))
 
 

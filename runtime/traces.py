@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from runtime.settings import SettingsError
+from runtime.settings import SettingsError, http_url
 
 ENDPOINTS: Final = (
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -178,11 +178,16 @@ def check(environ: Mapping[str, str]) -> None:
     """Refuse an endpoint that cannot be sent to.
 
     Raises:
-        SettingsError: The packages for it are missing; the protocol is another.
+        SettingsError: It is no URL of HTTP; the packages for it are missing; the
+            protocol is another.
     """
     if not is_wanted(environ):
         return
     variable = next(name for name in ENDPOINTS if environ.get(name))
+    try:
+        http_url(environ[variable])
+    except ValueError as error:
+        raise SettingsError(f"{variable}: {error}") from None
     if importlib.util.find_spec(_PACKAGE) is None:
         raise SettingsError(
             f"{variable}: is set, but the packages for it are not installed "

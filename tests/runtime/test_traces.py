@@ -52,6 +52,15 @@ def test_an_endpoint_without_the_packages_is_refused(
         traces.check({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
 
 
+@pytest.mark.parametrize("variable", traces.ENDPOINTS)
+@pytest.mark.parametrize("endpoint", ["collector:4318", "grpc://collector:4317"])
+def test_an_endpoint_that_is_no_url_of_http_is_refused(
+    variable: str, endpoint: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable}: '{endpoint}' is not"):
+        traces.check({variable: endpoint})
+
+
 def test_a_protocol_that_is_not_spoken_is_refused() -> None:
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317",
