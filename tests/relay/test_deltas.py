@@ -102,6 +102,11 @@ def test_an_upstream_that_writes_otherwise_is_learnt_from_no_more() -> None:
     assert deltas.read(compact) is None
 
 
+def test_what_is_nested_deeper_than_can_be_written_is_not_learnt_from() -> None:
+    deep = b'{"deep":' + 1000 * b"[" + 1000 * b"]" + b"," + orjson.dumps(DELTA)[1:]
+    assert learnt(deep).read(deep) is None
+
+
 def test_another_part_takes_the_place_of_the_one_before() -> None:
     deltas = learnt(orjson.dumps(DELTA))
     other = orjson.dumps({**DELTA, "item_id": "item_2"})
