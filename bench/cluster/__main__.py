@@ -33,8 +33,7 @@ def run_in_namespaces(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupted)
     with network() as made:
         command = (*made.on(CLIENT), sys.executable, "-m", "bench.cluster")
-        asked = (f"--calls={args.calls}", f"--hold-s={args.hold_s}")
-        process = subprocess.Popen((*command, *asked, f"--within={made.prefix}"))
+        process = subprocess.Popen((*command, *sys.argv[1:], f"--within={made.prefix}"))
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -49,7 +48,9 @@ async def run_scenario(args: argparse.Namespace) -> int:
     services = Services(made)
     try:
         async with calling() as callers:
-            scenario = Scenario(made, services, callers, args.hold_s, _tell)
+            scenario = Scenario(
+                made, services, callers, args.hold_s, args.moved_s, _tell
+            )
             await scenario.run(args.calls)
     except Exception:
         sys.stderr.write(services.log)
@@ -75,6 +76,12 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=20, help="at least 4 (20)")
     parser.add_argument(
         "--hold-s", type=float, default=8.0, help="seconds after each event (8)"
+    )
+    parser.add_argument(
+        "--moved-s",
+        type=float,
+        default=1.0,
+        help="within which new calls must be served after the loss of a relay (1)",
     )
     parser.add_argument("--within", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -1,11 +1,12 @@
 """The network: a namespace for each host, all at one switch, none of it outside.
 
-    client ─┬─ ingress-1, ingress-2     both have the media address, on lo
-            ├─ edge-1, edge-2
-            └─ relay-1, relay-2
+    client ── switch ─┬─ ingress-1, ingress-2     both have the media address, on lo
+                      ├─ edge-1, edge-2
+                      └─ relay-1, relay-2
 
-The client's route to the media address is the load balancer: it has one hop for each
-forwarder that takes part, and the kernel hashes addresses and ports over them.
+The switch is the load balancer too: its route to the media address has one hop for each
+forwarder that takes part, and the kernel hashes addresses and ports over them. Answers
+go past that, straight to the client.
 """
 
 import asyncio
@@ -23,6 +24,14 @@ EDGES = ("edge-1", "edge-2")
 RELAYS = ("relay-1", "relay-2")
 HOSTS = (CLIENT, *INGRESSES, *EDGES, *RELAYS)
 SWITCH = "switch"
+SWITCH_ADDRESS = "10.201.0.254"
+BALANCING = (
+    "net.ipv4.ip_forward=1",
+    "net.ipv4.fib_multipath_hash_policy=3",  # as packets say: 1 believes the socket's
+    "net.ipv4.fib_multipath_hash_fields=55",  # hash; addresses, ports and protocol
+    "net.ipv4.conf.all.send_redirects=0",  # or the client would go past it
+    "net.ipv4.conf.default.send_redirects=0",
+)
 
 MEDIA_ADDRESS = "10.201.1.1"
 """What callers are told for media; in nobody's subnet: a route leads there, no ARP."""
@@ -54,7 +63,7 @@ class Network:
     async def balance(self, ingresses: Iterable[str]) -> None:
         """Spread callers' media over these forwarders from now on."""
         process = await asyncio.create_subprocess_exec(
-            *("ip", "-n", self.namespace(CLIENT), *_route(ingresses))
+            *("ip", "-n", self.namespace(SWITCH), *_route(ingresses))
         )
         if await process.wait():
             raise NetworkError("the route to the forwarders cannot be changed")
@@ -67,16 +76,19 @@ class Network:
         """
         switch = self.namespace(SWITCH)
         _run("ip", "netns", "add", switch)
+        _run(*self.on(SWITCH), "sysctl", "-qw", *BALANCING)
         _run("ip", "-n", switch, "link", "add", "bridge", "type", "bridge")
         _run("ip", "-n", switch, "link", "set", "bridge", "up")
+        own = ("address", "add", f"{SWITCH_ADDRESS}/24", "dev", "bridge")
+        _run("ip", "-n", switch, *own)
         for host in HOSTS:
             self._plug_in(host)
         for host in INGRESSES:
             here = self.namespace(host)
             _run("ip", "-n", here, "address", "add", f"{MEDIA_ADDRESS}/32", "dev", "lo")
-        by_port = "net.ipv4.fib_multipath_hash_policy=1"
-        _run(*self.on(CLIENT), "sysctl", "-qw", by_port)
-        _run("ip", "-n", self.namespace(CLIENT), *_route(INGRESSES))
+        _run("ip", "-n", switch, *_route(INGRESSES))
+        to_media = ("route", "add", f"{MEDIA_ADDRESS}/32", "via", SWITCH_ADDRESS)
+        _run("ip", "-n", self.namespace(CLIENT), *to_media)
 
     def remove(self) -> None:
         """Remove what there is of it, and end what still runs in it."""
