@@ -81,3 +81,19 @@ def test_a_silent_table_becomes_empty(found: list[Endpoint]) -> None:
     assert not flows.sources
     assert not flows.clients
     assert flows.proven + flows.unproven == 0
+
+
+def test_a_call_gets_no_more_flows_by_taking_other_calls_places() -> None:
+    flows = Flows(10 * MAX_OF_CALL)
+    crowded = ("198.51.100.200", 40_000)
+    for number in range(MAX_OWNERS):
+        owner = ("10.0.1.1", number + 1)
+        assert flows.open(Flow(crowded, owner, f"b{number}", 0.0), b"crowded")
+    for number in range(MAX_OF_CALL):
+        client = (f"198.51.100.{number}", 40_000)
+        flow = Flow(client, ("10.0.0.1", 3478), "a", 0.0)
+        assert flows.open(flow, client[0].encode())
+    assert flows.open(Flow(crowded, ("10.0.0.1", 3478), "a", 0.0), b"crowded")
+    found = [flow for source in flows.sources.values() for flow in source.flows]
+    assert sum(flow.call == "a" for flow in found) == MAX_OF_CALL
+    assert sum(flow.client == crowded for flow in found) == MAX_OWNERS

@@ -136,11 +136,11 @@ class Flows:
 
     def _make_room_for(self, flow: Flow) -> bool:
         source = self.sources.get(flow.client)
-        if source is not None and len(source.flows) >= MAX_OWNERS:
-            return self._drop_unproven_of(source.flows)
+        if source is not None and not self._has_room(source.flows, MAX_OWNERS):
+            return False
         siblings = self._of_call.get(flow.call, []) if flow.call is not None else []
-        if len(siblings) >= MAX_OF_CALL:
-            return self._drop_unproven_of(siblings)
+        if not self._has_room(siblings, MAX_OF_CALL):
+            return False
         if len(self._unproven) + len(self._proven) < self._bound:
             return True
         oldest = next(iter(self._unproven), None)
@@ -148,7 +148,10 @@ class Flows:
             self._drop(oldest)
         return oldest is not None
 
-    def _drop_unproven_of(self, flows: list[Flow]) -> bool:
+    def _has_room(self, flows: list[Flow], bound: int) -> bool:
+        """Return whether one more may join; the oldest unproven one makes room."""
+        if len(flows) < bound:
+            return True
         oldest = next((flow for flow in flows if not flow.is_proven), None)
         if oldest is not None:
             self._drop(oldest)
