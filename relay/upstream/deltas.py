@@ -23,6 +23,9 @@ _WRITTEN_MARK = orjson.dumps(_MARK)[1:-1]
 _PUNCTUATION = b"_-"
 """In ids, beside letters and digits."""
 
+_TRIES = 3
+"""Of learning from one part: where all its deltas differ, that only costs."""
+
 
 class Deltas:
     """Reads the audio deltas of one connection.
@@ -35,6 +38,8 @@ class Deltas:
         self._is_compact = True
         self._where: tuple[str, str, int] | None = None
         """Response, item and content part of the deltas that can be read."""
+        self._tried: tuple[str, str, int] | None = None
+        self._tries_left = _TRIES
         self._head = self._middle = self._tail = b""
 
     def read(self, message: bytes) -> AudioDelta | None:
@@ -61,16 +66,20 @@ class Deltas:
 
     def learn(self, message: bytes, delta: AudioDelta) -> None:
         """Learn from a delta that had to be parsed."""
+        where = delta.response_id, delta.item_id, delta.content_index
+        if where != self._tried:
+            self._tried, self._tries_left = where, _TRIES
         self._where = None
-        if not self._is_compact:
+        if not (self._is_compact and self._tries_left):
             return
+        self._tries_left -= 1
         event = orjson.loads(message)
         try:
             self._is_compact = orjson.dumps(event) == message
         except orjson.JSONEncodeError:  # it reads what is nested deeper than it writes
             self._is_compact = False
         if self._is_compact and (parts := _around(event)):
-            self._where = delta.response_id, delta.item_id, delta.content_index
+            self._where = where
             self._head, self._middle, self._tail = parts
 
 

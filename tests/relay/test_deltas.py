@@ -107,6 +107,22 @@ def test_what_is_nested_deeper_than_can_be_written_is_not_learnt_from() -> None:
     assert learnt(deep).read(deep) is None
 
 
+def test_a_part_whose_deltas_all_differ_is_learnt_from_no_more() -> None:
+    deltas, last = Deltas(), b""
+    for number in range(10):
+        last = orjson.dumps({**DELTA, "number": number})
+        delta = protocol.read_upstream(last)
+        assert isinstance(delta, AudioDelta)
+        assert deltas.read(last) is None
+        deltas.learn(last, delta)
+    assert deltas.read(last) is None
+    other = orjson.dumps({**DELTA, "item_id": "item_2"})
+    delta = protocol.read_upstream(other)
+    assert isinstance(delta, AudioDelta)
+    deltas.learn(other, delta)
+    assert deltas.read(other) == delta
+
+
 def test_another_part_takes_the_place_of_the_one_before() -> None:
     deltas = learnt(orjson.dumps(DELTA))
     other = orjson.dumps({**DELTA, "item_id": "item_2"})
