@@ -27,6 +27,9 @@ NTP_SHORT_HZ = 65_536
 HALF = 1 << 31
 """Of the circle of RTP timestamps."""
 
+MAX_ROUND_TRIP_S = 10.0
+"""Longer than any path on which one could speak: the echo is of no report of ours."""
+
 
 class ReportBlock(NamedTuple):
     """What one end received of the other's stream (RFC 3550 section 6.4.1).
@@ -139,12 +142,14 @@ def ntp_short(now: float) -> int:
 def round_trip_s(block: ReportBlock, now: float) -> float | None:
     """Return the round-trip time a report block tells of us, if it does.
 
-    Its `last_report` is one of ours; RFC 3550 section 6.4.1, figure 2.
+    Its `last_report` is one of ours; RFC 3550 section 6.4.1, figure 2. What cannot be
+    is not told: one such figure would be in the smoothed one for minutes.
     """
     if block.last_report == 0:
         return None
     ticks = signed_distance(ntp_short(now), block.last_report + block.delay, 32)
-    return ticks / NTP_SHORT_HZ if ticks >= 0 else None
+    rtt_s = ticks / NTP_SHORT_HZ
+    return rtt_s if 0 <= rtt_s <= MAX_ROUND_TRIP_S else None
 
 
 class Reception:

@@ -132,3 +132,9 @@ def test_an_echo_of_nothing_or_of_the_future_tells_no_round_trip() -> None:
     assert rtcp.round_trip_s(BLOCK._replace(last_report=0), 1.0) is None
     future = BLOCK._replace(last_report=rtcp.ntp_short(50.0), delay=0)
     assert rtcp.round_trip_s(future, 40.0) is None
+
+
+def test_an_echo_of_what_we_never_sent_tells_no_round_trip() -> None:
+    wild = BLOCK._replace(last_report=rtcp.ntp_short(50.0), delay=0)
+    assert rtcp.round_trip_s(wild, 59.0) == pytest.approx(9.0)
+    assert rtcp.round_trip_s(wild, 3_000.0) is None
