@@ -5,6 +5,7 @@ network and removes it, whatever happens.
 """
 
 import argparse
+import contextlib
 import signal
 import subprocess
 import sys
@@ -19,9 +20,8 @@ from bench.cluster.services import Services
 END_S = 20.0
 """How long an interrupted scenario may take to stop its services."""
 
-
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
+INTERRUPTED = 130
+"""Exit code, as shells say it of SIGINT."""
 
 
 def run_in_namespaces(args: argparse.Namespace) -> int:
@@ -30,16 +30,17 @@ def run_in_namespaces(args: argparse.Namespace) -> int:
     Raises:
         NetworkError: There can be no network here.
     """
-    signal.signal(signal.SIGTERM, _interrupted)
     with network() as made:
         command = (*made.on(CLIENT), sys.executable, "-m", "bench.cluster")
         process = subprocess.Popen((*command, *sys.argv[1:], f"--within={made.prefix}"))
         try:
             return process.wait()
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was made is removed now
             process.send_signal(signal.SIGINT)
-            process.wait(END_S)
-            return 130
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_S)
+            return INTERRUPTED
 
 
 async def run_scenario(args: argparse.Namespace) -> int:
@@ -85,8 +86,13 @@ def main() -> int:
     )
     parser.add_argument("--within", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     if args.within is not None:
-        return uvloop.run(run_scenario(args))
+        try:
+            return uvloop.run(run_scenario(args))
+        except KeyboardInterrupt:
+            return INTERRUPTED
     if args.calls < 4:
         parser.error("--calls: at least 4, so that each service has some")
     try:

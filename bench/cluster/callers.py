@@ -14,7 +14,7 @@ import numpy as np
 from bench.cluster.services import API_KEY, url
 from bench.load import hear, voice as voices
 from bench.load.dial import Dialer, DialError
-from bench.load.line import Line, Part
+from bench.load.line import Line, Log, Part
 from bench.load.pump import Pump
 from bench.load.voice import Turns
 from transceiver.webrtc.certificate import Certificate
@@ -48,6 +48,7 @@ class Call:
         edge: The host it is placed at.
         errors: Codes of the error events that came.
         served_s: When its session was there; of the monotonic clock, 0: never.
+        line: Its media, once it is connected.
     """
 
     def __init__(self, edge: str, certificate: Certificate) -> None:
@@ -56,27 +57,20 @@ class Call:
         self.served_s = 0.0
         self.dialer = Dialer(with_red=False, certificate=certificate)
         self.dialer.channel.on("message", self._event_received)
-        self._line: Line | None = None
+        self.line: Line | None = None
         self._served = asyncio.Event()
-
-    @property
-    def line(self) -> Line:
-        """Its media; there is some once it is connected."""
-        assert self._line is not None
-        return self._line
 
     @property
     def is_over(self) -> bool:
         """Whether it was ended, or told that its session is gone."""
         return self.dialer.lost.is_set() or bool(self.errors)
 
-    async def serve(self, line: Line) -> None:
-        """Wait for its session, now that its media goes.
+    async def served(self) -> None:
+        """Wait for its session.
 
         Raises:
             DialError: It has none in `SERVED_S`.
         """
-        self._line = line
         try:
             async with asyncio.timeout(SERVED_S):
                 await self._served.wait()
@@ -120,9 +114,10 @@ class Callers:
         first = self._rng.randrange(len(self._voice.payloads))
         part = Part(first, Turns(0), up=None, down=None, is_sampled=False)
         taken = call.dialer.take_socket()
-        line = Line(taken, keys, self._voice, part, call.dialer.datagram_received)
-        self._pump.join(line)
-        await call.serve(line)
+        otherwise = call.dialer.datagram_received
+        call.line = Line(taken, keys, self._voice, part, otherwise)
+        self._pump.join(call.line)
+        await call.served()
 
     async def place(self, edge: str, count: int) -> list[Call]:
         """Place calls one after the other.
@@ -139,8 +134,8 @@ class Callers:
     async def hang_up(self, call: Call) -> None:
         """End a call, however far it came."""
         self._open.remove(call)
-        if call._line is not None:
-            self._pump.leave(call._line)
+        if call.line is not None:
+            self._pump.leave(call.line)
         await call.dialer.close()
 
     async def close(self) -> None:
@@ -167,7 +162,7 @@ def figures(calls: Iterable[Call], from_ns: int, to_ns: int) -> Figures:
     counted = lost = received = sent = 0
     longest_ns = 0
     for call in calls:
-        log = call.line.log
+        log = Log() if call.line is None else call.line.log
         arrived = np.array(log.arrived_ns, np.int64)
         inside = arrived[(arrived >= from_ns) & (arrived < to_ns)]
         waits = np.diff(np.concatenate([[from_ns], np.sort(inside), [to_ns]]))

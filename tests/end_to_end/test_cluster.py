@@ -13,9 +13,7 @@ import pytest_asyncio
 from bench.cluster.network import NetworkError, network
 from tests.support.services import ROOT
 
-pytestmark = pytest.mark.interop
-
-PATIENT = ("--calls=4", "--hold-s=2", "--moved-s=10")
+PATIENT = ("--calls=4", "--hold-s=1.5", "--moved-s=10")
 """Fewer calls, and no timing: the machine may have other things to do."""
 
 RUN_S = 240.0
@@ -85,3 +83,10 @@ async def test_an_interrupted_run_leaves_no_namespace(
         await cluster.communicate()
     assert cluster.returncode == 130
     assert left_behind(cluster) == []
+
+
+def test_who_may_make_no_namespaces_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(NetworkError, match="only root"), network():
+        pass
