@@ -27,7 +27,6 @@ from relay.upstream.port import Upstream
 from relay.upstream.probe import Probe
 from runtime import status
 from runtime.admin import admin_addresses, admin_door
-from runtime.listening import accept
 from runtime.restarts import Restarts
 from runtime.settings import Address
 from runtime.siblings import Siblings
@@ -110,19 +109,12 @@ class Relay:
     @contextlib.asynccontextmanager
     async def status_pages(self) -> AsyncIterator[None]:
         """Serve /healthz, /readyz and /metrics meanwhile."""
-        pages = web.Application()
-        pages.add_routes(self.status_routes())
-        runner = web.AppRunner(pages, access_log=None)
-        await runner.setup()
-        try:
-            address = self._settings.http
-            await accept(runner, self._worker.sockets(address))
-            log.info("status pages", extra={"address": str(address)})
-            answers = status.answers(self._metrics.registry, self.reason_not_ready)
-            async with self._siblings.answering(answers):
-                yield
-        finally:
-            await runner.cleanup()
+        answers = status.answers(self._metrics.registry, self.reason_not_ready)
+        async with (
+            status.status_door(self._settings.http, self.status_routes(), self._worker),
+            self._siblings.answering(answers),
+        ):
+            yield
 
     async def run(self, stop: Stop) -> None:
         """Take sessions until `stop` is set, then close them.

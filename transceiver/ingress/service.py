@@ -8,8 +8,6 @@ import asyncio
 import gc
 import logging
 
-from aiohttp import web
-
 from runtime import status
 from runtime.stop import Stop
 from transceiver.ingress.flows import Flows
@@ -34,17 +32,13 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
     def reason_not_ready() -> str | None:
         return "draining" if stop.draining.is_set() else None
 
-    pages = web.Application()
-    pages.add_routes(status.routes(registry_of(forwarder), reason_not_ready))
-    runner = web.AppRunner(pages, access_log=None)
-    await runner.setup()
+    pages = status.routes(registry_of(forwarder), reason_not_ready)
     try:
-        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
-        _log_start(settings, forwarder)
-        gc.freeze()  # what start-up made lives on: collections need not visit it
-        await _forward(forwarder.router.flows, stop)
+        async with status.status_door(settings.http, pages):
+            _log_start(settings, forwarder)
+            gc.freeze()  # what start-up made lives on: collections need not visit it
+            await _forward(forwarder.router.flows, stop)
     finally:
-        await runner.cleanup()
         forwarder.close()
     log.info("forwarder stopped")
 
@@ -66,7 +60,7 @@ def _log_start(settings: IngressSettings, forwarder: Forwarder) -> None:
     log.info(
         "forwarder listens",
         extra={
-            "http": f"{settings.http_host}:{settings.http_port}",
+            "http": str(settings.http),
             "udp": "{}:{}".format(*forwarder.outer.address),
             "inner": "{}:{}".format(*forwarder.inner.address),
         },

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from runtime import settings as env
 from runtime.logs import Form
-from runtime.settings import LinkKeys, SettingsError, setting
+from runtime.settings import Address, LinkKeys, SettingsError, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +83,8 @@ class IngressSettings:
             raise SettingsError(
                 f"TANDEM_INGRESS_INNER_PORT: {self.inner_port} is the callers' port too"
             )
+
+    @property
+    def http(self) -> Address:
+        """Where the status pages listen."""
+        return Address(self.http_host, self.http_port)
