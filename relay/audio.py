@@ -119,16 +119,19 @@ class Playback:
     def sent(self, talkspurt: int, start_samples: int, queued: _Queued) -> None:
         """Write down a frame that leaves. HOT PATH."""
         part, offset_samples, samples, _ = queued
-        span = self._spans[-1] if self._spans else None
-        if (
-            span is None
-            or span.talkspurt != talkspurt
-            or span.part is not part
-            or span.start_samples + span.samples != start_samples
-        ):
-            span = _Span(talkspurt, start_samples, part, offset_samples)
-            self._spans.append(span)
-        span.samples += samples
+        spans = self._spans
+        if spans:
+            span = spans[-1]
+            if (
+                span.part is part
+                and span.start_samples + span.samples == start_samples
+                and span.talkspurt == talkspurt
+            ):
+                span.samples += samples
+                return
+        span = _Span(talkspurt, start_samples, part, offset_samples)
+        span.samples = samples
+        spans.append(span)
 
     def heard(self, talkspurt: int, samples: int) -> None:
         """Note that the caller has heard so many samples of that talkspurt."""

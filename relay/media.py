@@ -101,8 +101,9 @@ class Media:
 
     # From the link.
 
-    def frame_received(self, frame: UpFrame) -> None:
-        """Take the caller's audio, and how far the caller has heard."""
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        """Take the caller's audio, and how far the caller has heard. HOT PATH."""
+        assert type(frame) is UpFrame
         self._traffic.frames_up += 1
         timed = self._sight.uplink
         timed.begin(0)
