@@ -92,8 +92,9 @@ class Siblings:
         except OSError as error:  # TimeoutError is one
             why = type(error).__name__
             log.warning("sibling does not answer", extra={"sibling": index, "why": why})
-            now = asyncio.get_running_loop().time()
-            self._avoided_until[index] = now + AVOIDED_S
+            if isinstance(error, TimeoutError):  # a full mailbox costs no time
+                now = asyncio.get_running_loop().time()
+                self._avoided_until[index] = now + AVOIDED_S
             return None
         return answer or None
 

@@ -148,9 +148,11 @@ async def test_who_is_asked_too_much_hangs_up(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.asyncio
-async def test_a_full_mailbox_is_no_answer() -> None:
+async def test_a_full_mailbox_is_no_answer_for_now() -> None:
     mailboxes = (new_mailbox(), new_mailbox())
-    one = Siblings(Worker(0, Common(Table(2), {}, mailboxes)))
+    common = Common(Table(2), {}, mailboxes)
+    common.table.enter(1, Phase.RUNNING)
+    one = Siblings(Worker(0, common))
     with contextlib.ExitStack() as held:
         for mailbox in mailboxes:
             for end in mailbox:
@@ -159,3 +161,4 @@ async def test_a_full_mailbox_is_no_answer() -> None:
             while mailboxes[1].outbox.send(b"c"):
                 pass
         assert await one.ask(1, "echo", b"x") is None
+        assert one.running() == [1]
