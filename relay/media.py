@@ -45,6 +45,24 @@ class Owner(NamedTuple):
 class Media:
     """Audio both ways, and the turns between."""
 
+    __slots__ = (
+        "_clock",
+        "_downlink",
+        "_hearing",
+        "_is_closed",
+        "_is_pcm",
+        "_link",
+        "_loop",
+        "_owner",
+        "_sight",
+        "_stopped_at",
+        "_timer",
+        "_traffic",
+        "_turn",
+        "_uplink",
+        "_upstream",
+    )
+
     def __init__(
         self,
         link: MediaLink,

@@ -5,6 +5,7 @@ Nothing here knows what a session does; nothing else knows what a relay consists
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -142,6 +143,7 @@ class Relay:
                 "relay started",
                 extra={"link": str(address), "upstream": settings.upstream},
             )
+            gc.freeze()  # what start-up made lives on: collections need not visit it
             await stop.draining.wait()
             reception.is_draining = True
             await stop.set_after(self._sessions.ended())

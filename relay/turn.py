@@ -146,6 +146,22 @@ class _Interruption(NamedTuple):
 class Turn:
     """The turns of one session, and its downlink audio up to the clock."""
 
+    __slots__ = (
+        "_active",
+        "_commands",
+        "_ids",
+        "_interrupts",
+        "_pending",
+        "_played_by_s",
+        "_playing_id",
+        "_silenced",
+        "interruptions",
+        "settled",
+        "speech",
+        "state",
+        "unheard_samples",
+    )
+
     def __init__(self, ids: EventIds) -> None:
         self.state = State.LISTENING
         self.speech = Speech()
