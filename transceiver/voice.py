@@ -3,8 +3,9 @@
 Media time follows the sender's RTP clock, so silence it did not send (DTX) and what is
 lost for good are jumps; where that clock makes no sense, real time takes its place for
 one step. What comes much faster than anyone speaks is dropped, or one caller could keep
-a service busy. A link of PCM or G.711 gets the voice decoded and what was lost made up;
-one of Opus gets the packets as they came, and the relay makes up what is lost.
+a service busy. A link of PCM or G.711 gets the voice decoded and what was lost made up,
+unless a relay has taken it for silence by then; one of Opus gets the packets as they
+came, and the relay makes up what is lost.
 """
 
 import math
@@ -25,6 +26,10 @@ MAX_PACE = 2
 
 MAX_BURST_SAMPLES = SAMPLE_RATE_HZ * 10
 """10 s: what may come at once, as after a long stall of the caller's path."""
+
+MAX_CONCEALED_GAP_SAMPLES = SAMPLE_RATE_HZ * 160 // 1000
+"""160 ms: where a gap is as long, the relay has told its model of silence meanwhile
+(its `QUIET_S`). What was made up then would be heard behind that, and the gap twice."""
 
 HALF = 1 << 31
 """Of the circle of RTP timestamps."""
@@ -177,8 +182,10 @@ class Decoded(_Stream):
         samples = samples or voice.packet_samples
         if not self._allowance.takes(position - end, samples, now):
             return []
-        lost, self._lost = self._lost, 0
-        pieces = voice.take(position, payload, lost * voice.packet_samples)
+        lost_samples, self._lost = self._lost * voice.packet_samples, 0
+        if lost_samples and position - end >= MAX_CONCEALED_GAP_SAMPLES:
+            lost_samples = voice.packet_samples if opus.carries_fec(payload) else 0
+        pieces = voice.take(position, payload, lost_samples)
         self._end_samples = voice.end_samples
         return pieces
 

@@ -124,7 +124,7 @@ def test_a_long_stall_makes_up_little_and_delays_nothing_after_it() -> None:
     made_up = [
         f for _, f in leg.up if 4800 <= f.position_samples < 3010 * FRAME_SAMPLES
     ]
-    assert sum(len(frame.payload) for frame in made_up) == 6 * FRAME_BYTES
+    assert sum(len(frame.payload) for frame in made_up) <= FRAME_BYTES
     at, frame = next(x for x in leg.up if x[1].position_samples == 3010 * FRAME_SAMPLES)
     assert at - resumed_at <= 0.02 + 1e-9
     assert leg.up[-1][0] == pytest.approx(leg.loop.now - FRAME_S)
@@ -135,9 +135,9 @@ def test_what_is_made_up_before_a_jump_ends_in_silence() -> None:
     leg = Leg()
     caller = Caller(leg)
     speak(leg, caller, 10)
-    lose(leg, caller, 20)
+    lose(leg, caller, 7)
     speak(leg, caller, 2)
-    made_up = [frame for _, frame in leg.up if 10 <= frame.position_samples // 480 < 29]
+    made_up = [frame for _, frame in leg.up if 10 <= frame.position_samples // 480 < 16]
     assert 5 <= len(made_up) <= 6
     assert level(made_up[-1].payload[-100:]) < 200
     assert level(made_up[0].payload) > AUDIBLE
