@@ -5,14 +5,13 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
-from typing import NamedTuple
+from collections.abc import AsyncIterator
 
 import aiohttp
-import numpy as np
 
+from bench.cluster.heard import Heard
 from bench.cluster.services import API_KEY, url
-from bench.load import hear, voice as voices
+from bench.load import voice as voices
 from bench.load.dial import Dialer, DialError
 from bench.load.line import Line, Log, Part
 from bench.load.pump import Pump
@@ -21,24 +20,6 @@ from transceiver.webrtc.certificate import Certificate
 
 SERVED_S = 10.0
 """How long a connected call may wait for its session."""
-
-SILENT_NS = 1_000_000_000
-"""A call that has heard nothing for so long when a step ends is lost."""
-
-
-class Figures(NamedTuple):
-    """What some calls heard between two moments.
-
-    Attributes:
-        lost: Calls that ended, were told of an error, or hear nothing any more.
-        longest_gap_ms: The longest wait for a packet, of any call.
-        returned: Packets received over frames sent.
-    """
-
-    calls: int
-    lost: int
-    longest_gap_ms: float
-    returned: float
 
 
 class Call:
@@ -61,9 +42,10 @@ class Call:
         self._served = asyncio.Event()
 
     @property
-    def is_over(self) -> bool:
-        """Whether it was ended, or told that its session is gone."""
-        return self.dialer.lost.is_set() or bool(self.errors)
+    def heard(self) -> Heard:
+        """What it has heard so far, and whether it is over: ended, or told an error."""
+        log = Log() if self.line is None else self.line.log
+        return Heard(log, self.dialer.lost.is_set() or bool(self.errors))
 
     async def served(self) -> None:
         """Wait for its session.
@@ -155,21 +137,3 @@ async def calling() -> AsyncIterator[Callers]:
             yield callers
         finally:
             await callers.close()
-
-
-def figures(calls: Iterable[Call], from_ns: int, to_ns: int) -> Figures:
-    """Work out what calls heard between two moments of the wall clock."""
-    counted = lost = received = sent = 0
-    longest_ns = 0
-    for call in calls:
-        log = Log() if call.line is None else call.line.log
-        arrived = np.array(log.arrived_ns, np.int64)
-        inside = arrived[(arrived >= from_ns) & (arrived < to_ns)]
-        waits = np.diff(np.concatenate([[from_ns], np.sort(inside), [to_ns]]))
-        counted += 1
-        lost += call.is_over or int(waits[-1]) > SILENT_NS
-        received += hear.flow(log, from_ns, to_ns).received
-        sent += hear.sent_between(log, from_ns, to_ns)
-        longest_ns = max(longest_ns, int(waits.max()))
-    share = received / sent if sent else 0.0
-    return Figures(counted, lost, longest_ns / 1e6, share)

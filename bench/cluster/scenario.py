@@ -17,7 +17,8 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from bench.cluster.callers import Call, Callers, figures
+from bench.cluster.callers import Call, Callers
+from bench.cluster.heard import figures
 from bench.cluster.network import EDGES, INGRESSES, RELAYS, Network
 from bench.cluster.services import Services
 from bench.load.dial import DialError
@@ -237,7 +238,8 @@ class Scenario:
             self._tell(f"    {note}")
 
     def _judge(self, name: str, calls: Iterable[Call], from_ns: int) -> None:
-        found = figures(calls, from_ns, time.time_ns())
+        heard = (call.heard for call in calls)
+        found = figures(heard, from_ns, time.time_ns())
         self._tell(
             f"{name:40}{found.calls:2}  {found.lost:4}"
             f"  {found.longest_gap_ms:8.0f} ms  {100 * found.returned:10.1f} %"
