@@ -58,6 +58,8 @@ async def run_scenario(args: argparse.Namespace) -> int:
         raise
     finally:
         await services.stop()
+    if scenario.broken:
+        sys.stderr.write(services.log)
     for claim in scenario.broken:
         _tell(f"DOES NOT HOLD: {claim}")
     return 1 if scenario.broken else 0

@@ -20,8 +20,9 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from bench.cluster.callers import Call, Callers
 from bench.cluster.heard import figures
 from bench.cluster.network import EDGES, INGRESSES, RELAYS, Network
-from bench.cluster.services import Services
+from bench.cluster.services import Services, url
 from bench.load.dial import DialError
+from tests.support.scraping import scrape
 
 NEW = 3 * EDGES
 """New calls in the moment of a relay's death. A transceiver chooses by its own calls on
@@ -127,7 +128,9 @@ class Scenario:
         for call in self._calls.pop(goes):
             await self._callers.hang_up(call)
         await self._end(goes)
-        self._tell(f"    its {calls - len(self._calls[stays])} calls hung up: exit 0")
+        self._tell(
+            f"    its {calls - len(self._calls[stays])} calls hung up, and it ended"
+        )
 
     async def _roll_idle_edge(self) -> None:
         idle = EDGES[1]
@@ -141,6 +144,8 @@ class Scenario:
         await self._spread(calls)
         before = self._all()
         offers = [await self._callers.prepare(edge) for edge in NEW]
+        scraped = await scrape(url(RELAYS[0]))
+        held = round(scraped.value("tandem_relay_sessions"))
         from_ns, killed_s = time.time_ns(), time.monotonic()
         await self._services[RELAYS[0]].kill()
         async with asyncio.TaskGroup() as group:
@@ -151,10 +156,11 @@ class Scenario:
         others = [call for call in before if call not in told]
         self._judge("a relay killed: calls of the other", others, from_ns)
         self._tell(
-            f"    its own {len(told)} calls got an error event, relay_lost: sessions "
-            "are not resumed yet"
+            f"    {len(told)} of its own {held} calls got an error event, relay_lost: "
+            "sessions are not resumed yet"
         )
-        self._claim(bool(told) and bool(others), "the relays did not share the calls")
+        self._claim(len(told) == held, f"{len(told)} calls told, {held} were on it")
+        self._claim(0 < held < len(before), "the relays did not share the calls")
         for edge in EDGES:
             self._report_move(
                 edge,

@@ -25,13 +25,15 @@ def log(*heard: int) -> Log:
 
 def test_a_call_that_hears_all_is_not_lost() -> None:
     found = figures([Heard(log(*range(500)), is_over=False)] * 2, 0, END_NS)
-    assert found == (2, 0, pytest.approx(20.0), pytest.approx(1.0))
+    assert found[:2] == (2, 0)
+    assert found[2:] == pytest.approx((20.0, 1.0))
 
 
 def test_a_gap_that_ends_is_no_loss_and_is_told_in_full() -> None:
     gap = log(*range(100), *range(300, 500))
     found = figures([Heard(gap, is_over=False)], 0, END_NS)
-    assert found == (1, 0, pytest.approx(4020.0), pytest.approx(0.6))
+    assert found[:2] == (1, 0)
+    assert found[2:] == pytest.approx((4020.0, 0.6))
 
 
 @pytest.mark.parametrize("heard", [(), range(400)], ids=["never", "no more"])
