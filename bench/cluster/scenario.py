@@ -25,8 +25,11 @@ from bench.load.dial import DialError
 from tests.support.scraping import scrape
 
 NEW = 3 * EDGES
-"""New calls in the moment of a relay's death. A transceiver chooses by its own calls on
-each relay, so that of three one at least is asked of the one that has died."""
+"""New calls from the moment of a relay's death on. A transceiver chooses by its own
+calls on each relay: of three it asks the dead one for one at least."""
+
+APART_S = 0.05
+"""Between two of them: those placed at once may all be asked of the same relay."""
 
 TOLD_S = 5.0
 """Within which the calls of a lost relay are told."""
@@ -151,6 +154,7 @@ class Scenario:
         async with asyncio.TaskGroup() as group:
             for call in offers:
                 group.create_task(self._connect(call))
+                await asyncio.sleep(APART_S)
         await asyncio.sleep(max(TOLD_S, self._hold_s))
         told = [call for call in before if "relay_lost" in call.errors]
         others = [call for call in before if call not in told]
