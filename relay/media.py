@@ -222,8 +222,10 @@ class Media:
             self._carry_out(commands)
 
     def _time_out(self) -> None:
+        due_s = self._timer.when() if self._timer is not None else 0.0
         self._timer = None
-        self._carry_out(self._turn.handle_timeout(self._loop.time()))
+        now = max(self._loop.time(), due_s)  # a loop may ring a fraction of a ms early
+        self._carry_out(self._turn.handle_timeout(now))
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
