@@ -75,10 +75,15 @@ Answer = Callable[[TunnelRequest], Conversation | Facts | Refused]
 
 
 @contextlib.asynccontextmanager
-async def edge(answer: Answer = lambda _: Echo(), **limits: int) -> AsyncIterator[Edge]:
+async def edge(
+    answer: Answer = lambda _: Echo(),
+    *,
+    max_calls: int = 8,
+    max_calls_per_key: int = 0,
+) -> AsyncIterator[Edge]:
     """Run the public door, and a relay that answers so."""
     secrets = ClientSecrets(LINK_KEY)
-    admission = Admission(**{"max_calls": 8} | limits)
+    admission = Admission(max_calls=max_calls, max_calls_per_key=max_calls_per_key)
     stop = asyncio.Event()
     asked: list[TunnelRequest] = []
 
