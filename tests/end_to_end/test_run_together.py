@@ -19,11 +19,13 @@ SERVICE = """
     from aiohttp import web
     from prometheus_client import CollectorRegistry
     from runtime import main, settings as env, status
+    from runtime.logs import Form
     from runtime.settings import setting
 
     @dataclass(frozen=True, slots=True)
     class Settings:
         log_level: str = setting("TANDEM_LOG_LEVEL", "info", env.log_level, "level")
+        log_format: Form = setting("TANDEM_LOG_FORMAT", "text", env.log_format, "form")
 
     async def serve(_, stop):
         app = web.Application()
