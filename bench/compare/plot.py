@@ -38,7 +38,7 @@ def draw(result: dict[str, Any], target: Path) -> None:
     p99 = [late or 0 for *_, late in bars]
     delay.barh(names, p99, color=colours, alpha=0.4)
     delay.barh(names, [middle or 0 for *_, middle, _ in bars], color=colours)
-    delay.set_title("delay added at 80 % of that, ms: p50, and p99 pale")
+    delay.set_title("delay then, ms, at 80 % of them:\np50, and p99 pale")
     for axes in (calls, delay):
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.12)
