@@ -3,10 +3,11 @@
 Both ways use a real loopback socket and `runtime.udp.UdpSocket`, as the services do.
 The link's figure includes sealing, history, order, and the session's callback; plain
 msgpack packs the same fields, sends them, and unpacks them into the same callback.
-What is sent leaves the socket as its turn of the loop ends, so `sendto` is in the column
-of what is received. Prints microseconds of this process's CPU a frame, the median of many rounds, and the
-ratios to plain msgpack of the same run; then the same for the other payload, with the
-bytes of a datagram, UDP and IPv4 headers included. Coding Opus is not in it.
+What is sent leaves the socket as its turn of the loop ends, so `sendto` is in the
+column of what is received. Prints microseconds of this process's CPU a frame, the
+median of many rounds, and the ratios to plain msgpack of the same run; then the same
+for the other payload, with the bytes of a datagram, UDP and IPv4 headers included.
+Coding Opus is not in it.
 
     python -m bench.link
 """

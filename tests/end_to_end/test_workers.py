@@ -273,7 +273,11 @@ async def test_the_admin_door_drains_all_workers() -> None:
     edge, relay = free_ports(2)
     doors = {"TANDEM_ADMIN_PORT": str(edge), "TANDEM_RELAY_ADMIN_PORT": str(relay)}
     async with two_workers_each(TANDEM_DRAIN_S=GRACE_S, **doors) as stack:
-        async with calling(stack.url) as caller, aiohttp.ClientSession() as http:
+        anew = aiohttp.TCPConnector(force_close=True)  # whoever was asked may be gone
+        async with (
+            calling(stack.url) as caller,
+            aiohttp.ClientSession(connector=anew) as http,
+        ):
             await goes_on(caller)
             for port in (edge, relay):
                 for _ in range(2):  # asking again ends nothing
