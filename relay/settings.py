@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from runtime import settings as env
+from runtime import settings as env, shared
 from runtime.logs import Form
 from runtime.settings import Address, LinkKeys, SettingsError, setting
 
@@ -45,14 +45,7 @@ class RelaySettings:
         "port of the link (UDP) and of the tunnel (TCP); of several workers, the "
         "first's",
     )
-    link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
-        "TANDEM_LINK_KEY",
-        "",
-        env.link_keys,
-        "pre-shared key of the link, base64 of at least 32 bytes; a second one after a "
-        "comma is accepted too; required",
-        secret=True,
-    )
+    link_keys: LinkKeys = shared.link_keys()  # noqa: RUF009  # LinkKeys is immutable
     http_host: str = setting(
         "TANDEM_RELAY_HTTP_HOST",
         "127.0.0.1",
@@ -106,22 +99,9 @@ class RelaySettings:
         env.optional_port,
         "port on 127.0.0.1 for POST /admin/drain and the status pages; empty: none",
     )
-    drain_s: int = setting(
-        "TANDEM_DRAIN_S",
-        "0",
-        env.whole,
-        "seconds that live calls and sessions get to end after SIGTERM; whatever sends "
-        "it must wait longer before it kills; 0: they end at once",
-    )
-    log_level: str = setting(
-        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
-    )
-    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
-        "TANDEM_LOG_FORMAT",
-        "text",
-        env.log_format,
-        "text, or json: one object a line",
-    )
+    drain_s: int = shared.drain_s()
+    log_level: str = shared.log_level()
+    log_format: Form = shared.log_format()  # noqa: RUF009  # an enum's member is immutable
 
     def __post_init__(self) -> None:
         env.check_ports("TANDEM_LINK_PORT", self.link_port, self.workers)

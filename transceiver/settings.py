@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proto.payload import Payload
-from runtime import settings as env
+from runtime import settings as env, shared
 from runtime.logs import Form
 from runtime.settings import Address, LinkKeys, SettingsError, setting
 from transceiver.client_secrets import is_client_secret
@@ -142,14 +142,7 @@ class TransceiverSettings:
         "have workers, a name for all its addresses; "
         "after a semicolon those of the next region, for when none before takes calls",
     )
-    link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
-        "TANDEM_LINK_KEY",
-        "",
-        env.link_keys,
-        "pre-shared key of the link, base64 of at least 32 bytes; a second one after a "
-        "comma is accepted too; required",
-        secret=True,
-    )
+    link_keys: LinkKeys = shared.link_keys()  # noqa: RUF009  # LinkKeys is immutable
     link_payload: Payload = setting(  # noqa: RUF009  # an enum's member is immutable
         "TANDEM_LINK_PAYLOAD",
         "pcm",
@@ -184,22 +177,9 @@ class TransceiverSettings:
         env.optional_port,
         "port on 127.0.0.1 for POST /admin/drain and the status pages; empty: none",
     )
-    drain_s: int = setting(
-        "TANDEM_DRAIN_S",
-        "0",
-        env.whole,
-        "seconds that live calls and sessions get to end after SIGTERM; whatever sends "
-        "it must wait longer before it kills; 0: they end at once",
-    )
-    log_level: str = setting(
-        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
-    )
-    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
-        "TANDEM_LOG_FORMAT",
-        "text",
-        env.log_format,
-        "text, or json: one object a line",
-    )
+    drain_s: int = shared.drain_s()
+    log_level: str = shared.log_level()
+    log_format: Form = shared.log_format()  # noqa: RUF009  # an enum's member is immutable
 
     def __post_init__(self) -> None:
         """Refuse an open door to the world, and keys that cannot work.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import settings as env
+from runtime import settings as env, shared
 from runtime.logs import Form
 from runtime.settings import Address, setting
 
@@ -33,15 +33,8 @@ class DeletionCostSettings:
     http_port: int = setting(
         "TANDEM_DELETION_COST_HTTP_PORT", "8085", env.port, "port of the status pages"
     )
-    log_level: str = setting(
-        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
-    )
-    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
-        "TANDEM_LOG_FORMAT",
-        "text",
-        env.log_format,
-        "text, or json: one object a line",
-    )
+    log_level: str = shared.log_level()
+    log_format: Form = shared.log_format()  # noqa: RUF009  # an enum's member is immutable
 
     @property
     def api(self) -> Address:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runtime import settings as env
+from runtime import settings as env, shared
 from runtime.logs import Form
 from runtime.settings import SettingsError, setting
 
@@ -39,15 +39,8 @@ class EngineSettings:
     chat_model: str = setting(
         "TANDEM_CHAT_MODEL", "", env.text, "model asked of the chat endpoint"
     )
-    log_level: str = setting(
-        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
-    )
-    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
-        "TANDEM_LOG_FORMAT",
-        "text",
-        env.log_format,
-        "text, or json: one object a line",
-    )
+    log_level: str = shared.log_level()
+    log_format: Form = shared.log_format()  # noqa: RUF009  # an enum's member is immutable
 
     def __post_init__(self) -> None:
         """Refuse what has no effect.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runtime import settings as env
+from runtime import settings as env, shared
 from runtime.logs import Form
 from runtime.settings import Address, LinkKeys, SettingsError, setting
 
@@ -39,14 +39,7 @@ class IngressSettings:
         "clients' addresses known at a time, about 1 kB each; the oldest that no "
         "transceiver has answered makes room",
     )
-    link_keys: LinkKeys = setting(  # noqa: RUF009  # LinkKeys is immutable
-        "TANDEM_LINK_KEY",
-        "",
-        env.link_keys,
-        "pre-shared key of the link, base64 of at least 32 bytes; a second one after a "
-        "comma is accepted too; required",
-        secret=True,
-    )
+    link_keys: LinkKeys = shared.link_keys()  # noqa: RUF009  # LinkKeys is immutable
     http_host: str = setting(
         "TANDEM_INGRESS_HTTP_HOST",
         "127.0.0.1",
@@ -56,22 +49,9 @@ class IngressSettings:
     http_port: int = setting(
         "TANDEM_INGRESS_HTTP_PORT", "8083", env.port, "port of the status pages"
     )
-    drain_s: int = setting(
-        "TANDEM_DRAIN_S",
-        "0",
-        env.whole,
-        "seconds that live calls and sessions get to end after SIGTERM; whatever sends "
-        "it must wait longer before it kills; 0: they end at once",
-    )
-    log_level: str = setting(
-        "TANDEM_LOG_LEVEL", "info", env.log_level, "debug, info, warning or error"
-    )
-    log_format: Form = setting(  # noqa: RUF009  # an enum's member is immutable
-        "TANDEM_LOG_FORMAT",
-        "text",
-        env.log_format,
-        "text, or json: one object a line",
-    )
+    drain_s: int = shared.drain_s()
+    log_level: str = shared.log_level()
+    log_format: Form = shared.log_format()  # noqa: RUF009  # an enum's member is immutable
 
     def __post_init__(self) -> None:
         """Refuse one port for both sides.
