@@ -7,12 +7,25 @@ the path has no room for is answered by bits, those of RED first. Room shrinks a
 as in the loss-based controller of Google Congestion Control (draft-ietf-rmcat-gcc-02
 section 6), but for one thing: there 10 % of loss is congestion, here only if the round
 trip has grown with it, or at 25 %. Random loss must not cost the RED that repairs it.
+What reports tell of a few packets, as they do where hardly anything was said, is added
+up until it is enough to judge by.
 """
 
 import math
 from typing import NamedTuple
 
 from transceiver.profile import Plan
+from transceiver.rtcp import ReportBlock
+from transceiver.rtp import signed_distance
+
+JUDGED_PACKETS = 20
+"""Fewest packets that loss is judged by (libwebrtc's send-side estimate: the same): one
+lost of three is nothing that a path could be known by."""
+
+ESTIMATE_S = 25.0
+"""How long an estimate holds that is not renewed: five of RTCP's intervals of 5 s, as
+who has said nothing for so long counts as gone (RFC 3550 sections 6.2 and 6.3.5);
+libwebrtc holds a TMMBR as long. Who sends REMB renews it each second or faster."""
 
 FEC_PERCENT = (5, 30)
 """Least and most loss an encoder with FEC is told: none would switch the repeats off
@@ -64,13 +77,18 @@ class Tuning(NamedTuple):
 class Adaptation:
     """One call's plan, and what has been made of it.
 
+    Args:
+        plan: To begin with.
+        first_sequence: Of our packets.
+
     Attributes:
         loss_percent: Of our packets, as the caller reports it, smoothed.
-        estimate_bps: What the caller thinks it can receive (REMB); None: not said.
+        estimate_bps: What the caller thinks it can receive (REMB); None: not said, or
+            not for long.
         is_eased: The encoder is to take as little CPU as it can.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, first_sequence: int) -> None:
         self.loss_percent = 0.0
         self.estimate_bps: int | None = None
         self.is_eased = False
@@ -83,18 +101,21 @@ class Adaptation:
             self._until[0] = math.inf
         self._least_rtt_s = math.inf
         self._reported_at: float | None = None
+        self._estimated_at = -math.inf
+        self._highest = first_sequence - 1
+        self._packets = 0
+        self._lost = 0.0
 
-    def reported(self, loss_percent: float, rtt_s: float | None, now: float) -> None:
-        """Take the loss that a receiver report tells of, since the one before."""
+    def reported(self, block: ReportBlock, rtt_s: float | None, now: float) -> None:
+        """Take what a receiver report tells of our packets since the one before."""
         sent_bps = self._sent_bps(now)
-        difference = loss_percent - self.loss_percent
-        self.loss_percent += difference * LOSS_SMOOTHING[difference < 0]
-        for repeats, threshold in enumerate(self._plan.red_percents):
-            if self.loss_percent >= threshold:
-                self._until[repeats] = now + HOLD_S
-            elif self._reported_at is None:
-                self._until[repeats] = now
-        if self._is_congested(loss_percent, rtt_s):
+        if now - self._estimated_at > ESTIMATE_S:
+            self.estimate_bps = None
+        is_slow = self._is_slow(rtt_s)
+        loss_percent = self._judged_percent(block)
+        if loss_percent is not None:
+            self._protect(loss_percent, now)
+        if loss_percent is not None and _is_congested(loss_percent, is_slow=is_slow):
             self._room_bps = min(self._room_bps, sent_bps) * (1 - loss_percent / 200)
         elif self._reported_at is not None:
             grown_s = min(now - self._reported_at, LONGEST_STEP_S)
@@ -102,9 +123,9 @@ class Adaptation:
         self._reported_at = now
         self._bound_room()
 
-    def estimated(self, estimate_bps: int) -> None:
+    def estimated(self, estimate_bps: int, now: float) -> None:
         """Take what the caller thinks it can receive (REMB)."""
-        self.estimate_bps = estimate_bps
+        self.estimate_bps, self._estimated_at = estimate_bps, now
         self._bound_room()
 
     def tuning(self, now: float) -> Tuning:
@@ -124,13 +145,32 @@ class Adaptation:
             0 if self.is_eased else encoding.complexity,
         )
 
-    def _is_congested(self, loss_percent: float, rtt_s: float | None) -> bool:
-        grown_s = 0.0
-        if rtt_s is not None:
-            self._least_rtt_s = min(self._least_rtt_s, rtt_s)
-            grown_s = rtt_s - self._least_rtt_s
-        is_slow = grown_s >= CONGESTED_RTT_S
-        return loss_percent >= (CONGESTED_PERCENT if is_slow else STARVING_PERCENT)
+    def _judged_percent(self, block: ReportBlock) -> float | None:
+        """Return the loss of late; None: too few packets to tell."""
+        packets = max(signed_distance(block.highest_sequence, self._highest, 32), 0)
+        self._highest = block.highest_sequence
+        self._packets += packets
+        self._lost += packets * block.fraction_lost / 256
+        if self._packets < JUDGED_PACKETS:
+            return None
+        loss_percent = 100 * self._lost / self._packets
+        self._packets, self._lost = 0, 0.0
+        return loss_percent
+
+    def _protect(self, loss_percent: float, now: float) -> None:
+        difference = loss_percent - self.loss_percent
+        self.loss_percent += difference * LOSS_SMOOTHING[difference < 0]
+        for repeats, threshold in enumerate(self._plan.red_percents):
+            if self.loss_percent >= threshold:
+                self._until[repeats] = now + HOLD_S
+            elif self._until[repeats] == math.inf:
+                self._until[repeats] = now
+
+    def _is_slow(self, rtt_s: float | None) -> bool:
+        if rtt_s is None:
+            return False
+        self._least_rtt_s = min(self._least_rtt_s, rtt_s)
+        return rtt_s - self._least_rtt_s >= CONGESTED_RTT_S
 
     def _bound_room(self) -> None:
         most_bps = self._most_bps
@@ -148,6 +188,10 @@ class Adaptation:
             return 0  # low delay does not heed it
         least, most = FEC_PERCENT
         return min(max(round(self.loss_percent), least), most)
+
+
+def _is_congested(loss_percent: float, *, is_slow: bool) -> bool:
+    return loss_percent >= (CONGESTED_PERCENT if is_slow else STARVING_PERCENT)
 
 
 def wire_bps(bitrate_bps: int, repeats: int) -> float:

@@ -177,7 +177,7 @@ class Media:
         self._playout = Playout(sound)
         start = self._rng.getrandbits(15), self._rng.getrandbits(32)
         planned = plan(coding.profile, knows_red=keys.red_type is not None)
-        self.adaptation = Adaptation(planned)
+        self.adaptation = Adaptation(planned, start[0])
         self._packetizer = Packetizer(
             self._ssrc,
             (self._payload_type, self._red_type),
@@ -446,12 +446,12 @@ class Media:
         if own:  # loss since the report before: two at a time are no loss more
             self._caller_reported(own[-1], now)
         if feedback.estimate_bps is not None:
-            self.adaptation.estimated(feedback.estimate_bps)
+            self.adaptation.estimated(feedback.estimate_bps, now)
         self._tune(now)
 
     def _caller_reported(self, block: ReportBlock, now: float) -> None:
         rtt_s = rtcp.round_trip_s(block, now)
-        self.adaptation.reported(block.fraction_lost * 100 / 256, rtt_s, now)
+        self.adaptation.reported(block, rtt_s, now)
         if rtt_s is None:
             return
         if self.rtt_s is None:

@@ -68,6 +68,7 @@ class Leg:
             Coding(payload, profile),
         )
         self.began_at = self.loop.now
+        self.told_cycles = 0  # of our sequence numbers, by callers
 
     def receive(self, datagram: bytes) -> None:
         self.media.datagram_received(datagram, self.loop.now)
@@ -127,6 +128,17 @@ class Caller:
         self.sequence += 1
         self.timestamp += ticks
         return self.leg.protect.protect(header + payload)
+
+    def block(self, *, fraction_lost: int = 0, sent_s: float = 0.0) -> rtcp.ReportBlock:
+        """What it says of us, each time of as many packets as sequence numbers count.
+
+        Args:
+            fraction_lost: Of them, in 256ths.
+            sent_s: When our report it answers was sent.
+        """
+        self.leg.told_cycles += 1
+        highest, echoed = self.leg.told_cycles << 16, rtcp.ntp_short(sent_s)
+        return rtcp.ReportBlock(OUR_SSRC, fraction_lost, 0, highest, 0, echoed, 0)
 
     def report(self, *blocks: rtcp.ReportBlock) -> None:
         now = self.leg.loop.now

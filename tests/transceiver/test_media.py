@@ -22,7 +22,6 @@ from tests.transceiver.leg import (
     level,
     voice,
 )
-from transceiver import rtcp
 from transceiver.playout import HUSH_FRAMES
 
 AUDIBLE = 1000.0
@@ -53,11 +52,6 @@ def play_talkspurt(leg: Leg, number: int, frames: int, lead_ms: int = 100) -> No
         start = i * FRAME_SAMPLES
         leg.play(DownFrame(number, start, lead_ms, voice(start, FRAME_SAMPLES)))
         leg.run(FRAME_S)
-
-
-def block(leg: Leg, *, fraction_lost: int = 0, sent_s: float = 0.0) -> rtcp.ReportBlock:
-    """What the caller says of us; `sent_s`: when our report it answers was sent."""
-    return rtcp.ReportBlock(OUR_SSRC, fraction_lost, 0, 1, 0, rtcp.ntp_short(sent_s), 0)
 
 
 def test_packets_in_order_leave_at_once_across_the_wrap_of_both_numbers() -> None:
@@ -388,7 +382,7 @@ def test_what_is_under_way_is_not_yet_heard_but_no_flush_can_stop_it() -> None:
     caller = Caller(leg)
     sent_at = leg.loop.now
     leg.run(0.08)
-    caller.report(block(leg, sent_s=sent_at))
+    caller.report(caller.block(sent_s=sent_at))
     assert leg.media.rtt_s == pytest.approx(0.08, abs=0.001)
     play_talkspurt(leg, 1, 10, lead_ms=0)
     leg.receive(caller.speak())
@@ -439,12 +433,12 @@ def test_the_callers_loss_raises_what_is_spent_on_repeats_and_is_forgotten() -> 
     leg = Leg()
     caller = Caller(leg)
     for _ in range(5):
-        caller.report(block(leg, fraction_lost=51))
+        caller.report(caller.block(fraction_lost=51))
     assert leg.media.adaptation.loss_percent == pytest.approx(20, abs=1)
     play_talkspurt(leg, 1, 20)
     assert sum(carries_fec(packet.payload) for packet in leg.sent) > 10
     for _ in range(20):
-        caller.report(block(leg))
+        caller.report(caller.block())
     assert leg.media.adaptation.loss_percent < 1
 
 

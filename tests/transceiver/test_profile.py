@@ -6,13 +6,16 @@ import pytest
 
 from codec.opus import VOICE, Application
 from transceiver.adaptation import (
+    ESTIMATE_S,
     FEC_PERCENT,
     HOLD_S,
+    JUDGED_PACKETS,
     Adaptation,
     Tuning,
     wire_bps,
 )
 from transceiver.profile import Plan, Profile, plan
+from transceiver.rtcp import ReportBlock
 
 LOW_DELAY, VOIP = Application.LOW_DELAY, Application.VOIP
 
@@ -22,14 +25,23 @@ class Path:
 
     def __init__(self, profile: Profile = Profile.AUTO, *, knows_red: bool) -> None:
         self.plan = plan(profile, knows_red=knows_red)
-        self.adaptation = Adaptation(self.plan)
+        self.highest = 30_000
+        self.adaptation = Adaptation(self.plan, self.highest + 1)
         self.now = 0.0
 
-    def report(self, *losses: float, rtt_s: float | None = None) -> Tuning:
+    def report(
+        self, *losses: float, rtt_s: float | None = None, packets: int = 50
+    ) -> Tuning:
+        """Take reports of so many packets each, some percent of them lost."""
         for loss in losses:
             self.now += 1.0
-            self.adaptation.reported(loss, rtt_s, self.now)
+            self.highest += packets
+            block = ReportBlock(0, round(loss * 2.56), 0, self.highest, 0, 0, 0)
+            self.adaptation.reported(block, rtt_s, self.now)
         return self.adaptation.tuning(self.now)
+
+    def estimate(self, estimate_bps: float) -> None:
+        self.adaptation.estimated(int(estimate_bps), self.now)
 
     @property
     def nominal_bps(self) -> int:
@@ -83,7 +95,7 @@ def test_until_the_first_report_a_voice_without_fec_is_repeated() -> None:
 
 def test_red_begins_with_the_first_report_of_loss_and_outlives_it() -> None:
     path = Path(knows_red=True)
-    assert path.report(0, 0, 2).repeats == 1
+    assert path.report(0, 0, 4).repeats == 1
     assert path.report(*[0] * int(HOLD_S - 1)).repeats == 1
     assert path.report(*[0] * 10).repeats == 0
 
@@ -126,11 +138,11 @@ def test_random_loss_is_repaired_and_costs_no_bits(seed: int) -> None:
 def test_an_estimate_below_what_is_sent_takes_the_repeats_before_the_voice() -> None:
     path = Path(knows_red=True)
     path.report(*[12.0] * 5)
-    path.adaptation.estimated(int(wire_bps(path.nominal_bps, 1)))
+    path.estimate(wire_bps(path.nominal_bps, 1))
     assert path.report(12.0)[1:3] == (path.nominal_bps, 1)
-    path.adaptation.estimated(int(wire_bps(path.nominal_bps, 0)))
+    path.estimate(wire_bps(path.nominal_bps, 0))
     assert path.report(12.0)[1:3] == (path.nominal_bps, 0)
-    path.adaptation.estimated(int(wire_bps(40_000, 0)))
+    path.estimate(wire_bps(40_000, 0))
     assert path.report(12.0)[1:3] == (40_000, 0)
 
 
@@ -140,19 +152,60 @@ def test_no_estimate_takes_more_than_the_voice_can_give(
     knows_red: bool, estimate_bps: int
 ) -> None:
     path = Path(knows_red=knows_red)
-    path.adaptation.estimated(estimate_bps)
+    path.estimate(estimate_bps)
     assert path.report(0.0).bitrate_bps == path.plan.least_bps
 
 
 def test_room_comes_back_slowly_once_the_estimate_has_risen() -> None:
     path = Path(knows_red=True)
-    path.adaptation.estimated(60_000)
+    path.estimate(60_000)
     starved = path.report(0.0).bitrate_bps
-    path.adaptation.estimated(1_000_000)
+    path.estimate(1_000_000)
     assert path.adaptation.tuning(path.now).bitrate_bps == starved
     later = path.report(*[0.0] * 5).bitrate_bps
     assert starved < later < path.nominal_bps
     assert path.report(*[0.0] * 20).bitrate_bps == path.nominal_bps
+
+
+def test_an_estimate_that_is_not_renewed_holds_for_a_while_only() -> None:
+    path = Path(knows_red=True)
+    path.estimate(60_000)
+    starved = path.report(*[0.0] * int(ESTIMATE_S)).bitrate_bps
+    assert starved < path.nominal_bps
+    path.estimate(60_000)
+    assert path.report(*[0.0] * int(ESTIMATE_S)).bitrate_bps == starved
+    assert path.report(*[0.0] * 20).bitrate_bps == path.nominal_bps
+
+
+def test_few_packets_are_not_judged_however_many_of_them_are_lost() -> None:
+    path = Path(Profile.VOIP, knows_red=True)
+    plenty = path.report(0.0)
+    assert path.report(*[34.0] * 6, packets=3) == plenty
+    assert path.adaptation.loss_percent == 0.0
+
+
+def test_what_reports_tell_of_a_few_packets_each_adds_up() -> None:
+    path, few = Path(Profile.VOIP, knows_red=True), JUDGED_PACKETS // 4
+    plenty = path.report(0.0)
+    assert path.report(40.0, 0.0, 0.0, packets=few) == plenty
+    assert path.report(0.0, packets=few).expected_loss_percent == 5
+    assert path.adaptation.loss_percent == pytest.approx(5.0, abs=0.1)
+    assert path.report(*[40.0] * 8, packets=few).bitrate_bps < plenty.bitrate_bps
+
+
+def test_reports_of_nothing_sent_leave_what_is_known_of_the_path() -> None:
+    path = Path(knows_red=True)
+    assert path.report(*[0.0] * 5, packets=0).repeats == 1
+    path.report(12.0)
+    path.report(*[0.0] * 5, packets=0)
+    assert path.adaptation.loss_percent == pytest.approx(6.0, abs=0.1)
+    assert path.report(12.0).repeats == 2
+
+
+def test_a_report_that_comes_late_tells_nothing_new() -> None:
+    path = Path(knows_red=True)
+    path.report(*[0.0] * 5)
+    assert path.report(12.0, packets=-50).repeats == 0
 
 
 def test_loss_with_a_growing_round_trip_lowers_the_bitrate_to_its_floor() -> None:

@@ -10,7 +10,6 @@ from proto.payload import Payload
 from tests.transceiver.leg import (
     FRAME_S,
     FRAME_TICKS,
-    OUR_SSRC,
     PAYLOAD_TYPE,
     RED_TYPE,
     Caller,
@@ -211,7 +210,7 @@ def lose(leg: Leg, percent: float, times: int = 1) -> None:
     fraction = round(percent * 2.56)
     for _ in range(times):
         leg.run(1.0)
-        caller.report(rtcp.ReportBlock(OUR_SSRC, fraction, 1, 1, 0, 0, 0))
+        caller.report(caller.block(fraction_lost=fraction))
 
 
 def test_red_is_sent_once_the_caller_reports_loss_and_not_before(leg: Leg) -> None:
@@ -268,7 +267,8 @@ def test_a_starving_caller_gets_fewer_bits_and_no_repeats(leg: Leg) -> None:
 
 
 def test_a_report_that_is_repeated_in_its_datagram_counts_once(leg: Leg) -> None:
-    caller, block = Caller(leg), rtcp.ReportBlock(OUR_SSRC, 128, 1, 1, 0, 0, 0)
+    caller = Caller(leg)
+    block = caller.block(fraction_lost=128)
     info = rtcp.SenderInfo(caller.ssrc, 0, 0, 1, 1)
     report = rtcp.build_report(info, "caller", block, sending=True)
     leg.receive(caller.speak())
