@@ -7,6 +7,7 @@ the replacements do not last.
 """
 
 import enum
+import math
 from typing import Final, NamedTuple
 
 FIRST_PAUSE_S: Final = 0.1
@@ -61,16 +62,23 @@ class Crew:
         running = self._running.get(pid)
         return None if running is None else running.worker
 
+    def process_of(self, worker: int) -> int | None:
+        """Return which process a worker is; None: it does not run."""
+        for pid, running in self._running.items():
+            if running.worker == worker:
+                return pid
+        return None
+
     def due(self, now: float) -> list[int]:
         """Return the workers that are to be started now."""
         if self.is_ending:
             return []
         return [worker for worker, due_s in self._due_s.items() if due_s <= now]
 
-    def wait_s(self, now: float) -> float | None:
-        """Return the seconds until one is to be started; None: none waits for that."""
+    def wait_s(self, now: float) -> float:
+        """Return the seconds until one is to be started; infinite: none waits."""
         if self.is_ending or not self._due_s:
-            return None
+            return math.inf
         return max(0.0, min(self._due_s.values()) - now)
 
     def started(self, worker: int, pid: int, now: float) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from runtime import logs, settings as environment, traces, workers
+from runtime.heart import beating
 from runtime.stop import Stop
 from runtime.table import Phase
 from runtime.worker import ALONE, DRAIN, STOP, Share, Worker
@@ -130,7 +131,8 @@ async def _until_told(serve: Serve[T], values: T, grace_s: float, place: Worker)
         _listen_to_supervisor(stop, place, place.line)
     code = 0
     try:
-        await serve(values, stop, place)
+        with beating(place):
+            await serve(values, stop, place)
     except* OSError as group:
         unusable, others = group.split(_is_unusable_address)
         if others is not None:

@@ -19,6 +19,6 @@ class Restarts(Collector):
         table = self._worker.table
         yield CounterMetricFamily(
             "tandem_worker_restarts",
-            "How often this worker has been replaced, because it had ended by itself.",
+            "How often this worker has been replaced: it ended by itself, or hung.",
             value=0 if table is None else table.restarts(self._worker.index),
         )

@@ -4,7 +4,7 @@ Each writes its own row only, and reads all: no lock is needed, and one that die
 leave none held. A cell is one aligned word, so that nobody reads half of a change. The
 supervisor clears the row of one that has died.
 
-    row    phase │ restarts │ inside │ inside, by name ...
+    row    phase │ restarts │ beats │ inside │ inside, by name ...
 """
 
 import enum
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _CELL_BYTES: Final = 8
-_PHASE, _RESTARTS, _INSIDE, _NAMES = range(4)
+_PHASE, _RESTARTS, _BEATS, _INSIDE, _NAMES = range(5)
 
 
 class Phase(enum.IntEnum):
@@ -51,6 +51,20 @@ class Table:
         """Return how often a worker has been replaced."""
         return self._cells[worker * self._width + _RESTARTS]
 
+    def beat(self, worker: int) -> None:
+        """Tell that a worker's loop turns."""
+        self._cells[worker * self._width + _BEATS] += 1
+
+    def rest(self, worker: int) -> None:
+        """Tell that a worker's loop need not turn any more: it ends."""
+        self._cells[worker * self._width + _BEATS] = 0
+
+    def beats(self, worker: int) -> int | None:
+        """Return how often a worker's loop has told it turns; None: it need not."""
+        if self.phase(worker) is Phase.AWAY:
+            return None
+        return self._cells[worker * self._width + _BEATS] or None
+
     def inside(self, worker: int) -> int:
         """Return how many a worker holds."""
         return self._cells[worker * self._width + _INSIDE]
@@ -72,7 +86,7 @@ class Table:
     def replace(self, worker: int) -> None:
         """Forget what a worker held: it has died, and another takes its place."""
         row = worker * self._width
-        for cell in (_PHASE, *range(_INSIDE, self._width)):
+        for cell in (_PHASE, *range(_BEATS, self._width)):
             self._cells[row + cell] = 0
         self._cells[row + _RESTARTS] += 1
 

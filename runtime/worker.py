@@ -99,6 +99,16 @@ class Worker:
         if self.common is not None:
             self.common.table.enter(self.index, phase)
 
+    def beat(self) -> None:
+        """Tell the supervisor that this worker's loop turns."""
+        if self.common is not None:
+            self.common.table.beat(self.index)
+
+    def rest(self) -> None:
+        """Tell the supervisor that the loop need not turn any more."""
+        if self.common is not None:
+            self.common.table.rest(self.index)
+
     def ask_for_drain(self) -> bool:
         """Ask the supervisor to drain all; False if there is none to ask."""
         if self.line is None:

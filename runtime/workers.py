@@ -1,4 +1,4 @@
-"""The supervisor: forks the workers of a service, replaces who dies, passes on orders.
+"""The supervisor: forks the workers of a service, replaces them, passes on orders.
 
 Plain synchronous code in the process that was started, with no loop and no thread, so
 that forking is safe at any time. Orders go to workers over a line of their own and not
@@ -8,7 +8,8 @@ not count twice.
     SIGTERM, or a worker's wish   all drain       again: all end now
     SIGINT                        all end now
     the supervisor is killed      all end now: their lines end
-A worker that is sent SIGTERM by itself drains, ends and is replaced.
+A worker that is sent SIGTERM by itself drains, ends and is replaced. One that hangs is
+killed, and then replaced as one that has died by itself.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from typing import Final
 
 from runtime.crew import Crew, Verdict
 from runtime.listening import bound
+from runtime.pulse import Pulse
 from runtime.table import Phase, Table
 from runtime.worker import DRAIN, STOP, Common, Mailbox, Share, Worker
 
@@ -56,6 +58,7 @@ class _Supervisor:
     def __init__(self, common: Common) -> None:
         self._common = common
         self._crew = Crew(common.table.workers)
+        self._pulse = Pulse(common.table.workers)
         self._lines: dict[int, socket.socket] = {}
         self._signalled, wakeup = socket.socketpair()
         self._wakeup = wakeup
@@ -120,9 +123,11 @@ class _Supervisor:
             each.close()
 
     def _wait(self) -> None:
-        """Wait until something has happened, or a worker is due, and see to it."""
+        """Wait until something has happened, or it is time for it, and see to it."""
         heard = [self._signalled, *self._lines.values()]
-        readable, _, _ = select.select(heard, [], [], self._crew.wait_s(_now()))
+        now = _now()
+        wait_s = min(self._crew.wait_s(now), self._pulse.wait_s(now))
+        readable, _, _ = select.select(heard, [], [], wait_s)
         for index, line in [*self._lines.items()]:
             if line in readable:
                 self._hear(index, line)
@@ -130,6 +135,17 @@ class _Supervisor:
             for number in self._signalled.recv(4096):
                 self._obey(signal.Signals(number))
         self._bury()
+        self._feel(_now())
+
+    def _feel(self, now: float) -> None:
+        """End who hangs; what follows is as after any death."""
+        table = self._common.table
+        beats = [table.beats(index) for index in range(table.workers)]
+        for index in self._pulse.look(beats, now):
+            pid = self._crew.process_of(index)
+            if pid is not None:
+                log.error("worker hangs, is ended", extra={"worker": index, "pid": pid})
+                os.kill(pid, signal.SIGKILL)
 
     def _hear(self, index: int, line: socket.socket) -> None:
         try:

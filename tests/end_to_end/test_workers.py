@@ -47,9 +47,11 @@ async def two_workers_each(**settings: str) -> AsyncIterator[Stack]:
         yield stack
 
 
-async def seen(process: Process, pattern: str, count: int = 1) -> None:
+async def seen(
+    process: Process, pattern: str, count: int = 1, *, within_s: float = 10.0
+) -> None:
     """Wait until a process has logged something so often."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(within_s):
         while len(re.findall(pattern, process.log)) < count:  # noqa: ASYNC110  # a process has no event
             await asyncio.sleep(0.02)
 
@@ -197,6 +199,23 @@ async def test_a_worker_that_dies_takes_its_own_calls_and_comes_back() -> None:
             for caller in anew.callers:
                 await goes_on(caller)
             assert await refused(stack) == 503
+        restarts = await figures(stack.transceiver, "tandem_worker_restarts_total")
+        assert restarts == {"0": 0, "1": 1}
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_hangs_is_replaced_as_one_that_has_died() -> None:
+    async with two_workers_each() as stack, proxied(stack) as proxy:
+        calls = [await proxy.call() for _ in range(4)]
+        first = stack.udp_address[1]
+        hanging = pid_of(stack.transceiver, 1)
+        os.kill(hanging, signal.SIGSTOP)
+        await seen(stack.transceiver, f"worker hangs, .* pid={hanging}", within_s=30)
+        await seen(stack.transceiver, f"is replaced +worker=1 pid={hanging} code=-9")
+        await seen(stack.transceiver, "transceiver/1 info +transceiver listens", 2)
+        await asyncio.gather(
+            *(goes_on(caller) for caller, port in calls if port == first)
+        )
         restarts = await figures(stack.transceiver, "tandem_worker_restarts_total")
         assert restarts == {"0": 0, "1": 1}
 

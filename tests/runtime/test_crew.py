@@ -1,5 +1,7 @@
 """Who is replaced, when, and when that is given up."""
 
+import math
+
 from runtime.crew import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, Crew, Verdict
 
 
@@ -18,7 +20,9 @@ def test_all_are_started_at_once_and_each_once() -> None:
     assert crew.due(0.0) == [0, 2]
     assert crew.worker_of(101) == 1
     assert crew.wait_s(0.0) == 0.0
-    assert started(3).wait_s(0.0) is None
+    assert started(3).wait_s(0.0) == math.inf
+    assert crew.process_of(1) == 101
+    assert crew.process_of(0) is None
 
 
 def test_who_dies_is_replaced_after_a_pause_and_nobody_else() -> None:
@@ -37,7 +41,6 @@ def pauses(deaths: int, lasting_s: float) -> list[float]:
         now += lasting_s
         assert crew.ended(pid, 1, now, was_up=True) is Verdict.REPLACE
         pause_s = crew.wait_s(now)
-        assert pause_s is not None
         found.append(round(pause_s, 6))
         now += pause_s
         crew.started(0, pid + 1, now)
@@ -85,7 +88,7 @@ def test_one_that_waits_for_its_replacement_is_over_when_told_to_end() -> None:
     crew.ended(100, -9, 1.0, was_up=True)
     crew.end()
     assert crew.is_over
-    assert crew.wait_s(1.0) is None
+    assert crew.wait_s(1.0) == math.inf
 
 
 def test_who_does_not_end_well_when_told_to_is_a_failure() -> None:

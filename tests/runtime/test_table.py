@@ -31,6 +31,22 @@ def test_what_a_dead_worker_held_is_free_and_its_replacement_is_counted() -> Non
     assert [table.restarts(worker) for worker in (0, 1)] == [0, 1]
 
 
+def test_who_starts_or_rests_needs_no_beats() -> None:
+    table = Table(2)
+    table.beat(1)
+    assert table.beats(1) is None
+    table.enter(1, Phase.RUNNING)
+    table.beat(1)
+    table.enter(1, Phase.DRAINING)
+    assert [table.beats(worker) for worker in (0, 1)] == [None, 2]
+    table.rest(1)
+    assert table.beats(1) is None
+    table.beat(1)
+    table.replace(1)
+    table.enter(1, Phase.RUNNING)
+    assert table.beats(1) is None
+
+
 def test_nothing_needs_to_be_counted_by_name() -> None:
     table = Table(3)
     assert table.total() == 0

@@ -1,27 +1,57 @@
-"""What the supervisor does when a worker cannot be forked."""
+"""What the supervisor does when a worker cannot be forked, and when one hangs."""
 
 import errno
 import os
+import signal
+from collections.abc import Iterator
 
 import pytest
 
 from runtime import workers
-from runtime.table import Table
+from runtime.pulse import BEAT_S, STILL_LOOKS
+from runtime.table import Phase, Table
 from runtime.worker import Common
 
 
+@pytest.fixture
+def supervisor() -> Iterator[workers._Supervisor]:
+    """Yield one of two workers that have not been forked."""
+    made = workers._Supervisor(Common(Table(2), {}, ()))
+    yield made
+    for end in (made._signalled, made._wakeup):
+        end.close()
+
+
 def test_a_machine_without_room_for_a_process_ends_no_worker(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    supervisor: workers._Supervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def full() -> int:
         raise BlockingIOError(errno.EAGAIN, "no room")
 
     monkeypatch.setattr(os, "fork", full)
     monkeypatch.setattr(workers, "_now", lambda: 100.0)
-    supervisor = workers._Supervisor(Common(Table(2), {}, ()))
     assert supervisor._start(1) is None
     assert supervisor._crew.due(100.0) == [0]
     assert not supervisor._crew.is_ending
     assert "worker cannot be forked yet" in caplog.text
-    for end in (supervisor._signalled, supervisor._wakeup):
-        end.close()
+
+
+def test_a_worker_that_hangs_is_killed_once_and_no_other(
+    supervisor: workers._Supervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *order: killed.append(order))
+    table = supervisor._common.table
+    for worker in (0, 1):
+        supervisor._crew.started(worker, 100 + worker, 0.0)
+        table.enter(worker, Phase.RUNNING)
+        table.beat(worker)
+    for look in range(2 * STILL_LOOKS):
+        table.beat(0)
+        supervisor._feel(look * BEAT_S)
+    assert killed == [(101, signal.SIGKILL)]
+    assert caplog.text.count("worker hangs, is ended") == 1

@@ -1,0 +1,57 @@
+"""Which workers hang: alive, but with a loop that does not turn. Pure.
+
+A worker's loop counts its beats in the table that all see. As often the supervisor looks
+at them, and counts looks without a beat, not seconds: when the whole machine has stood
+still, or the container was frozen, it has not looked either.
+
+    no beats yet ──first──► beating ──so many looks without a beat──► hangs
+         ▲                     └──rests, or is replaced──┐
+         └───────────────────────────────────────────────┘
+Before its first beat a worker starts, when it rests it ends: both may take long.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+BEAT_S: Final = 1.0
+"""Seconds between two beats, and between two looks."""
+
+STILL_LOOKS: Final = 10
+"""Looks in a row without a beat: nobody speaks on with a call that was mute for 10 s. A
+loop that is only overloaded turns within a fraction of a second."""
+
+
+class Pulse:
+    """What the supervisor has seen of each worker's beats.
+
+    Args:
+        workers: How many there are.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._beats: list[int | None] = [None] * workers
+        self._still = [0] * workers
+        self._look_at = 0.0
+
+    def wait_s(self, now: float) -> float:
+        """Return the seconds until the next look."""
+        return max(0.0, self._look_at - now)
+
+    def look(self, beats: Sequence[int | None], now: float) -> list[int]:
+        """Return the workers that hang, each once.
+
+        Args:
+            beats: Of each worker; None: it starts or ends.
+            now: When; before it is time for a look, nothing is seen.
+        """
+        if now < self._look_at:
+            return []
+        self._look_at = now + BEAT_S
+        hanging = []
+        for worker, counted in enumerate(beats):
+            is_still = counted is not None and counted == self._beats[worker]
+            self._still[worker] = self._still[worker] + 1 if is_still else 0
+            if self._still[worker] == STILL_LOOKS:
+                hanging.append(worker)
+        self._beats[:] = beats
+        return hanging

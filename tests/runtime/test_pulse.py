@@ -1,0 +1,66 @@
+"""Whose loop stands still, as the supervisor sees it."""
+
+import pytest
+
+from runtime.pulse import BEAT_S, STILL_LOOKS, Pulse
+
+
+class Watch:
+    """Looks at workers, a little later each time than it would have had to."""
+
+    def __init__(self, workers: int) -> None:
+        self.pulse = Pulse(workers)
+        self.now = 100.0
+
+    def look(self, *beats: int | None, times: int = 1) -> list[int]:
+        found: list[int] = []
+        for _ in range(times):
+            self.now += 1.01 * BEAT_S
+            found += self.pulse.look(beats, self.now)
+        return found
+
+
+def test_who_has_not_beaten_for_so_many_looks_hangs_and_is_told_of_once() -> None:
+    watch = Watch(2)
+    assert watch.look(7, 7) == []
+    for beat in range(8, 7 + STILL_LOOKS):
+        assert watch.look(beat, 7) == []
+    assert watch.look(50, 7) == [1]
+    assert watch.look(50, 7, times=STILL_LOOKS - 1) == []
+
+
+def test_one_beat_is_enough_to_live_on() -> None:
+    watch = Watch(1)
+    for beat in range(1, 5):
+        assert watch.look(beat, times=STILL_LOOKS) == []
+
+
+def test_who_starts_or_rests_never_hangs() -> None:
+    watch = Watch(1)
+    assert watch.look(None, times=3 * STILL_LOOKS) == []
+    watch.look(1, times=STILL_LOOKS)
+    assert watch.look(None, times=3 * STILL_LOOKS) == []
+
+
+def test_a_replacement_has_all_the_time_again() -> None:
+    watch = Watch(1)
+    assert watch.look(9, times=STILL_LOOKS + 1) == [0]
+    assert watch.look(None) == []
+    assert watch.look(1, times=STILL_LOOKS) == []
+    assert watch.look(1) == [0]
+
+
+def test_a_machine_that_stood_still_itself_has_nobody_hang() -> None:
+    watch = Watch(1)
+    watch.look(9)
+    watch.now += 3600.0
+    assert watch.look(9) == []
+    assert watch.look(10, times=STILL_LOOKS) == []
+
+
+def test_looks_in_quick_succession_count_once() -> None:
+    pulse = Pulse(1)
+    assert pulse.wait_s(5.0) == 0.0
+    for step in range(100):
+        assert pulse.look([1], 5.0 + step * BEAT_S / 100) == []
+    assert pulse.wait_s(5.0 + 0.4 * BEAT_S) == pytest.approx(0.6 * BEAT_S)
