@@ -1,7 +1,7 @@
 """Which workers hang: alive, but with a loop that does not turn. Pure.
 
-A worker's loop counts its beats in the table that all see. As often the supervisor looks
-at them, and counts looks without a beat, not seconds: when the whole machine has stood
+A worker's loop counts its beats in the table that all see. The supervisor looks as
+often, and counts looks without a beat, not seconds: when the whole machine has stood
 still, or the container was frozen, it has not looked either.
 
     no beats yet ──first──► beating ──so many looks without a beat──► hangs
