@@ -1,12 +1,11 @@
 """The two requests made of a Kubernetes API server: list pods, annotate one."""
 
-import ssl
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import aiohttp
 
+from deploy.deletion_cost.account import Account
 from runtime.settings import Address
 
 COST: Final = "controller.kubernetes.io/pod-deletion-cost"
@@ -42,21 +41,15 @@ class Cluster:
     Args:
         http: Connections; closed by its owner.
         api: Where the server is.
-        account: Folder with token, ca.crt and namespace. The token is read for each
-            request, since the kubelet renews it.
-
-    Raises:
-        OSError: A file is missing.
+        account: Whose token is shown.
     """
 
     def __init__(
-        self, http: aiohttp.ClientSession, api: Address, account: Path
+        self, http: aiohttp.ClientSession, api: Address, account: Account
     ) -> None:
-        namespace = (account / "namespace").read_text().strip()
         self._http = http
-        self._token = account / "token"
-        self._tls = ssl.create_default_context(cafile=account / "ca.crt")
-        self._pods = f"https://{api}/api/v1/namespaces/{namespace}/pods"
+        self._account = account
+        self._pods = f"https://{api}/api/v1/namespaces/{account.namespace}/pods"
 
     async def pods(self) -> list[Pod]:
         """Return the pods that hold calls.
@@ -64,12 +57,13 @@ class Cluster:
         Raises:
             aiohttp.ClientError: The server cannot be reached, or refuses.
             TimeoutError: It does not answer.
+            OSError: The account's token is not there any more.
         """
         async with self._http.get(
             self._pods,
             params={"labelSelector": OURS},
             headers=self._headers(),
-            ssl=self._tls,
+            ssl=self._account.tls,
             raise_for_status=True,
         ) as response:
             return list(_running(await response.json()))
@@ -80,6 +74,7 @@ class Cluster:
         Raises:
             aiohttp.ClientError: The server cannot be reached, or refuses.
             TimeoutError: It does not answer.
+            OSError: The account's token is not there any more.
         """
         async with self._http.patch(
             f"{self._pods}/{pod}",
@@ -88,13 +83,13 @@ class Cluster:
                 **self._headers(),
                 "Content-Type": "application/merge-patch+json",
             },
-            ssl=self._tls,
+            ssl=self._account.tls,
         ) as response:
             if response.status != 404:
                 response.raise_for_status()
 
     def _headers(self) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {self._token.read_text().strip()}"}
+        return {"Authorization": f"Bearer {self._account.token()}"}
 
 
 def _running(found: Mapping[str, Any]) -> Iterator[Pod]:

@@ -28,13 +28,13 @@ async def serve(settings: DeletionCostSettings, stop: Stop) -> None:
     """Keep the costs until told to stop; there is nothing to drain.
 
     Raises:
-        OSError: The port is taken, or the service account's files are missing.
+        OSError: The port is taken.
     """
     registry = CollectorRegistry()
     tell_of_process(registry)
     limit = aiohttp.ClientTimeout(total=LIMIT_S)
     async with aiohttp.ClientSession(timeout=limit) as http:
-        keeper = Keeper(Cluster(http, settings.api, settings.account), http)
+        keeper = Keeper(Cluster(http, settings.api, settings.account()), http)
         pages = status.routes(registry, keeper.reason_not_ready)
         async with status.status_door(settings.http, pages):
             await stop.set_after(keeper.run())
@@ -76,6 +76,8 @@ class Keeper:
                     await self._cluster.tell(pod.name, now_held)
         except (aiohttp.ClientError, TimeoutError) as error:
             trouble = f"the API server: {str(error) or type(error).__name__}"
+        except OSError as error:
+            trouble = f"the service account: {error.filename}: {error.strerror}"
         if trouble is not None and self._trouble != trouble:
             log.warning("costs cannot be kept", extra={"reason": trouble})
         self._trouble = trouble

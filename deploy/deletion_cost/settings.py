@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.deletion_cost.account import VARIABLE, Account
 from runtime import settings as env, shared
 from runtime.logs import Form
 from runtime.settings import Address, setting
@@ -18,8 +19,8 @@ class DeletionCostSettings:
     api_port: int = setting(
         "KUBERNETES_SERVICE_PORT", "443", env.port, "port of the API server"
     )
-    account: Path = setting(  # noqa: RUF009  # Path is immutable
-        "TANDEM_SERVICE_ACCOUNT",
+    account_folder: Path = setting(  # noqa: RUF009  # Path is immutable
+        VARIABLE,
         "/var/run/secrets/kubernetes.io/serviceaccount",
         Path,
         "folder with the files token, ca.crt and namespace",
@@ -35,6 +36,22 @@ class DeletionCostSettings:
     )
     log_level: str = shared.log_level()
     log_format: Form = shared.log_format()  # noqa: RUF009  # an enum's member is immutable
+
+    def __post_init__(self) -> None:
+        """Refuse to run where no service account is.
+
+        Raises:
+            SettingsError: A file of the service account's is missing or unusable.
+        """
+        self.account()
+
+    def account(self) -> Account:
+        """Return the service account.
+
+        Raises:
+            SettingsError: One of its files is missing or unusable.
+        """
+        return Account(self.account_folder)
 
     @property
     def api(self) -> Address:

@@ -18,6 +18,7 @@ from tests.deploy.rendering import (
     containers,
     overlay,
 )
+from tests.support.service_account import service_account
 from transceiver.settings import TransceiverSettings
 
 SETTINGS: dict[str, type[Any]] = {
@@ -60,6 +61,14 @@ def called(region: list[Object]) -> dict[str, Object]:
     """Return the deployments of what holds calls."""
     deployments = of_kind(region, "Deployment")
     return {name: deployments[name] for name in CALLED}
+
+
+@pytest.fixture(scope="module")
+def mounted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return where to find what a pod has in its file system."""
+    account = tmp_path_factory.mktemp("serviceaccount")
+    service_account(account)
+    return {"TANDEM_SERVICE_ACCOUNT": str(account)}
 
 
 def environ(region: list[Object], name: str) -> dict[str, str]:
@@ -114,20 +123,20 @@ def test_regions_differ_in_name_address_and_host() -> None:
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_a_service_can_start_with_what_it_is_given(
-    region: list[Object], service: str
+    region: list[Object], service: str, mounted: dict[str, str]
 ) -> None:
     given = environ(region, service)
     settings = SETTINGS[service]
     known = {row.variable for row in environment.rows(settings)}
     assert {name for name in given if not name.startswith("OTEL_")} <= known
-    environment.load(settings, given)
+    environment.load(settings, given | mounted)
 
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_named_ports_are_those_the_service_listens_on(
-    region: list[Object], service: str
+    region: list[Object], service: str, mounted: dict[str, str]
 ) -> None:
-    loaded = environment.load(SETTINGS[service], environ(region, service))
+    loaded = environment.load(SETTINGS[service], environ(region, service) | mounted)
     (container,) = containers(of_kind(region, "Deployment")[service])
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     match loaded:

@@ -11,10 +11,9 @@ import pytest
 from aiohttp import web
 
 from deploy.deletion_cost.cluster import COST
-from tests.support.certificates import self_signed
+from tests.support.service_account import TOKEN, service_account
 from tests.support.services import Process, free_ports
 
-TOKEN = "a-token-of-the-service-account"
 PODS = "/api/v1/namespaces/tandem/pods"
 
 
@@ -86,10 +85,7 @@ async def serving(
 async def a_cluster(folder: Path, **calls: int | None) -> AsyncIterator[FakeCluster]:
     """Run it; `folder` becomes that of the service account."""
     cluster, ports = FakeCluster(), free_ports(len(calls) + 1)
-    made = self_signed(folder)
-    (folder / "ca.crt").write_bytes(made.certificate.read_bytes())
-    (folder / "namespace").write_text("tandem")
-    (folder / "token").write_text(f"{TOKEN}\n")
+    made = service_account(folder)
     (folder / "port").write_text(str(ports[-1]))
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(made.certificate, made.key)
