@@ -88,6 +88,17 @@ class Calls:
         log.info("call opened", extra={"call": call.id, "tenant": request.tenant})
         return call.id, answer
 
+    def hang_up(self, call_id: str, tenant: str) -> bool:
+        """End a tenant's call; False: it is not held here.
+
+        True also of one that is just ending: it is not to be looked for elsewhere.
+        """
+        call = self._live.get(call_id)
+        if call is None or call.tenant != tenant:
+            return False
+        call.end(CloseCode.NORMAL, "the call was hung up")
+        return True
+
     def _traced(self, request: CallRequest) -> Steps:
         fields = {"tandem.transport": "webrtc", "tandem.tenant": request.tenant}
         trace = Steps(self._tracer.begin(CALL, fields, request.traceparent))

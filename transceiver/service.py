@@ -20,6 +20,7 @@ from transceiver.admission import Admission
 from transceiver.auth import KeyRing, tenants_of
 from transceiver.calls import Calls
 from transceiver.client_secrets import ClientSecrets
+from transceiver.control import Control
 from transceiver.http.application import application
 from transceiver.http.calls import call_routes
 from transceiver.http.client_secrets import client_secret_routes
@@ -105,7 +106,7 @@ async def _serve_on(
         pages = status.routes(metrics.registry, calls.reason_not_ready, siblings)
         routes = [
             *(pages if settings.has_public_metrics else status.probes(pages)),
-            *call_routes(spread, keys, tunnels),
+            *call_routes(spread, keys, Control(calls, tunnels)),
             *client_secret_routes(keys, client_secrets, wall_s),
             *realtime_routes(
                 keys, admission, tunnels, metrics.websockets, stop, tracer

@@ -1,13 +1,14 @@
 """Control of a call by its id: only for the key it belongs to, and while it lives."""
 
 import json
+import signal
 from typing import Any
 
 import aiohttp
 import openai
 import pytest
 
-from tests.support.caller import Caller
+from tests.support.caller import Caller, calling
 from tests.support.front_door import KEY, FrontDoor, front_door
 from tests.support.services import Stack, running_stack
 
@@ -133,3 +134,19 @@ async def test_the_openai_package_calls_without_a_session() -> None:
         await caller.take_answer(answered.text)
         await caller.wait_for("session.created")
         await caller.close()
+
+
+@pytest.mark.asyncio
+async def test_a_call_is_hung_up_though_its_relay_hangs() -> None:
+    async with running_stack("echo") as stack, calling(stack.url) as caller:
+        await caller.wait_for("session.created")
+        stack.relay.send(signal.SIGSTOP)
+        try:
+            url = f"{stack.url}{caller.location}/hangup"
+            async with aiohttp.ClientSession() as http, http.post(url) as response:
+                assert response.status == 200
+            await caller.wait_until(
+                lambda: caller.connection.connectionState == "closed", "end of the call"
+            )
+        finally:
+            stack.relay.send(signal.SIGCONT)

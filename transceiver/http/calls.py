@@ -3,7 +3,8 @@
     POST /v1/realtime/calls               an SDP offer, raw or multipart   201, answer
     GET  /v1/realtime/calls/{id}                                           200, JSON
     POST /v1/realtime/calls/{id}/hangup                                    200
-Control takes an API key, and any edge of the cluster can do it: the relays are asked.
+Control takes an API key, and any edge of the cluster can do it: the relays are asked
+about calls that are not its own.
 """
 
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Opens(Protocol):
 class CallControl(Protocol):
     """What reaches a live call wherever it is held.
 
-    Both raise `transceiver.tunnel.Refusal`: 404 where the tenant has no such call.
+    See `transceiver.control`, which says what both raise.
     """
 
     async def hang_up(self, call_id: str, tenant: str) -> None:

@@ -1,0 +1,120 @@
+"""Control of calls: those that are held here need no relay for it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+import pytest
+
+from proto.udp import Dialer
+from runtime.stop import Stop
+from transceiver.admission import Admission
+from transceiver.call import Call, CallRequest
+from transceiver.calls import Calls
+from transceiver.control import Control
+from transceiver.metrics import Metrics
+from transceiver.tunnel import Refusal
+from transceiver.uplink import Uplink
+from transceiver.webrtc import ice
+from transceiver.webrtc.ice import UdpPort
+
+
+class NoSocket:
+    """Stands where the port's socket would be bound."""
+
+    address = ("192.0.2.1", 4000)
+    dropped_sends = 0
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+
+class OneRelay:
+    """Is always there."""
+
+    def choose(self) -> Dialer:
+        return cast(Dialer, self)
+
+
+class OutOfReach:
+    """Relays none of which answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def hang_up(self, call_id: str, tenant: str) -> None:
+        await self.describe(call_id, tenant)
+
+    async def describe(self, call_id: str, tenant: str) -> Mapping[str, Any]:
+        self.asked.append((call_id, tenant))
+        raise Refusal(503, "server_overloaded", "no relay can be reached")
+
+
+@contextlib.asynccontextmanager
+async def one_call(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Calls, str]]:
+    """Hold one call, of tenant "ours"."""
+
+    async def answer(call: Call, request: CallRequest, relay: Dialer) -> str:
+        call.tenant = request.tenant
+        return "answer"
+
+    monkeypatch.setattr(ice, "UdpSocket", NoSocket)
+    monkeypatch.setattr(Call, "answer", answer)
+    port = UdpPort("192.0.2.1", 4000, None, with_loopback=False)
+    metrics = Metrics(port.dropped)
+    calls = Calls(port, cast(Uplink, OneRelay()), metrics, Admission(max_calls=1))
+    stop = Stop(grace_s=0.0)
+    running = asyncio.create_task(calls.run(stop))
+    await turns()  # for the group of tasks to be there
+    call_id, _ = await calls.open(CallRequest("offer", "ours"))
+    yield calls, call_id
+    stop.set()
+    await running
+
+
+async def turns() -> None:
+    """Let everything happen that waits for no time to pass."""
+    for _ in range(40):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.asyncio
+async def test_a_call_held_here_is_hung_up_with_no_relay_in_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with one_call(monkeypatch) as (calls, call_id):
+        relays = OutOfReach()
+        await Control(calls, relays).hang_up(call_id, "ours")
+        await turns()
+        assert len(calls) == 0
+        assert relays.asked == []
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_is_just_ending_is_not_looked_for_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with one_call(monkeypatch) as (calls, call_id):
+        relays = OutOfReach()
+        control = Control(calls, relays)
+        await control.hang_up(call_id, "ours")
+        await control.hang_up(call_id, "ours")
+        assert relays.asked == []
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_is_over_or_foreign_is_looked_for_at_the_relays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with one_call(monkeypatch) as (calls, call_id):
+        relays = OutOfReach()
+        control = Control(calls, relays)
+        with pytest.raises(Refusal):
+            await control.hang_up(call_id, "theirs")
+        await turns()
+        assert len(calls) == 1
+        await control.hang_up(call_id, "ours")
+        await turns()
+        with pytest.raises(Refusal):
+            await control.hang_up(call_id, "ours")
+        assert relays.asked == [(call_id, "theirs"), (call_id, "ours")]
