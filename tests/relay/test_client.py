@@ -1,6 +1,8 @@
 """The WebSocket client's queue, with a WebSocket that is slow to take anything."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -306,27 +308,30 @@ class Hurried:
         pass
 
 
+@contextlib.asynccontextmanager
+async def hurrying() -> AsyncIterator[tuple[Hurried, RealtimeClient]]:
+    """Hold a session over such a socket, and end it afterwards."""
+    socket = Hurried()
+    upstream = client_of(StuckHttp(cast("StuckSocket", socket)))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(upstream.run(Nobody(), tasks))
+        await asyncio.sleep(0.1)
+        yield socket, upstream
+        running.cancel()
+
+
 def test_what_is_sent_while_the_peer_reads_leaves_within_the_call() -> None:
     async def main() -> None:
-        socket = Hurried()
-        upstream = client_of(StuckHttp(cast("StuckSocket", socket)))
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
-            await asyncio.sleep(0.1)
+        async with hurrying() as (socket, upstream):
             upstream.send(b"1")
             assert socket.ended == [b"1"]
-            running.cancel()
 
     virtual.run(main())
 
 
 def test_what_follows_a_send_that_waits_keeps_its_order() -> None:
     async def main() -> Hurried:
-        socket = Hurried()
-        upstream = client_of(StuckHttp(cast("StuckSocket", socket)))
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
-            await asyncio.sleep(0.1)
+        async with hurrying() as (socket, upstream):
             socket.free.clear()
             for number in range(3):
                 upstream.send(str(number).encode())
@@ -336,7 +341,6 @@ def test_what_follows_a_send_that_waits_keeps_its_order() -> None:
             socket.free.set()
             await asyncio.sleep(0.1)
             upstream.send(b"3")
-            running.cancel()
         return socket
 
     assert virtual.run(main()).ended == [b"0", b"1", b"2", b"3"]
@@ -344,15 +348,10 @@ def test_what_follows_a_send_that_waits_keeps_its_order() -> None:
 
 def test_a_send_that_waits_when_the_session_ends_is_given_up() -> None:
     async def main() -> Hurried:
-        socket = Hurried()
-        upstream = client_of(StuckHttp(cast("StuckSocket", socket)))
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
-            await asyncio.sleep(0.1)
+        async with hurrying() as (socket, upstream):
             socket.free.clear()
             upstream.send(b"0")
             await asyncio.sleep(0.1)
-            running.cancel()
         return socket
 
     assert virtual.run(main()).ended == []
