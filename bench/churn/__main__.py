@@ -113,8 +113,7 @@ async def _run(calls: int, rate: float, only: Sequence[Way]) -> int:
             cpu_ms = 1000 * (seen[0].cpu_s - last[0].cpu_s) / count
             print(_row(str(done + count), seen, f"{cpu_ms:.1f}"), flush=True)
             looks.append(last := seen)
-        for what, count in run.failures.items():
-            print(f"{count} x {what}")
+        _tell_failures(run.failures, stack)
         return _verdict(looks) or bool(run.failures)
 
 
@@ -149,6 +148,15 @@ def _row(name: str, pair: Pair, cpu_ms: str = "") -> str:
         f"{edge.rss_mb:15.1f} {edge.files:6} {edge.threads:8} {edge.tasks:6}   "
         f"{relay.rss_mb:9.1f} {relay.files:6} {relay.threads:8} {relay.tasks:6}"
     )
+
+
+def _tell_failures(failures: Counter[str], stack: Stack) -> None:
+    """Say what went wrong, and what the services said meanwhile."""
+    for what, count in failures.items():
+        print(f"{count} x {what}")
+    if failures:
+        for process in (stack.transceiver, stack.relay):
+            print(f"--- {process.module}\n{process.log}", end="")
 
 
 def _verdict(seen: Sequence[Pair]) -> int:

@@ -67,7 +67,8 @@ async def hang_up_by_request(edge: Edge) -> None:
     async with _talking(edge) as (caller, _):
         async with edge.http.post(f"{edge.url}{caller.location}/hangup") as response:
             if response.status != 200:
-                raise Failed(f"hang-up: HTTP {response.status}")
+                error = (await response.json())["error"]
+                raise Failed(f"hang-up: HTTP {response.status}, {error['message']}")
         async with asyncio.timeout(STAGE_S):
             await caller.lost.wait()
 
