@@ -36,14 +36,18 @@ ALIKE = 0.5
 PAUSE_TICKS = rtp.CLOCK_HZ // 5
 """Longer holes in RTP time are pauses between talkspurts, not gaps: 200 ms."""
 
+FRAME_NS = FRAME_MS * 1_000_000
 PAUSE_NS = 60_000_000
 """Between two frames sent; after longer ones the caller had been silent."""
+
+EVER_NS = 1 << 62
+"""Later than any time of the wall clock."""
 
 LOUDER = 10.0
 """Most that the energy of 20 ms may differ from what was said: 10 dB."""
 
 GAP_MS = 40.0
-"""Between two packets of one talkspurt; longer ones are counted."""
+"""Between two packets; longer ones are counted. A caller's jitter buffer holds it."""
 
 Delays = NDArray[np.float64]
 """Rows of (seconds of the wall clock, delay in milliseconds)."""
@@ -55,8 +59,8 @@ class Flow(NamedTuple):
     Attributes:
         received: Packets, each counted once.
         expected: By their sequence numbers.
-        gaps: Waits over `GAP_MS` within a talkspurt.
-        longest_ms: The longest of all waits within a talkspurt.
+        gaps: Waits over `GAP_MS` while there was something to hear.
+        longest_ms: The longest of all such waits.
     """
 
     received: int
@@ -73,8 +77,17 @@ class _Piece(NamedTuple):
     pcm: Pcm
 
 
-def flow(log: Log, from_ns: int, to_ns: int) -> Flow:
-    """Count what came between two moments."""
+def flow(log: Log, from_ns: int, to_ns: int, echo_ns: int | None = None) -> Flow:
+    """Count what came between two moments.
+
+    Args:
+        log: Of one call.
+        from_ns: The first of them.
+        to_ns: The other.
+        echo_ns: How much later the caller's own voice comes back: then something is to
+            be heard when it had spoken. None: another one speaks, whose talkspurts only
+            RTP tells apart, by its time.
+    """
     arrived = np.array(log.arrived_ns, np.int64)
     inside = (arrived >= from_ns) & (arrived < to_ns)
     sequences, first = np.unique(
@@ -83,9 +96,13 @@ def flow(log: Log, from_ns: int, to_ns: int) -> Flow:
     if not len(sequences):
         return Flow(0, 0, 0, 0.0)
     order = np.sort(first)
-    waits_ms = np.diff(arrived[inside][order]) / 1e6
-    steps = np.diff(np.array(log.timestamps, np.uint32)[inside][order])
-    waits_ms = waits_ms[(steps < PAUSE_TICKS) | (steps > 1 << 31)]
+    ends_ns = arrived[inside][order]
+    waits_ms = np.diff(ends_ns) / 1e6
+    if echo_ns is None:
+        steps = np.diff(np.array(log.timestamps, np.uint32)[inside][order])
+        waits_ms = waits_ms[(steps < PAUSE_TICKS) | (steps > 1 << 31)]
+    else:
+        waits_ms -= np.diff(_silence_ns(log, ends_ns, echo_ns)) / 1e6
     return Flow(
         len(sequences),
         int(sequences[-1] - sequences[0]) + 1,
@@ -94,9 +111,27 @@ def flow(log: Log, from_ns: int, to_ns: int) -> Flow:
     )
 
 
+def _silence_ns(
+    log: Log, until_ns: NDArray[np.int64], echo_ns: int
+) -> NDArray[np.float64]:
+    """Return how long, up to some moments, an echo had nothing to say.
+
+    A pause comes back as one: from the end of the last frame spoken to the next one.
+    Silence is told of in packets of its own, so a pause may be several waits.
+    """
+    sent_ns = np.array(log.sent_ns, np.int64)
+    spoken_ns = np.concatenate([[-FRAME_NS], sent_ns, [EVER_NS]])
+    last = np.flatnonzero(np.diff(spoken_ns) > PAUSE_NS)
+    begun_ns, over_ns = spoken_ns[last] + FRAME_NS, spoken_ns[last + 1]
+    silent_ns = np.cumsum(over_ns - begun_ns)
+    edges_ns = np.stack([begun_ns, over_ns], axis=1).reshape(-1) + echo_ns
+    totals_ns = np.stack([silent_ns - (over_ns - begun_ns), silent_ns], axis=1)
+    return np.asarray(np.interp(until_ns, edges_ns, totals_ns.reshape(-1)))
+
+
 def sent_between(log: Log, from_ns: int, to_ns: int) -> int:
-    """Return how many frames of speech were sent between two moments."""
-    sent = np.array(log.sent_ns, np.int64)
+    """Return how many frames were sent between two moments, of speech and silence."""
+    sent = np.concatenate([log.sent_ns, log.silent_ns])
     return int(((sent >= from_ns) & (sent < to_ns)).sum())
 
 

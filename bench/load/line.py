@@ -62,6 +62,7 @@ class Log:
     Attributes:
         sent_ns: When each frame of speech was sent.
         sent_frames: Which frame of the voice it was.
+        silent_ns: When each frame of silence was sent.
         arrived_ns: When each packet came.
         sequences: Its sequence number, extended over the wrap.
         timestamps: Its RTP time, as sent.
@@ -70,6 +71,7 @@ class Log:
 
     sent_ns: "array[int]" = field(default_factory=lambda: array("q"))
     sent_frames: "array[int]" = field(default_factory=lambda: array("I"))
+    silent_ns: "array[int]" = field(default_factory=lambda: array("q"))
     arrived_ns: "array[int]" = field(default_factory=lambda: array("q"))
     sequences: "array[int]" = field(default_factory=lambda: array("q"))
     timestamps: "array[int]" = field(default_factory=lambda: array("I"))
@@ -144,6 +146,7 @@ class Line:
             self.log.sent_ns.append(time.time_ns())
         elif number % COMFORT_FRAMES == 0:
             payload = voice.comfort
+            self.log.silent_ns.append(time.time_ns())
         else:
             self._spoke = False
             return None

@@ -54,7 +54,7 @@ class Summary:
         delay: Of sampled calls' packets whose sound was found again; None: it was not.
         returned: Packets received over frames sent.
         lost: Share of the server's packets that did not come.
-        gaps: Waits over 40 ms within a talkspurt.
+        gaps: Waits over 40 ms while there was something to hear.
         cpu_ms: Of each process asked for, a call-second.
         own_cpu_ms: Of the generator, a call-second.
     """
@@ -86,10 +86,12 @@ def summarize(outcome: Outcome) -> Summary:
     up = [one for one in outcome.attempts if one.connected_ns]
     from_ns, to_ns = outcome.from_ns, outcome.to_ns
     measured_s = (to_ns - from_ns) / 1e9
-    flows = [hear.flow(one.log, from_ns, to_ns) for one in up]
+    rows = _delays(outcome)
+    delay = Spread.of(rows[:, 1])
+    echo_ns = None if delay is None else round(delay.p50 * 1e6)
+    flows = [hear.flow(one.log, from_ns, to_ns, echo_ns) for one in up]
     received, expected = sum(f.received for f in flows), sum(f.expected for f in flows)
     sent = sum(hear.sent_between(one.log, from_ns, to_ns) for one in up)
-    rows = _delays(outcome)
     call_s = measured_s * len(up) or 1.0  # of nothing, nothing was spent
     return Summary(
         calls=len(outcome.attempts),
@@ -101,7 +103,7 @@ def summarize(outcome: Outcome) -> Summary:
         first_media=_since_offer(
             [(a.offered_ns, a.log.arrived_ns[0]) for a in up if a.log.arrived_ns]
         ),
-        delay=Spread.of(rows[:, 1]),
+        delay=delay,
         returned=received / sent if sent else 0.0,
         lost=1 - received / expected if expected else 0.0,
         gaps=sum(f.gaps for f in flows),

@@ -141,6 +141,66 @@ def test_silence_between_talkspurts_is_no_gap() -> None:
     assert hear.flow(log, 0, 1 << 62).gaps == 0
 
 
+def answered(log: Log, *spurts: range) -> None:
+    """Say each range of frames, and have it come back."""
+    for numbers in spurts:
+        said(log, numbers)
+        for number in numbers:
+            echoed(log, number, b"", 5.0)
+
+
+def waits(log: Log) -> tuple[int, float]:
+    """Return the gaps of an echo 5 ms late, and the longest wait."""
+    flow = hear.flow(log, 0, 1 << 62, 5_000_000)
+    return flow.gaps, flow.longest_ms
+
+
+def test_a_pause_of_the_caller_is_no_gap_in_its_echo() -> None:
+    log = Log()
+    answered(log, range(10), range(14, 30), range(40, 60))
+    gaps, longest_ms = waits(log)
+    assert gaps == 0
+    assert longest_ms == pytest.approx(20.0, abs=0.01)
+
+
+def test_packets_that_tell_of_silence_make_no_gaps_around_them() -> None:
+    log = Log()
+    answered(log, range(10))
+    for number in (13, 33):  # 80 ms after the last word, 140 ms before the next
+        echoed(log, number, b"", 5.0)
+    answered(log, range(40, 60))
+    assert waits(log)[0] == 0
+
+
+def test_speech_that_comes_late_after_a_pause_is_a_gap() -> None:
+    log = Log()
+    answered(log, range(10))
+    said(log, range(40, 60))
+    for number in range(43, 60):
+        echoed(log, number, b"", 5.0)
+    gaps, longest_ms = waits(log)
+    assert gaps == 1
+    assert longest_ms == pytest.approx(80.0, abs=0.01)
+
+
+@pytest.mark.parametrize("frames", [2, 8, 30])
+def test_a_hole_in_speech_is_a_gap_however_long(frames: int) -> None:
+    log = Log()
+    said(log, range(60))
+    for number in (*range(10), *range(10 + frames, 60)):
+        echoed(log, number, b"", 5.0)
+    gaps, longest_ms = waits(log)
+    assert gaps == 1
+    assert longest_ms == pytest.approx(20.0 * (frames + 1), abs=0.01)
+
+
+def test_frames_of_silence_are_counted_with_those_of_speech() -> None:
+    log = Log()
+    said(log, range(10))
+    log.silent_ns.append(20 * FRAME_NS)
+    assert hear.sent_between(log, 0, 1 << 62) == 11
+
+
 def test_only_what_came_within_the_time_counts() -> None:
     log = Log()
     said(log, range(100))
