@@ -98,6 +98,15 @@ def test_the_end_of_what_was_heard_is_found_to_10_ms(seed: int) -> None:
     assert end == pytest.approx(frames * FRAME_SAMPLES, abs=NEAR_SAMPLES)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_the_end_of_a_short_sound_is_found_to_10_ms(seed: int) -> None:
+    frames = 5 + seed % 10
+    spoken = babble(3.0, seed)
+    played = ear.play(packets(spoken, frames))
+    end = ear.end_samples(played, spoken)
+    assert end == pytest.approx(frames * FRAME_SAMPLES, abs=NEAR_SAMPLES)
+
+
 def test_what_is_made_up_when_packets_just_end_is_heard_but_was_not_spoken() -> None:
     spoken = babble(3.0, 3)
     played = ear.play(packets(spoken, 50, hush=0))

@@ -113,18 +113,22 @@ def audible(pcm: Pcm) -> Pcm:
 
 
 def _last_sound(played: list[Sound], spoken: Pcm) -> tuple[Pcm, int]:
-    """Return the last sound played, and where in `spoken` that is."""
+    """Return the last sound played, and where in `spoken` that is.
+
+    The codec plays its look-ahead first, so that a short sound begins before what was
+    spoken does. That much of it is left out.
+    """
     pieces = (sound.pcm for sound in played if not sound.fades)
     pcm = audible(np.concatenate([np.zeros(0, np.int16), *pieces]))
     if not len(pcm):
         return pcm, 0
     match_end = max(len(pcm) - RING_SAMPLES, len(pcm) // 2)
     match_start = max(match_end - MATCH_SAMPLES, 0)
-    aside = max(match_start - ASIDE_SAMPLES, 0)
-    place = aside + find(
-        pcm[match_start:match_end], spoken[aside : match_end + ASIDE_SAMPLES]
-    )
-    return pcm[match_start:], place
+    padded = np.concatenate([np.zeros(ASIDE_SAMPLES, np.int16), spoken])
+    around = padded[match_start : match_end + 2 * ASIDE_SAMPLES]
+    place = match_start - ASIDE_SAMPLES + find(pcm[match_start:match_end], around)
+    unspoken = max(-place, 0)
+    return pcm[match_start + unspoken :], place + unspoken
 
 
 def find(piece: Pcm, whole: Pcm) -> int:
