@@ -28,6 +28,7 @@ from proto.events import (
 from proto.frames import DownFrame, UpFrame
 from proto.link import Link
 from proto.payload import Payload
+from proto.port import Deaf
 from proto.session import Session, SessionState
 from proto.stats import FrameCounts
 from runtime.udp import UdpAddress
@@ -145,6 +146,7 @@ class LinkSession:
     def close(self, code: CloseCode = CloseCode.NORMAL, reason: str = "") -> None:
         """End the session, or refuse it; calls after the first do nothing."""
         self._receiver = None
+        self._core.audio.sink = Deaf()  # not us: we would wait for a collection
         self._live.forget(self)
         self._core.close(code, reason, self._live.now())
         self._live.settle(self._core)
