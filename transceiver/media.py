@@ -12,7 +12,6 @@ the timer all calls share: no task, queue, thread, future or log line. What is h
 or broken is counted and dropped, and never raises into the loop.
 """
 
-import math
 import random
 from collections.abc import Callable
 from typing import NamedTuple
@@ -274,7 +273,7 @@ class Media:
             return
         self._send_report(self._timer.now(), leaving=True)
         self._closed = True
-        self._alarm.set(math.inf)
+        self._alarm.drop()
 
     @property
     def complexity(self) -> int:

@@ -55,6 +55,15 @@ class Alarm:
         if deadline < self.queued_for:
             self._timer.queue(self)
 
+    def drop(self) -> None:
+        """Never ring again, and let the owner go, who would wait for a collection."""
+        self.deadline = math.inf
+        self.callback = _unheard
+
+
+def _unheard(_: float) -> None:
+    """Stand where an owner was."""
+
 
 class SharedTimer:
     """The heap of all alarms.

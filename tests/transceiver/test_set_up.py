@@ -1,6 +1,7 @@
 """What a call costs before anybody has come, and what is left of it when it is over."""
 
 import asyncio
+import contextlib
 import gc
 import weakref
 from typing import Any, cast
@@ -13,11 +14,16 @@ from aioice.candidate import Candidate
 from aiortc.exceptions import InvalidStateError
 from aiortc.rtcdtlstransport import SRTP_PROFILES
 from OpenSSL import SSL
+from pylibsrtp import Policy
 
 from proto.errors import CloseCode
+from proto.frames import UpFrame
 from proto.udp import Dialer
 from runtime.udp import UdpAddress
+from tests.support.clock import HandTurnedLoop
+from tests.transceiver.leg import OUR_SSRC, PAYLOAD_TYPE, session
 from transceiver.call import Call, CallRequest, Ending
+from transceiver.media import Media, MediaKeys
 from transceiver.timer import SharedTimer
 from transceiver.webrtc import ice
 from transceiver.webrtc.agent import only_answer
@@ -25,6 +31,7 @@ from transceiver.webrtc.certificate import RENEWED_AFTER_S, Certificate, Certifi
 from transceiver.webrtc.channel import guard
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import OfferError
+from transceiver.webrtc.unframed import unframed
 
 OFFER = """v=0
 o=- 1 1 IN IP4 0.0.0.0
@@ -174,15 +181,56 @@ async def test_a_connection_goes_without_a_collection(port: UdpPort) -> None:
     await turns()
     connection, dtls = call._peer._connection, call._peer._dtls
     sctp: Any = connection.sctp
-    parts = [connection, sctp, dtls, dtls.transport]
-    held = [weakref.ref(part) for part in parts]
-    del connection, sctp, dtls, parts
+    ice_transport, leg = dtls.transport, call._peer.leg
+    assert leg is not None
+    parts = [connection, sctp, dtls, ice_transport, leg.protocol]
+    held = [weakref.ref(part) for part in [*parts, ice_transport._connection]]
+    del connection, sctp, dtls, ice_transport, leg, parts
     gc.disable()
     try:
         await call.release(Ending(CloseCode.NORMAL, "over"))
         del call
         await turns()
         assert [one() for one in held] == [None] * len(held)
+    finally:
+        gc.enable()
+
+
+def test_closed_media_go_without_a_collection() -> None:
+    def up(frame: UpFrame) -> None: ...
+
+    keys = MediaKeys(
+        inbound=session(1, Policy.SSRC_ANY_INBOUND),
+        outbound=session(2, Policy.SSRC_ANY_OUTBOUND),
+        local_ssrc=OUR_SSRC,
+        payload_type=PAYLOAD_TYPE,
+        cname="edge",
+    )
+    media = Media(keys, lambda _: None, up, SharedTimer(HandTurnedLoop()))
+    held = weakref.ref(up)
+    gc.disable()
+    try:
+        media.close()
+        del media, up
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.asyncio
+async def test_an_error_that_begins_anew_leaves_its_future_free() -> None:
+    async def fail() -> None:
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(ConnectionError())
+        held.append(weakref.ref(failed))
+        await failed
+
+    held: list[weakref.ref[asyncio.Future[None]]] = []
+    gc.disable()
+    try:
+        with contextlib.suppress(ConnectionError):
+            await unframed(fail, ConnectionError)()
+        assert held[0]() is None
     finally:
         gc.enable()
 

@@ -1,6 +1,7 @@
 """The timer all calls share, on a loop that does not run."""
 
 import math
+import weakref
 
 import pytest
 
@@ -136,3 +137,20 @@ def test_moving_an_alarm_later_and_later_leaves_one_entry(timer: SharedTimer) ->
     for n in range(1, 1000):
         bell.alarm.set(float(n))
     assert len(timer._heap) == 1
+
+
+def test_an_alarm_that_was_dropped_lets_its_owner_go(
+    loop: HandTurnedLoop, timer: SharedTimer
+) -> None:
+    class Owner:
+        def ring(self, now: float) -> None:
+            raise AssertionError("rang")
+
+    owner = Owner()
+    alarm = timer.alarm(owner.ring)
+    alarm.set(1.5)
+    held = weakref.ref(owner)
+    alarm.drop()
+    del owner
+    assert held() is None
+    loop.run_until(10)

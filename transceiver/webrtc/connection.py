@@ -21,7 +21,7 @@ def new_connection(certificate: Certificate) -> RTCPeerConnection:
         RTCConfiguration(iceServers=[], bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE)
     )
     connection._RTCPeerConnection__certificates = [certificate]
-    _end_quietly(connection)
+    connection._connecting = _end_quietly(connection)
     return connection  # type: ignore[no-any-return]  # private names were set
 
 
@@ -33,6 +33,8 @@ async def close(connection: RTCPeerConnection) -> None:
     """
     if not vars(connection):
         return  # closed before
+    for task in connection._connecting:  # type: ignore[attr-defined]  # set above
+        task.cancel()
     await connection.close()
     for _ in range(TURNS):
         await asyncio.sleep(0)
@@ -55,15 +57,31 @@ def _parts(connection: RTCPeerConnection) -> Iterator[object]:
     yield connection
 
 
-def _end_quietly(connection: Any) -> None:
-    """Have aiortc's own task take it as it comes that the call ends during set-up.
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
-    Nobody owns that task, so what it raises would be logged with a traceback.
+
+def _end_quietly(connection: Any) -> set[asyncio.Task[Any]]:
+    """Have aiortc's own tasks take it as it comes that the call ends during set-up.
+
+    Nobody owns these tasks, so what they raise would be logged with a traceback.
+
+    Returns:
+        Those that are under way, now or later. At the end they are to be cancelled: an
+        error that meets one in a handshake holds its frames, and they hold that error.
     """
     connect = connection._RTCPeerConnection__connect
+    under_way: set[asyncio.Task[Any]] = set()
 
     async def connect_unless_closed() -> None:
-        with contextlib.suppress(InvalidStateError):
-            await connect()
+        under_way.add(_this_task())
+        try:
+            with contextlib.suppress(InvalidStateError):
+                await connect()
+        finally:
+            under_way.discard(_this_task())
 
     connection._RTCPeerConnection__connect = connect_unless_closed
+    return under_way

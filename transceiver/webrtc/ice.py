@@ -34,6 +34,7 @@ from aioice.candidate import candidate_foundation, candidate_priority
 from runtime.udp import UdpAddress, UdpSocket
 from transceiver.stun import BINDING_REQUEST, local_ufrag
 from transceiver.webrtc.behind import BehindIngress, Ingress
+from transceiver.webrtc.unframed import unframed
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class IceLeg:
         self._port = port
         self._connection = connection
         self._nominated: dict[int, Any] = connection._nominated
-        self.protocol = aioice.ice.StunProtocol(connection)
+        self.protocol = _Stun(connection)
         self.protocol.local_candidate = port.candidates[0]
         self.protocol.connection_made(_PortShare(port, self))
 
@@ -332,24 +333,34 @@ class UdpPort:
         leg.addresses[address] = self._now()
 
 
+class _Stun(aioice.ice.StunProtocol):
+    """Whose checks that time out hold nothing of the call."""
+
+    request = unframed(aioice.ice.StunProtocol.request, aioice.stun.TransactionError)
+
+
 class _PortShare(asyncio.DatagramTransport):
     """What aioice takes for a socket of its own."""
 
     def __init__(self, port: UdpPort, leg: IceLeg) -> None:
         super().__init__()
         self._port = port
-        self._leg = leg
+        self._leg: IceLeg | None = leg
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        """Send through the shared socket."""
+        """Send through the shared socket; what is sent after the close is dropped."""
+        if self._leg is None:
+            return
         if data[:2] == BINDING_REQUEST:
             self._port.expect_response(data, self._leg)
         self._port.socket.send(data, addr)
 
     def close(self) -> None:
         """Give back the share; the socket stays open for the other calls."""
-        self._leg.detach()
-        self._leg.protocol.connection_lost(None)
+        leg, self._leg = self._leg, None  # who holds us: else none of us would go
+        if leg is not None:
+            leg.detach()
+            leg.protocol.connection_lost(None)
 
 
 def advertised_addresses(

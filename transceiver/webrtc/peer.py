@@ -25,6 +25,7 @@ from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.channel import guard
 from transceiver.webrtc.ice import IceLeg, UdpPort
 from transceiver.webrtc.offer import OfferError, spoken, usable
+from transceiver.webrtc.unframed import unframed
 
 CHANNEL_LABEL = "oai-events"
 """The data channel that carries Realtime events (OpenAI Realtime over WebRTC)."""
@@ -185,6 +186,7 @@ class Peer:
         self._dtls._srtp_profiles = [
             profile for profile in _SRTP_PROFILES if profile in dtls.SRTP_PROFILES
         ]
+        self._dtls._recv_next = unframed(self._dtls._recv_next, ConnectionError)
         agent = self._dtls.transport._connection
         agent._local_username = self._port.free_ufrag()
         self.leg = self._port.attach(agent)

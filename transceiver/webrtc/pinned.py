@@ -27,7 +27,7 @@ def check_aiortc() -> None:
         ),
         (transceiver, ["_codecs", "_headerExtensions"]),
         (transceiver.sender, ["_ssrc"]),
-        (transport, ["_rx_srtp", "_tx_srtp", "_srtp_profiles"]),
+        (transport, ["_rx_srtp", "_tx_srtp", "_srtp_profiles", "_recv_next"]),
         (transport.transport, ["_connection"]),
         (
             transport.transport._connection,
