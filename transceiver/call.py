@@ -290,7 +290,7 @@ class Call:
         self.media.ease(eased=self._is_eased)
         self.media.watched_by(self._sight)
         self._sight.reached(MEDIA)
-        leg.on_media = self.media.datagram_received
+        leg.hear(self.media.datagram_received)
 
     def _channel_open(self) -> None:
         self._channel_opened.set_result(None)

@@ -139,6 +139,23 @@ async def test_an_agent_gathers_without_looking_at_interfaces(
 
 
 @pytest.mark.asyncio
+async def test_media_that_come_before_the_keys_are_taken_when_they_are_there(
+    port: UdpPort,
+) -> None:
+    leg = port.attach(an_agent())
+    caller = ("198.51.100.7", 5000)
+    port._bind(caller, leg)
+    count = ice.MAX_EARLY_MEDIA + 2
+    sent = [bytes([0x80, number]) for number in range(count + 1)]
+    for datagram in sent[:count]:
+        port._datagram_received(datagram, caller)
+    taken: list[bytes] = []
+    leg.hear(lambda data, _: taken.append(data))
+    port._datagram_received(sent[count], caller)
+    assert taken == sent[2:]
+
+
+@pytest.mark.asyncio
 async def test_an_agent_whose_peer_does_not_come_wakes_nobody() -> None:
     agent = an_agent()
     await agent.gather_candidates()

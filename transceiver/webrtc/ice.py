@@ -55,6 +55,10 @@ caller has moved: browsers check theirs every 2.5 s and nominate anew, others do
 MAX_WAITING_DTLS = 64
 """Datagrams kept for a DTLS transport that does not read; more are dropped."""
 
+MAX_EARLY_MEDIA = 8
+"""Media datagrams of one leg kept until they can be taken; of more, the newest. DTLS
+ends at the caller first, whose first frame comes along with the word of it."""
+
 MAX_ADVERTISED = 4
 """Host addresses advertised at most, so that an answer stays small."""
 
@@ -83,7 +87,8 @@ class IceLeg:
 
     Attributes:
         on_media: Gets each SRTP or SRTCP datagram and the time in seconds; None until
-            the keys are known. Must not raise.
+            the keys are known. Must not raise. See `hear`.
+        early: Media that came before, the newest `MAX_EARLY_MEDIA`.
         addresses: Where it may be heard from, and when it was last heard there.
         transactions: Ids of our own checks, oldest first.
         ufrag: The local username fragment: this leg's name on the port.
@@ -94,6 +99,7 @@ class IceLeg:
         "_nominated",
         "_port",
         "addresses",
+        "early",
         "on_media",
         "protocol",
         "transactions",
@@ -102,6 +108,7 @@ class IceLeg:
 
     def __init__(self, port: "UdpPort", connection: aioice.Connection) -> None:
         self.on_media: Callable[[bytes, float], None] | None = None
+        self.early: deque[tuple[bytes, float]] = deque(maxlen=MAX_EARLY_MEDIA)
         self.addresses: dict[UdpAddress, float] = {}
         self.transactions: deque[bytes] = deque()
         self.ufrag = connection.local_username
@@ -111,6 +118,12 @@ class IceLeg:
         self.protocol = _Stun(connection)
         self.protocol.local_candidate = port.candidates[0]
         self.protocol.connection_made(_PortShare(port, self))
+
+    def hear(self, on_media: Callable[[bytes, float], None]) -> None:
+        """Have media taken from now on, what came early first."""
+        self.on_media = on_media
+        while self.early:
+            on_media(*self.early.popleft())
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send to the nominated address; dropped while there is none."""
@@ -290,6 +303,8 @@ class UdpPort:
             now = leg.addresses[address] = self._now()
             if leg.on_media is not None:
                 leg.on_media(data, now)
+            else:
+                leg.early.append((data, now))
         elif 20 <= first < 64 and not leg.dtls(data):
             self.counters.backlog += 1
 
