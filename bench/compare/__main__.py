@@ -11,8 +11,9 @@ from typing import Any
 
 from bench.compare import limit, rows
 from bench.compare.peer import ROOT, names
-from bench.compare.rows import Cores, Result
-from bench.compare.table import generator, markdown, noticed, ratios
+from bench.compare.result import Result
+from bench.compare.stand import Cores
+from bench.compare.table import generator, markdown, noticed, ratios, searched
 from bench.load import picture, voice
 from codec import opus
 
@@ -33,7 +34,8 @@ def main() -> int:
         _tell(row.name)
         results.append(rows.measure(row, cores, _tell, search=not asked.quick))
     print(markdown(limits, results))
-    print(f"\n{noticed(results)}\n\n{ratios(limits, results)}\n\n{generator(results)}")
+    print(f"\n{noticed(results)}\n\n{searched(results)}\n\n{ratios(limits, results)}")
+    print(f"\n{generator(results)}")
     print(f"Python {platform.python_version()}, {opus.version()}, {_processor()}")
     _write(_as_json(limits, results), asked.json, asked.plot)
     return 0

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.compare.rows import BURST_CALLS, Result, Trial
+from bench.compare.result import Result, Trial
+from bench.compare.rows import BURST_CALLS
 
 HEAD = (
     "server",
@@ -61,6 +62,21 @@ def ratios(limits: Mapping[str, float], results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def searched(results: Iterable[Result]) -> str:
+    """Say which loads were tried, why some were not carried, and what to doubt."""
+    lines = []
+    for result in results:
+        for step in result.steps:
+            share = "" if step.share is None else f" at {100 * step.share:.0f} %"
+            found = f"not carried, {step.failure}" if step.failure else "carried"
+            lines.append(f"{result.name}, {step.calls} calls: {found}{share} of a core")
+        lines += [
+            f"{result.name}, {name.replace('_', ' ')}: the machine had more to do"
+            for name in result.disturbed
+        ]
+    return "\n".join(lines)
+
+
 def generator(results: Iterable[Result]) -> str:
     """Say what the load itself cost beside each server, so that it can be trusted."""
     shares = []
@@ -83,7 +99,7 @@ def _cost(result: Result, limits: Mapping[str, float]) -> Sequence[str]:
         _processes(result.cpu_ms),
         "-" if limit_ms is None else f"{_spent(result) / limit_ms:.2f}",
         _number(result.promised),
-        "-" if result.held is None else str(result.held.calls),
+        _carried(result.held),
     )
 
 
@@ -98,6 +114,12 @@ def _noticed(result: Result) -> Sequence[str]:
         _delay(lossy),
         "-" if idle is None else _ms(idle.media_p50_ms),
     )
+
+
+def _carried(held: Trial | None) -> str:
+    if held is None:
+        return "-"
+    return f"{held.calls}, eased" if held.eased else str(held.calls)
 
 
 def _spent(result: Result) -> float:

@@ -1,15 +1,28 @@
 """CPU time of processes, as Linux counts it."""
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 
 class NoSuchProcess(Exception):  # noqa: N818  # reads as what happened
     """There is no process of this id here."""
 
 
-def spent_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used, all its threads together.
+class Spent(NamedTuple):
+    """What a process has used: CPU seconds, all its threads together.
+
+    Attributes:
+        core: Where it ran last.
+    """
+
+    seconds: float
+    core: int
+
+
+def spent(pid: int) -> Spent:
+    """Return what a process has used.
 
     Raises:
         NoSuchProcess: It has ended, or this is no Linux.
@@ -18,16 +31,46 @@ def spent_s(pid: int) -> float:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise NoSuchProcess(f"no process {pid} in /proc") from error
-    user, system = stat.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    fields = stat.rpartition(")")[2].split()
+    user, system, core = (int(fields[place]) for place in (11, 12, 36))
+    return Spent((user + system) / os.sysconf("SC_CLK_TCK"), core)
 
 
-def spent_by(pids: tuple[int, ...]) -> dict[int, float]:
-    """Return the CPU seconds of those processes that are there."""
-    spent = {}
+def spent_s(pid: int) -> float:
+    """Return the CPU seconds that a process has used, all its threads together.
+
+    Raises:
+        NoSuchProcess: It has ended, or this is no Linux.
+    """
+    return spent(pid).seconds
+
+
+def spent_by(pids: Iterable[int]) -> dict[int, Spent]:
+    """Return what those processes that are there have used."""
+    found = {}
     for pid in pids:
         try:
-            spent[pid] = spent_s(pid)
+            found[pid] = spent(pid)
         except NoSuchProcess:
             continue
-    return spent
+    return found
+
+
+def spent_by_all() -> dict[int, Spent]:
+    """Return what each process of the machine has used; none where this is no Linux.
+
+    Not read off the cores' own counts, which are sampled by the clock that also wakes
+    who is measured: they say half as much again of a server with little to do.
+    """
+    return spent_by(int(path.name) for path in Path("/proc").glob("[0-9]*"))
+
+
+def by_core(
+    before: Mapping[int, Spent], after: Mapping[int, Spent]
+) -> dict[int, float]:
+    """Return the seconds used since, by the core where each process ran last."""
+    cores: dict[int, float] = {}
+    for pid, (seconds, core) in after.items():
+        since_s = seconds - (before[pid].seconds if pid in before else 0.0)
+        cores[core] = cores.get(core, 0.0) + since_s
+    return cores

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import picture
-from bench.load.cpu import NoSuchProcess, spent_s
+from bench.load.cpu import NoSuchProcess, spent
 
 EXAMPLES = """
 examples:
@@ -65,7 +65,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         parser.error(f"--plot needs {picture.NEEDED}")
     for pid in given.pid:
         try:
-            spent_s(pid)
+            spent(pid)
         except NoSuchProcess as error:
             parser.error(str(error))
     return Options(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -21,8 +22,9 @@ from tests.support.netem import Path
 from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.pinned import check_aiortc
 
-SETTLE_S = 1.0
-"""After the last call has connected, before anything is counted."""
+SETTLE_S = 2.0
+"""After the last call has connected, before anything is counted: what a server could
+not do beside setting calls up is done by then."""
 
 TAIL_S = 0.3
 """After the last thing that counts, for what is still under way."""
@@ -56,6 +58,7 @@ class Outcome:
         from_ns, to_ns: What counts of it, all but set-up; equal: it was cut short.
         cpu_s: CPU seconds of each process asked for, within these.
         own_cpu_s: The generator's own, within these.
+        others_s: CPU seconds of all other processes within these, by core.
         late_ms: How late the generator's clock was, at 99 of 100 steps at most.
         stopped: Whether it was interrupted.
     """
@@ -67,6 +70,7 @@ class Outcome:
     to_ns: int = 0
     cpu_s: dict[int, float] = field(default_factory=dict)
     own_cpu_s: float = 0.0
+    others_s: dict[int, float] = field(default_factory=dict)
     late_ms: float = 0.0
     stopped: bool = False
 
@@ -144,14 +148,18 @@ async def _hold(outcome: Outcome, pump: Pump, stop: asyncio.Event) -> None:
     gc.collect()
     gc.freeze()  # what lives now lives to the end; nothing of it is walked again
     await _wait(stop, SETTLE_S)
-    before, own_before_s = cpu.spent_by(options.pids), time.process_time()
+    before, own_before_s = cpu.spent_by_all(), time.process_time()
     outcome.from_ns = outcome.to_ns = time.time_ns()
     del pump.lateness_ms[:]
     await _wait(stop, options.duration_s)
     outcome.to_ns = time.time_ns()
     outcome.own_cpu_s = time.process_time() - own_before_s
-    after = cpu.spent_by(options.pids)
-    outcome.cpu_s = {p: after[p] - before[p] for p in before if p in after}
+    after = cpu.spent_by_all()
+    for pid in options.pids:
+        if pid in after and pid in before:
+            outcome.cpu_s[pid] = after.pop(pid).seconds - before[pid].seconds
+    after.pop(os.getpid(), None)
+    outcome.others_s = cpu.by_core(before, after)
     lateness = sorted(pump.lateness_ms)
     outcome.late_ms = lateness[len(lateness) * 99 // 100] if lateness else 0.0
     outcome.stopped = stop.is_set()

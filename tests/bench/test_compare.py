@@ -3,10 +3,19 @@ import tomllib
 
 import pytest
 
-from bench.compare import peer, rows
+from bench.compare import judge, peer, rows
+from bench.compare.judge import next_load
 from bench.compare.peer import PEERS, ROOT, SUFFIX
-from bench.compare.rows import Result, Trial, next_load
-from bench.compare.table import HEAD, generator, markdown, noticed, ratios
+from bench.compare.result import Result, Step, Trial
+from bench.compare.stand import Cores
+from bench.compare.table import (
+    HEAD,
+    generator,
+    markdown,
+    noticed,
+    ratios,
+    searched,
+)
 
 SCRIPT = re.compile(r"^# /// script\n(.*?)^# ///$", re.MULTILINE | re.DOTALL)
 RUN = {
@@ -15,6 +24,11 @@ RUN = {
     "failures": {},
     "returned": 1.0,
     "delay": {"p50": 7.0, "p99": 12.0},
+    "cpu_ms": {"4711": 80.0, "4712": 20.0},
+    "others": {"0": 0.6, "1": 0.01},
+    "late_ms": 1.1,
+    "eased": False,
+    "disturbed": False,
 }
 
 
@@ -22,7 +36,7 @@ def carried(capacity: int, promised: float) -> list[int]:
     """Return the loads that are tried on a server of a known capacity."""
     tried: list[int] = []
     held = failed = None
-    for _ in range(rows.MAX_STEPS):
+    for _ in range(judge.MAX_STEPS):
         calls = next_load(promised, held, failed)
         if calls is None:
             break
@@ -42,7 +56,7 @@ def test_the_search_closes_in_on_what_a_core_carries(
     capacity: int, promised: float, found: int
 ) -> None:
     tried = carried(capacity, promised)
-    assert len(tried) <= rows.MAX_STEPS
+    assert len(tried) <= judge.MAX_STEPS
     held = [calls for calls in tried if calls <= capacity]
     assert max(held) == pytest.approx(found, rel=0.12)
 
@@ -54,20 +68,45 @@ def test_a_search_never_tries_a_load_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    "worse",
+    ("worse", "why"),
     [
-        {"connected": 9},
-        {"failures": {"lost": 1}},
-        {"returned": 0.98},
-        {"delay": None},
-        {"delay": {"p50": 7.0, "p99": 90.0}},
+        ({"connected": 9}, "1 calls not connected"),
+        ({"failures": {"lost": 1}}, "1 x lost"),
+        ({"returned": 0.98}, "98.0 % of the packets answered"),
+        ({"delay": None}, "no caller heard its own voice"),
+        ({"delay": {"p50": 7.0, "p99": 90.0}}, "delay p99 90 ms"),
     ],
 )
 def test_a_load_holds_only_if_every_caller_is_served_in_time(
-    worse: dict[str, object],
+    worse: dict[str, object], why: str
 ) -> None:
-    assert rows.holds(RUN, 12.0)
-    assert not rows.holds(RUN | worse, 12.0)
+    assert not judge.failure(RUN, 12.0, may_ease=False)
+    assert judge.failure(RUN | worse, 12.0, may_ease=True) == why
+
+
+def test_what_is_held_against_its_limit_is_carried_with_no_encoder_eased() -> None:
+    eased = RUN | {"eased": True}
+    assert judge.failure(eased, 12.0, may_ease=False) == "encoders were eased"
+    assert not judge.failure(eased, 12.0, may_ease=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_disturbed"),
+    [
+        ({}, False),
+        ({"others": {"1": 0.15}}, True),
+        ({"others": {}}, False),
+        ({"late_ms": 13.0}, True),
+    ],
+)
+def test_a_run_beside_which_the_cores_had_more_to_do_is_known(
+    change: dict[str, object], *, is_disturbed: bool
+) -> None:
+    assert judge.is_disturbed(RUN | change, 1) is is_disturbed
+
+
+def test_a_servers_share_of_its_core_is_that_of_all_its_calls() -> None:
+    assert judge.share(RUN, 4711) == pytest.approx(0.8)
 
 
 def test_this_project_comes_first() -> None:
@@ -82,7 +121,7 @@ def test_a_peer_that_is_not_installed_is_left_out_with_its_reason(
 ) -> None:
     told: list[str] = []
     row = rows.Row("nobody", "nobody")
-    cores = rows.Cores(0, frozenset({1}))
+    cores = Cores(0, frozenset({1}))
     result = rows.measure(row, cores, told.append, search=True)
     assert "compare-nobody.txt" in result.left_out
     assert "compare-nobody.txt" in markdown({}, [result])
@@ -118,6 +157,24 @@ def test_what_callers_notice_is_told_of_every_run_there_was() -> None:
     assert "| 7.0 / 12.0 | 7.0 / 12.0 | 2 (61) | 50.0 % | - | 40 |" in line
     row.cpu_ms = {"transceiver": 1.0}
     assert "10 served, first sound after p50 40, p99 90" in ratios({"VOIP": 1.0}, [row])
+
+
+def test_a_load_carried_with_encoders_eased_says_so() -> None:
+    figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
+    row = Result("tandem", "VOIP", cpu_ms={"transceiver": 8.0}, promised=125.0)
+    row.held = Trial.of(figures | {"eased": True})
+    assert markdown({}, [row]).splitlines()[2].endswith("| 125 | 10, eased |")
+
+
+def test_why_a_load_was_not_carried_is_said_with_what_the_core_did() -> None:
+    figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
+    row = Result("tandem", "VOIP", at_ease=Trial.of(figures | {"disturbed": True}))
+    row.steps = [Step(90, "", 0.8), Step(120, "delay p99 90 ms", 1.0)]
+    assert searched([row]).splitlines() == [
+        "tandem, 90 calls: carried at 80 % of a core",
+        "tandem, 120 calls: not carried, delay p99 90 ms at 100 % of a core",
+        "tandem, at ease: the machine had more to do",
+    ]
 
 
 def test_what_the_load_itself_cost_is_said_beside_each_server() -> None:

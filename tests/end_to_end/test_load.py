@@ -38,7 +38,7 @@ async def test_an_interrupted_run_ends_with_what_it_has() -> None:
     async with running_stack("echo") as stack:
         options = Options(url=stack.url, calls=2, duration_s=600.0)
         stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(2.0, stop.set)
+        asyncio.get_running_loop().call_later(run.SETTLE_S + 2.0, stop.set)
         outcome = await run.run(options, run.load_voice(options), stop, lambda _: None)
     figures = summary.summarize(outcome)
     assert figures.stopped

@@ -1,0 +1,84 @@
+"""What a run says of a server: whether the load held, which to try next. Pure.
+
+A run is what the generator wrote of one load. One core is to be seen at its limit, so
+a run counts only if that core, and those of the generator, had nothing else to do.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.load.summary import LATE_MS
+
+FIRST_SHARE, NEXT_SHARE = 0.8, 0.95
+"""Of the calls that the CPU of a run promises; the first, and each after one held."""
+
+LESS = 0.7
+"""Of a load that did not hold, while none has."""
+
+CLOSE = 0.05
+"""Share of the load that need not be told apart."""
+
+MAX_STEPS = 5
+"""Loads tried for a row: the whole comparison is to take about twenty minutes."""
+
+MAX_P99_MS = 60.0
+"""A load holds while p99 of the delay is no more than this above that of few calls."""
+
+MIN_RETURNED = 0.99
+
+MAX_OTHERS_SHARE = 0.05
+"""Of the server's core, that other processes may take."""
+
+
+def next_load(promised: float, held: int | None, failed: int | None) -> int | None:
+    """Return how many calls to try next; None when it is known closely enough.
+
+    Args:
+        promised: Calls a core, worked out from the last load that held.
+        held: The highest load that held.
+        failed: The lowest that did not.
+    """
+    if failed is None:
+        if held is None:
+            return max(1, round(FIRST_SHARE * promised))
+        return max(held + max(1, round(CLOSE * held)), round(NEXT_SHARE * promised))
+    calls = round(LESS * failed) if held is None else (held + failed) // 2
+    nearest = held or 0
+    return calls if calls - nearest > CLOSE * nearest else None
+
+
+def failure(run: Mapping[str, Any], base_p99_ms: float, *, may_ease: bool) -> str:
+    """Return why a server did not carry its calls as well as a few; empty: it did.
+
+    Args:
+        run: What the generator wrote.
+        base_p99_ms: Of the delay of a few calls.
+        may_ease: Whether a load counts that is carried with encoders eased.
+    """
+    delay = run["delay"]
+    if run["failures"]:
+        return "; ".join(f"{count} x {why}" for why, count in run["failures"].items())
+    if run["connected"] < run["calls"]:
+        return f"{run['calls'] - run['connected']} calls not connected"
+    if run["returned"] < MIN_RETURNED:
+        return f"{100 * run['returned']:.1f} % of the packets answered"
+    if delay is None:
+        return "no caller heard its own voice"
+    if delay["p99"] > base_p99_ms + MAX_P99_MS:
+        return f"delay p99 {delay['p99']:.0f} ms"
+    return "encoders were eased" if run["eased"] and not may_ease else ""
+
+
+def share(run: Mapping[str, Any], pid: int) -> float:
+    """Return how much of one core a process took."""
+    return float(run["cpu_ms"][str(pid)] * run["connected"] / 1000)
+
+
+def is_disturbed(run: Mapping[str, Any], core: int) -> bool:
+    """Tell whether others had a part in how a run went.
+
+    Either they took the server's core from it, or the generator, which has cores to
+    spare, was late: then the load was another one than asked for.
+    """
+    others = run["others"].get(str(core), 0.0)
+    return bool(others > MAX_OTHERS_SHARE or run["late_ms"] > LATE_MS)

@@ -1,0 +1,106 @@
+"""The figures of one row, as they are written and shown."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What callers noticed in one run; None: their own voice was not found again.
+
+    Attributes:
+        returned: Packets received over frames sent.
+        gaps: Waits over 40 ms while there was something to hear.
+        longest_gap_ms: The longest of all such waits.
+        media_p50_ms, media_p99_ms: From the offer sent to the first packet received.
+        eased: Whether this project's encoders were eased in it.
+        disturbed: Whether something else had the cores meanwhile, however often.
+    """
+
+    calls: int
+    connected: int
+    p50_ms: float | None
+    p99_ms: float | None
+    returned: float
+    gaps: int
+    longest_gap_ms: float
+    media_p50_ms: float | None
+    media_p99_ms: float | None
+    eased: bool
+    disturbed: bool
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any]) -> "Trial":
+        """Take it from what the generator wrote."""
+        delay, media = run["delay"] or {}, run["first_media"] or {}
+        return cls(
+            run["calls"],
+            run["connected"],
+            delay.get("p50"),
+            delay.get("p99"),
+            run["returned"],
+            run["gaps"],
+            run["longest_gap_ms"],
+            media.get("p50"),
+            media.get("p99"),
+            run["eased"],
+            run["disturbed"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One load that was tried in looking for what a core carries.
+
+    Attributes:
+        failure: Why it did not hold; empty: it did.
+        share: How much of its core the server took; None: it did not come to that.
+    """
+
+    calls: int
+    failure: str
+    share: float | None
+
+
+@dataclass(slots=True)
+class Result:
+    """One row's figures; None: not measured.
+
+    Attributes:
+        codec: How it encodes; this project's names are those of the limits, too.
+        left_out: Why there are none.
+        cpu_ms: By process, a call-second, at the highest load that held as it is set,
+            with no encoder eased; the first is compared.
+        promised: Calls a core, worked out from that.
+        generator_ms: What the generator itself took for a call-second.
+        idle: With a few calls.
+        steps: The loads that were tried.
+        held: With the most calls that one core did carry.
+        at_ease: With 80 % of them.
+        lossy: With a few calls, of whose packets 5 % are lost on the way up.
+        burst: With a hundred offers in one second.
+    """
+
+    name: str
+    codec: str
+    left_out: str = ""
+    cpu_ms: dict[str, float] = field(default_factory=dict)
+    promised: float | None = None
+    generator_ms: float | None = None
+    idle: Trial | None = None
+    steps: list[Step] = field(default_factory=list)
+    held: Trial | None = None
+    at_ease: Trial | None = None
+    lossy: Trial | None = None
+    burst: Trial | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+    @property
+    def disturbed(self) -> list[str]:
+        """Which of the runs shown something else had a part in."""
+        names = ("idle", "held", "at_ease", "lossy", "burst")
+        return [n for n in names if (one := getattr(self, n)) and one.disturbed]
