@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator
 
@@ -97,6 +98,7 @@ class Relay:
             settings.max_call_s,
             tracer,
         )
+        self._tls = ssl.create_default_context()
         self._probe: Probe | None = None
         if settings.upstream == BUILTIN:
             self._probe = Probe(http, settings.engine)
@@ -169,4 +171,4 @@ class Relay:
             return Echo()
         session = {**(request.session or {}), **(request.bound or {})}
         query = protocol.query(session, request.model or settings.model)
-        return RealtimeClient(self._http, settings.url, settings.key, query)
+        return RealtimeClient(settings.url, settings.key, query, self._tls)

@@ -20,7 +20,7 @@ from relay.engine import (
     service as engine,
     session_schema,
 )
-from relay.upstream import client as upstream
+from relay.upstream import client as upstream, connection
 from transceiver import call, client_secrets, strain, voice
 from transceiver.http import (
     bodies,
@@ -147,7 +147,7 @@ FIGURES = {
     "events that wait for the Realtime API": [
         f"{upstream.MAX_QUEUED_MESSAGES:,} and {size(upstream.MAX_QUEUED_BYTES)}"
     ],
-    "one message of the Realtime API": [size(upstream.MAX_MESSAGE_BYTES)],
+    "one message of the Realtime API": [size(connection.MAX_MESSAGE_BYTES)],
     "sessions": [f"{engine.MAX_SESSIONS} |", "1013"],
     "audio not yet committed": [
         f"{listening.MAX_BUFFER_SAMPLES // RATE_HZ // 60} minutes"

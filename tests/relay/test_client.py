@@ -1,111 +1,184 @@
-"""The WebSocket client's queue, with a WebSocket that is slow to take anything."""
+"""The client's queue and patience, with a transport that is slow to take anything."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any, cast
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
+import picows
 import pytest
-from aiohttp import ClientSession, WSMessage, WSMsgType
+from picows import WSCloseCode, WSMsgType
 
-from relay.upstream import client
+from relay.upstream import client, connection
 from relay.upstream.client import RealtimeClient
 from relay.upstream.events import UpstreamEvent
-from relay.upstream.port import UpstreamLost
+from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.support import clock as virtual
 
 
-class StuckSocket:
-    """Takes nothing and says nothing, until it is let go."""
+class Frame(NamedTuple):
+    """A frame, as picows shows it."""
 
-    def __init__(self) -> None:
-        self.free = asyncio.Event()
+    msg_type: WSMsgType
+    payload: bytes = b""
+    fin: bool = True
+    rsv1: bool = False
+    rsv2: bool = False
+    rsv3: bool = False
+    code: int = 0
+
+    def get_payload_as_bytes(self) -> bytes:
+        return self.payload
+
+    def get_close_code(self) -> int:
+        return self.code
+
+    def get_close_reason(self) -> str:
+        return self.payload.decode()
+
+
+class Transport:
+    """Of picows; takes one message, then no more until it is let go.
+
+    It says what it is told to, answers pings or does not, and goes when it is told to
+    or, if it is polite, when leave is taken.
+    """
+
+    def __init__(
+        self, *, is_free: bool = False, answers: bool = False, is_polite: bool = True
+    ) -> None:
+        self.listener: Any = None
+        self.is_free = is_free
         self.taken: list[bytes] = []
-        self.is_closed = False
-
-    async def send_frame(self, payload: bytes, opcode: WSMsgType) -> None:
-        assert opcode is WSMsgType.TEXT
-        await self.free.wait()
-        self.taken.append(payload)
-
-    async def receive(self) -> Any:
-        await asyncio.Event().wait()
-
-    async def close(self) -> None:
-        self.is_closed = True
-
-
-class QuietSocket(StuckSocket):
-    """Takes what it gets, and says what the test has it say; answers pings or not."""
-
-    def __init__(self, *, answers: bool) -> None:
-        super().__init__()
-        self.free.set()
         self.pings = 0
         self.pongs: list[bytes] = []
-        self.says: asyncio.Queue[WSMessage] = asyncio.Queue()
+        self.closes: list[WSCloseCode] = []
+        self.close_handshake: Any = None
+        self.is_close_frame_sent = False
+        self.urls: list[str] = []
+        self.headers: dict[str, str] = {}
         self._answers = answers
+        self._is_polite = is_polite
+        self._gone = asyncio.Event()
 
-    async def receive(self) -> Any:
-        return await self.says.get()
+    @property
+    def is_gone(self) -> bool:
+        return self._gone.is_set()
 
-    async def ping(self) -> None:
+    async def connect(self, listen: Callable[[], Any], url: str, **how: Any) -> None:
+        self.urls.append(url)
+        self.headers = how["extra_headers"]
+        self.listener = listen()
+        self.listener.on_ws_connected(self)
+
+    def send(self, kind: WSMsgType, text: bytes) -> None:
+        assert kind is WSMsgType.TEXT
+        self.taken.append(text)
+        if not self.is_free:
+            self.listener.pause_writing()
+
+    def free(self) -> None:
+        self.is_free = True
+        self.listener.resume_writing()
+
+    def send_ping(self) -> None:
         self.pings += 1
         if self._answers:
-            self.says.put_nowait(WSMessage(WSMsgType.PONG, b"", None))
+            self.say(Frame(WSMsgType.PONG))
 
-    async def pong(self, message: bytes) -> None:
-        self.pongs.append(message)
+    def send_pong(self, words: bytes) -> None:
+        self.pongs.append(words)
+
+    def send_close(self, code: WSCloseCode) -> None:
+        self.closes.append(code)
+        self.is_close_frame_sent = True
+        if self._is_polite:
+            self.disconnect()
+
+    def disconnect(self, *, graceful: bool = True) -> None:
+        self._gone.set()
+
+    async def wait_disconnected(self) -> None:
+        await self._gone.wait()
+
+    def say(self, *frames: Frame) -> None:
+        for frame in frames:
+            self.listener.on_ws_frame(self, frame)
 
 
-class StuckHttp:
-    """Connects to the stuck socket."""
+class Receiver:
+    """A session that remembers what it hears."""
 
-    def __init__(self, socket: StuckSocket) -> None:
-        self.socket = socket
-        self.urls: list[str] = []
+    has_media = False
 
-    async def ws_connect(self, url: object, **_: object) -> StuckSocket:
-        self.urls.append(str(url))
-        return self.socket
-
-
-def client_of(http: StuckHttp, url: str = "ws://x/v1") -> RealtimeClient:
-    return RealtimeClient(cast("ClientSession", http), url, "", {"model": "m"})
-
-
-class Nobody:
-    has_media = True
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
 
     def upstream_connected(self) -> None:
         pass
 
     def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
-        raise AssertionError("nothing is said")
+        self.heard.append(message)
 
 
-def converse(messages: list[bytes], free_after_s: float) -> StuckSocket:
-    async def main() -> StuckSocket:
-        socket = StuckSocket()
-        upstream = client_of(StuckHttp(socket))
-        for message in messages:
-            upstream.send(message)
+@contextlib.asynccontextmanager
+async def conversing(
+    transport: Transport,
+    receiver: Receiver | None = None,
+    early: Iterable[bytes] = (),
+    **how: Any,
+) -> AsyncIterator[RealtimeClient]:
+    """Converse over a transport meanwhile; `early` is sent before there is any."""
+    wish = {"url": "ws://x/v1", "key": "", "query": {"model": "m"}} | how
+    upstream = RealtimeClient(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), **wish)
+    for message in early:
+        upstream.send(message)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(picows, "ws_connect", transport.connect)
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
-            await asyncio.sleep(free_after_s)
-            socket.free.set()
+            running = tasks.create_task(upstream.run(receiver or Receiver(), tasks))
             await asyncio.sleep(0.1)
+            yield upstream
             running.cancel()
-        return socket
 
-    return virtual.run(main())
+
+def failing(talk: Callable[[], Coroutine[Any, Any, None]]) -> UpstreamError:
+    """Return how the upstream ends a conversation."""
+    with pytest.raises(ExceptionGroup) as caught:
+        virtual.run(talk())
+    (error,) = caught.value.exceptions
+    assert isinstance(error, UpstreamError)
+    return error
+
+
+def saying(*frames: Frame, **how: Any) -> UpstreamError:
+    """Return what these frames make of a conversation."""
+
+    async def talk() -> None:
+        transport = Transport()
+        async with conversing(transport, **how):
+            transport.say(*frames)
+            await asyncio.sleep(1)
+
+    return failing(talk)
 
 
 def test_what_waits_for_the_connection_is_sent_in_order() -> None:
     messages = [str(number).encode() for number in range(1000)]
-    socket = converse(messages, free_after_s=1.0)
-    assert socket.taken == messages
-    assert socket.is_closed
+
+    async def main() -> Transport:
+        transport = Transport()
+        async with conversing(transport, early=messages) as upstream:
+            assert transport.taken == messages[:1]
+            transport.free()
+            upstream.send(b"last")
+        return transport
+
+    transport = virtual.run(main())
+    assert transport.taken == [*messages, b"last"]
+    assert transport.closes == [WSCloseCode.OK]
 
 
 @pytest.mark.parametrize(
@@ -113,30 +186,19 @@ def test_what_waits_for_the_connection_is_sent_in_order() -> None:
     [[b"x"] * (client.MAX_QUEUED_MESSAGES + 1), [b"x" * 2**20] * 17],
     ids=["too many", "too large"],
 )
+@pytest.mark.parametrize("is_early", [False, True])
 def test_an_upstream_that_does_not_keep_up_counts_as_lost(
-    messages: list[bytes],
+    messages: list[bytes], *, is_early: bool
 ) -> None:
-    with pytest.raises(ExceptionGroup) as caught:
-        converse(messages, free_after_s=1.0)
-    (error,) = caught.value.exceptions
-    assert isinstance(error, UpstreamLost)
-    assert error.code == "upstream_stalled"
+    async def talk() -> None:
+        early = messages if is_early else []
+        async with conversing(Transport(), early=early) as upstream:
+            upstream.send(b"more is not taken")
+            for message in messages:
+                upstream.send(message)
+            await asyncio.sleep(0)
 
-
-def test_an_upstream_that_takes_nothing_more_counts_as_lost_at_once() -> None:
-    async def main() -> None:
-        upstream = client_of(StuckHttp(StuckSocket()))
-        async with asyncio.timeout(1), asyncio.TaskGroup() as tasks:
-            tasks.create_task(upstream.run(Nobody(), tasks))
-            await asyncio.sleep(0.1)
-            upstream.send(b"the writer is stuck in this one")
-            await asyncio.sleep(0.1)
-            for _ in range(client.MAX_QUEUED_MESSAGES + 1):
-                upstream.send(b"x")
-
-    with pytest.raises(ExceptionGroup) as caught:
-        virtual.run(main())
-    (error,) = caught.value.exceptions
+    error = failing(talk)
     assert isinstance(error, UpstreamLost)
     assert error.code == "upstream_stalled"
 
@@ -147,73 +209,70 @@ def test_an_upstream_that_takes_nothing_more_counts_as_lost_at_once() -> None:
         ("ws://x/v1/realtime", "ws://x/v1/realtime?model=m"),
         ("ws://x/v1/realtime?model=own", "ws://x/v1/realtime?model=own"),
         ("ws://x/r?api-version=1", "ws://x/r?api-version=1&model=m"),
+        ("ws://a:b@x/r#there", "ws://x/r?model=m"),
     ],
 )
 def test_the_model_is_asked_for_in_the_url_unless_it_names_one(
     url: str, asked: str
 ) -> None:
     async def main() -> list[str]:
-        http = StuckHttp(StuckSocket())
-        upstream = client_of(http, url)
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
-            await asyncio.sleep(0)
-            running.cancel()
-        return http.urls
+        transport = Transport()
+        async with conversing(transport, url=url):
+            pass
+        return transport.urls
 
     assert virtual.run(main()) == [asked]
 
 
+@pytest.mark.parametrize(
+    ("url", "key", "shown"),
+    [
+        ("ws://x/r", "sk-1", "Bearer sk-1"),
+        ("ws://a:b@x/r", "sk-1", "Bearer sk-1"),
+        ("ws://a:b@x/r", "", "Basic YTpi"),
+        ("ws://x/r", "", None),
+    ],
+)
+def test_the_key_is_shown_or_else_what_the_url_has(
+    url: str, key: str, shown: str | None
+) -> None:
+    async def main() -> dict[str, str]:
+        transport = Transport()
+        async with conversing(transport, url=url, key=key):
+            pass
+        return transport.headers
+
+    assert virtual.run(main()).get("Authorization") == shown
+
+
 def test_who_can_wait_leaves_room_for_who_cannot() -> None:
     async def main() -> None:
-        upstream = client_of(StuckHttp(StuckSocket()))
+        async with conversing(Transport()) as upstream, asyncio.TaskGroup() as tasks:
 
-        async def feed() -> None:
-            while True:
-                await upstream.room(1)
-                upstream.send(b"x")
+            async def feed() -> None:
+                while True:
+                    await upstream.room(1)
+                    upstream.send(b"x")
 
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
             feeding = tasks.create_task(feed())
             await asyncio.sleep(1)
             for _ in range(client.MAX_QUEUED_MESSAGES // 2):
                 upstream.append(bytes(960))
             await asyncio.sleep(1)
-            assert not running.done()
+            assert upstream.waiting == client.MAX_QUEUED_MESSAGES
             feeding.cancel()
-            running.cancel()
 
     virtual.run(main())
 
 
 def test_nobody_waits_for_room_when_the_conversation_is_over() -> None:
     async def main() -> None:
-        upstream = client_of(StuckHttp(StuckSocket()))
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
-            await asyncio.sleep(0.1)
+        async with asyncio.TaskGroup() as tasks, conversing(Transport()) as upstream:
             for _ in range(client.MAX_QUEUED_MESSAGES):
                 upstream.send(b"x")
             waiting = tasks.create_task(upstream.room(1))
             await asyncio.sleep(1)
             assert not waiting.done()
-            running.cancel()
-
-    virtual.run(main())
-
-
-def test_an_upstream_that_talks_on_after_the_close_is_cut_off() -> None:
-    class Talkative(StuckSocket):
-        async def close(self) -> None:
-            await asyncio.Event().wait()
-
-    async def main() -> None:
-        upstream = client_of(StuckHttp(Talkative()))
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
-            await asyncio.sleep(0.1)
-            running.cancel()
 
     virtual.run(main())
 
@@ -222,136 +281,165 @@ def test_who_asks_for_room_first_never_fills_the_queue() -> None:
     sent = [b"x" * 2**20] * 40 + [b"y" * 2**24] + [b"z"] * 3000
 
     async def main() -> list[bytes]:
-        socket = StuckSocket()
-        upstream = client_of(StuckHttp(socket))
+        transport = Transport()
+        async with conversing(transport) as upstream, asyncio.TaskGroup() as tasks:
 
-        async def feed() -> None:
-            for message in sent:
-                await upstream.room(len(message))
-                upstream.send(message)
+            async def feed() -> None:
+                for message in sent:
+                    await upstream.room(len(message))
+                    upstream.send(message)
 
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(upstream.run(Nobody(), tasks))
             feeding = tasks.create_task(feed())
             await asyncio.sleep(1)
             assert not feeding.done()
-            socket.free.set()
+            transport.free()
             await feeding
-            await asyncio.sleep(1)
-            running.cancel()
-        return socket.taken
+        return transport.taken
 
     assert virtual.run(main()) == sent
 
 
-async def listen(socket: QuietSocket, seconds: float) -> None:
-    upstream = client_of(StuckHttp(socket))
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(upstream.run(Nobody(), tasks))
-        await asyncio.sleep(seconds)
-        running.cancel()
+def test_an_upstream_that_answers_no_close_is_cut_off() -> None:
+    async def main() -> Transport:
+        transport = Transport(is_polite=False)
+        async with asyncio.timeout(10), conversing(transport):
+            pass
+        return transport
+
+    assert virtual.run(main()).is_gone
 
 
 def test_a_silent_upstream_that_answers_pings_is_kept() -> None:
-    async def main() -> QuietSocket:
-        socket = QuietSocket(answers=True)
-        await listen(socket, seconds=60.0)
-        return socket
+    async def main() -> Transport:
+        transport = Transport(is_free=True, answers=True)
+        async with conversing(transport):
+            await asyncio.sleep(60)
+        return transport
 
     assert virtual.run(main()).pings > 1
 
 
-def test_an_upstream_that_answers_no_ping_counts_as_lost() -> None:
-    async def main() -> None:
-        limit_s = client.HEARTBEAT_S + client.PONG_S + 0.1
-        await listen(QuietSocket(answers=False), limit_s)
+@pytest.mark.parametrize("reads", [False, True])
+def test_an_upstream_that_answers_no_ping_counts_as_lost(*, reads: bool) -> None:
+    async def talk() -> None:
+        async with conversing(Transport(is_free=reads)) as upstream:
+            upstream.send(b"x")
+            await asyncio.sleep(client.HEARTBEAT_S + client.PONG_S)
 
-    with pytest.raises(ExceptionGroup) as caught:
-        virtual.run(main())
-    (error,) = caught.value.exceptions
+    error = failing(talk)
     assert isinstance(error, UpstreamLost)
-    assert (error.code, error.message) == (
-        "upstream_lost",
-        "The Realtime API stopped answering.",
+    assert error.message == "The Realtime API stopped answering."
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_ping_is_answered_in_its_own_words_if_the_answer_is_read(
+    *, reads: bool
+) -> None:
+    async def main() -> Transport:
+        transport = Transport(is_free=reads)
+        async with conversing(transport) as upstream:
+            upstream.send(b"x")
+            transport.say(Frame(WSMsgType.PING, b"words"))
+        return transport
+
+    assert virtual.run(main()).pongs == [b"words"] * reads
+
+
+def test_a_message_in_several_frames_is_heard_whole_and_pings_between() -> None:
+    async def main() -> tuple[Receiver, Transport]:
+        transport, receiver = Transport(), Receiver()
+        async with conversing(transport, receiver):
+            transport.say(
+                Frame(WSMsgType.TEXT, b'{"type":', fin=False),
+                Frame(WSMsgType.PING),
+                Frame(WSMsgType.CONTINUATION, b'"a', fin=False),
+                Frame(WSMsgType.CONTINUATION, b'"}'),
+                Frame(WSMsgType.TEXT, b'{"type":"b"}'),
+            )
+        return receiver, transport
+
+    receiver, transport = virtual.run(main())
+    assert receiver.heard == [b'{"type":"a"}', b'{"type":"b"}']
+    assert transport.pongs == [b""]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame(WSMsgType.TEXT, b"{}", rsv1=True),
+        Frame(WSMsgType.TEXT, b"{}", rsv2=True),
+        Frame(WSMsgType.PING, rsv3=True),
+        Frame(WSMsgType.CONTINUATION, b"{}"),
+        Frame(WSMsgType.BINARY, b"{}"),
+    ],
+    ids=["compressed", "reserved", "reserved ping", "no beginning", "binary"],
+)
+def test_frames_that_nobody_agreed_on_end_the_session(frame: Frame) -> None:
+    error = saying(frame)
+    assert isinstance(error, UpstreamLost)
+    assert error.code == "upstream_protocol"
+
+
+def test_a_message_too_large_in_all_ends_the_session() -> None:
+    half = b"x" * (connection.MAX_MESSAGE_BYTES // 2)
+    error = saying(
+        Frame(WSMsgType.TEXT, half, fin=False),
+        Frame(WSMsgType.CONTINUATION, half, fin=False),
+        Frame(WSMsgType.CONTINUATION, b"x"),
     )
+    assert error.code == "upstream_message_too_large"
 
 
-def test_a_ping_of_the_upstreams_is_answered_with_its_own_words() -> None:
-    async def main() -> QuietSocket:
-        socket = QuietSocket(answers=True)
-        socket.says.put_nowait(WSMessage(WSMsgType.PING, b"words", None))
-        await listen(socket, seconds=1.0)
-        return socket
-
-    assert virtual.run(main()).pongs == [b"words"]
-
-
-class Hurried:
-    """Takes sends at once while it is free; else each waits, one step done."""
-
-    def __init__(self) -> None:
-        self.free = asyncio.Event()
-        self.free.set()
-        self.begun: list[bytes] = []
-        self.ended: list[bytes] = []
-
-    async def send_frame(self, payload: bytes, opcode: WSMsgType) -> None:
-        self.begun.append(payload)
-        if not self.free.is_set():
-            await self.free.wait()
-        self.ended.append(payload)
-
-    async def receive(self) -> Any:
-        await asyncio.Event().wait()
-
-    async def close(self) -> None:
-        pass
+def test_nothing_is_heard_of_an_upstream_that_has_closed() -> None:
+    receiver = Receiver()
+    error = saying(
+        Frame(WSMsgType.CLOSE, b"because of sk-1", code=4000),
+        Frame(WSMsgType.TEXT, b'{"type":"a"}'),
+        receiver=receiver,
+        key="sk-1",
+    )
+    assert (error.close_code, error.close_reason) == (4000, "because of [key]")
+    assert receiver.heard == []
 
 
-@contextlib.asynccontextmanager
-async def hurrying() -> AsyncIterator[tuple[Hurried, RealtimeClient]]:
-    """Hold a session over such a socket, and end it afterwards."""
-    socket = Hurried()
-    upstream = client_of(StuckHttp(cast("StuckSocket", socket)))
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(upstream.run(Nobody(), tasks))
-        await asyncio.sleep(0.1)
-        yield socket, upstream
-        running.cancel()
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (None, "upstream_lost"),
+        (WSCloseCode.PROTOCOL_ERROR, "upstream_protocol"),
+        (WSCloseCode.MESSAGE_TOO_BIG, "upstream_message_too_large"),
+    ],
+)
+def test_an_end_without_a_close_is_told_by_what_picows_said(
+    said: WSCloseCode | None, code: str
+) -> None:
+    async def talk() -> None:
+        transport = Transport()
+        async with conversing(transport):
+            if said is not None:
+                sent = SimpleNamespace(code=said)
+                transport.close_handshake = SimpleNamespace(sent=sent)
+            transport.listener.on_ws_disconnected(transport)
+            await asyncio.sleep(1)
+
+    assert failing(talk).code == code
 
 
-def test_what_is_sent_while_the_peer_reads_leaves_within_the_call() -> None:
-    async def main() -> None:
-        async with hurrying() as (socket, upstream):
-            upstream.send(b"1")
-            assert socket.ended == [b"1"]
+def test_nothing_is_heard_behind_what_picows_has_refused() -> None:
+    async def main() -> list[bytes]:
+        transport, receiver = Transport(is_polite=False), Receiver()
+        async with conversing(transport, receiver):
+            transport.send_close(WSCloseCode.MESSAGE_TOO_BIG)  # as picows does
+            transport.say(Frame(WSMsgType.TEXT, b'{"type":"a"}'))
+        return receiver.heard
 
-    virtual.run(main())
-
-
-def test_what_follows_a_send_that_waits_keeps_its_order() -> None:
-    async def main() -> Hurried:
-        async with hurrying() as (socket, upstream):
-            socket.free.clear()
-            for number in range(3):
-                upstream.send(str(number).encode())
-            assert socket.begun == [b"0"]
-            await asyncio.sleep(0.1)
-            assert (socket.begun, socket.ended) == ([b"0"], [])
-            socket.free.set()
-            await asyncio.sleep(0.1)
-            upstream.send(b"3")
-        return socket
-
-    assert virtual.run(main()).ended == [b"0", b"1", b"2", b"3"]
+    assert virtual.run(main()) == []
 
 
-def test_a_send_that_waits_when_the_session_ends_is_given_up() -> None:
-    async def main() -> Hurried:
-        async with hurrying() as (socket, upstream):
-            socket.free.clear()
-            upstream.send(b"0")
-            await asyncio.sleep(0.1)
-        return socket
+def test_what_a_session_raises_ends_it() -> None:
+    class Refusing(Receiver):
+        def upstream_event(self, event: UpstreamEvent, message: bytes) -> None:
+            raise UpstreamRefused("no", "Not like this.")
 
-    assert virtual.run(main()).ended == []
+    receiver = Refusing()
+    assert saying(Frame(WSMsgType.TEXT, b"{}"), receiver=receiver).code == "no"
