@@ -32,13 +32,17 @@ MATCH_SAMPLES = SAMPLE_RATE_HZ // 5
 ASIDE_SAMPLES = SAMPLE_RATE_HZ // 4
 """How far from its place it may be, should the first packets have been lost: 250 ms."""
 
+ENDING_SAMPLES = SAMPLE_RATE_HZ // 25
+"""In how much of the last sound its end is looked for: 40 ms, what the codec's ringing
+and a period of a deep voice take."""
+
 RING_SAMPLES = SAMPLE_RATE_HZ * 30 // 1000
 """The codec lets a sound that is cut off ring out for up to 25 ms (measured)."""
 
-LIKE = 0.5
-"""Share of the energy of 2.5 ms by which they may differ from what was spoken there:
-the codec's noise is 0.1 to 0.4 of it where it is loud, what rings out differs by more
-than 0.7 (measured)."""
+LIKE = 0.25
+"""Factor by which what was spoken is at least in what is heard of it: the codec leaves
+0.28 of some voice that glides. Of 700 sounds of 0.1 to 2 s the ends are found to 10 ms,
+of three to 17 ms; with 3 % loss those of all but one in 200 to 20 ms (measured)."""
 
 NOISE_ENERGY = 1e5
 """Sum of squares: far below that of speech, so that silence is like nothing."""
@@ -142,12 +146,18 @@ def find(piece: Pcm, whole: Pcm) -> int:
 
 
 def _alike_samples(heard: Pcm, said: Pcm) -> int:
-    """Return up to which sample one is the other, give or take the codec's noise."""
+    """Return up to which sample one is the other, give or take the codec's noise.
+
+    Of the ending all that is alike speaks for it with its energy, the rest against it.
+    So no 2.5 ms decide by themselves: a voice is loud for as much of its period only,
+    and may drown in the noise meanwhile.
+    """
     count = min(len(heard), len(said)) // GRAIN_SAMPLES * GRAIN_SAMPLES
-    grains = said[:count].reshape(-1, GRAIN_SAMPLES).astype(np.float64)
-    differing = np.square(heard[:count].reshape(-1, GRAIN_SAMPLES) - grains).sum(axis=1)
-    alike = np.flatnonzero(differing < LIKE * np.square(grains).sum(axis=1))
-    return (int(alike[-1]) + 1) * GRAIN_SAMPLES if len(alike) else 0
+    start = max(count - ENDING_SAMPLES, 0)
+    spoken = said[start:count].astype(np.float64)
+    alike = heard[start:count] * spoken - LIKE * np.square(spoken)
+    grains = alike.reshape(-1, GRAIN_SAMPLES).sum(axis=1)
+    return start + int(np.argmax([0.0, *np.cumsum(grains)])) * GRAIN_SAMPLES
 
 
 class _Speaker:
