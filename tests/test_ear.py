@@ -89,7 +89,12 @@ def test_after_a_pause_the_buffer_is_filled_anew() -> None:
     assert 1.2 + BUFFER_S in [pytest.approx(at) for at in starts(played)]
 
 
-@pytest.mark.parametrize("seed", range(8))
+SPOILT = (46, 50, 84, 120, 123)
+"""Seeds of sounds of which the codec leaves so little at their end that the last 2.5 ms
+that are alike are 11 to 15 ms off."""
+
+
+@pytest.mark.parametrize("seed", [*range(8), *SPOILT])
 def test_the_end_of_what_was_heard_is_found_to_10_ms(seed: int) -> None:
     frames = random.Random(seed).randrange(8, 100)
     spoken = babble(3.0, seed)
