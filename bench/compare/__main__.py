@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.compare import limit, rows
+from bench.compare.pace import Pace
 from bench.compare.peer import ROOT, names
 from bench.compare.result import Result
 from bench.compare.stand import Cores
@@ -29,10 +30,10 @@ def main() -> int:
         return 2
     cores = Cores(mine[-1], frozenset(mine[:-1]))
     limits = _limits(cores)
-    results = []
+    pace, results = Pace(cores.server, rows.ENCODINGS[0]), []
     for row in rows.rows(tuple(asked.only)):
         _tell(row.name)
-        results.append(rows.measure(row, cores, _tell, search=not asked.quick))
+        results.append(rows.measure(row, cores, pace, _tell, search=not asked.quick))
     print(markdown(limits, results))
     print(f"\n{noticed(results)}\n\n{searched(results)}\n\n{ratios(limits, results)}")
     print(f"\n{generator(results)}")

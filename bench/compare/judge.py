@@ -30,6 +30,10 @@ MAX_OTHERS_SHARE = 0.05
 """Of the server's core, that other processes may take."""
 
 
+MAX_SLOWNESS = 1.1
+"""Times what a piece of work takes at best; it varies by a hundredth (measured)."""
+
+
 def next_load(promised: float, held: int | None, failed: int | None) -> int | None:
     """Return how many calls to try next; None when it is known closely enough.
 
@@ -77,8 +81,13 @@ def share(run: Mapping[str, Any], pid: int) -> float:
 def is_disturbed(run: Mapping[str, Any], core: int) -> bool:
     """Tell whether others had a part in how a run went.
 
-    Either they took the server's core from it, or the generator, which has cores to
-    spare, was late: then the load was another one than asked for.
+    Either they took the server's core from it, or the core itself was slow, or the
+    generator, which has cores to spare, was late: then the load was another one than
+    asked for.
     """
     others = run["others"].get(str(core), 0.0)
-    return bool(others > MAX_OTHERS_SHARE or run["late_ms"] > LATE_MS)
+    return bool(
+        others > MAX_OTHERS_SHARE
+        or run["slowness"] > MAX_SLOWNESS
+        or run["late_ms"] > LATE_MS
+    )

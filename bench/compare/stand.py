@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.compare import judge
+from bench.compare.pace import Pace
 from bench.compare.peer import ROOT, PeerError, Running
 
 RAMP_S = 4.0
@@ -46,6 +47,7 @@ class Stand:
     Args:
         options: For `bench.load`.
         is_own: Whether it is this project's, which says when it eases its encoders.
+        pace: Of the server's core.
         tell: Shows progress.
     """
 
@@ -53,6 +55,7 @@ class Stand:
     cores: Cores
     options: tuple[str, ...]
     is_own: bool
+    pace: Pace
     tell: Callable[[str], None]
 
     def load(
@@ -87,12 +90,12 @@ class Stand:
     def _run(self, *options: str) -> dict[str, Any]:
         server = self.server
         pids = [f"--pid={pid}" for pid in server.pids.values()]
-        eased = self._times_eased()
+        eased, slowness = self._times_eased(), self.pace.slowness()
         run = _generate(server.url, self.cores.others, (*options, *pids))
-        return run | {
-            "eased": self._times_eased() > eased,
-            "disturbed": judge.is_disturbed(run, self.cores.server),
-        }
+        run["eased"] = self._times_eased() > eased
+        run["slowness"] = max(slowness, self.pace.slowness())
+        run["disturbed"] = judge.is_disturbed(run, self.cores.server)
+        return run
 
     def _times_eased(self) -> float:
         """Return how often this project has eased its encoders, once it eases none."""

@@ -5,6 +5,7 @@ import pytest
 
 from bench.compare import judge, peer, rows
 from bench.compare.judge import next_load
+from bench.compare.pace import Pace
 from bench.compare.peer import PEERS, ROOT, SUFFIX
 from bench.compare.result import Result, Step, Trial
 from bench.compare.stand import Cores
@@ -27,6 +28,7 @@ RUN = {
     "cpu_ms": {"4711": 80.0, "4712": 20.0},
     "others": {"0": 0.6, "1": 0.01},
     "late_ms": 1.1,
+    "slowness": 1.01,
     "eased": False,
     "disturbed": False,
 }
@@ -97,6 +99,7 @@ def test_what_is_held_against_its_limit_is_carried_with_no_encoder_eased() -> No
         ({"others": {"1": 0.15}}, True),
         ({"others": {}}, False),
         ({"late_ms": 13.0}, True),
+        ({"slowness": 1.3}, True),
     ],
 )
 def test_a_run_beside_which_the_cores_had_more_to_do_is_known(
@@ -121,8 +124,8 @@ def test_a_peer_that_is_not_installed_is_left_out_with_its_reason(
 ) -> None:
     told: list[str] = []
     row = rows.Row("nobody", "nobody")
-    cores = Cores(0, frozenset({1}))
-    result = rows.measure(row, cores, told.append, search=True)
+    cores, pace = Cores(0, frozenset({1})), Pace(0, rows.ENCODINGS[0])
+    result = rows.measure(row, cores, pace, told.append, search=True)
     assert "compare-nobody.txt" in result.left_out
     assert "compare-nobody.txt" in markdown({}, [result])
 
