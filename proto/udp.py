@@ -204,7 +204,7 @@ class Listener:
         self._links: dict[int, LiveLink] = {}
         self._ended = LinkStats()
         self._loop = asyncio.get_running_loop()
-        self._udp = UdpSocket(address.host, address.port, self._receive)
+        self._udp = UdpSocket(address.host, address.port, self._receive, in_ticks=True)
         self.refused = 0
 
     @property
