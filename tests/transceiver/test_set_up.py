@@ -213,6 +213,24 @@ async def test_a_connection_goes_without_a_collection(port: UdpPort) -> None:
         gc.enable()
 
 
+@pytest.mark.asyncio
+async def test_a_timer_that_starts_as_the_call_ends_does_not_ring(
+    port: UdpPort,
+) -> None:
+    call = Call("rtc_1", port, SharedTimer(asyncio.get_running_loop()))
+    await call.answer(CallRequest(OFFER, "open"), cast(Dialer, OneRelay()))
+    sctp: Any = call._peer._connection.sctp
+    stop = sctp.stop
+
+    async def stop_while_sending() -> None:
+        await stop()
+        sctp._t3_start()
+
+    sctp.stop = stop_while_sending
+    await call.release(Ending(CloseCode.NORMAL, "over"))
+    assert timers() == 0
+
+
 def test_closed_media_go_without_a_collection() -> None:
     def up(frame: UpFrame) -> None: ...
 

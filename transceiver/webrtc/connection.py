@@ -38,8 +38,18 @@ async def close(connection: RTCPeerConnection) -> None:
     await connection.close()
     for _ in range(TURNS):
         await asyncio.sleep(0)
+    if connection.sctp is not None:
+        _stop_timers(connection.sctp)
     for part in list(_parts(connection)):
         vars(part).clear()
+
+
+def _stop_timers(sctp: Any) -> None:
+    """Stop what a piece sent while SCTP was being closed may have started anew."""
+    sctp._t1_cancel()
+    sctp._t2_cancel()
+    sctp._t3_cancel()
+    sctp._reconfig_timer_cancel()
 
 
 def _parts(connection: RTCPeerConnection) -> Iterator[object]:

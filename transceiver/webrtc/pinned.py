@@ -23,6 +23,7 @@ def check_aiortc() -> None:
             [
                 *("_handle_data", "_send_chunk", "_advertised_rwnd"),
                 *("_inbound_streams", "_sack_misordered"),
+                *("_t1_cancel", "_t2_cancel", "_t3_cancel", "_reconfig_timer_cancel"),
             ],
         ),
         (transceiver, ["_codecs", "_headerExtensions"]),
