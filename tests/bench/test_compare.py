@@ -1,12 +1,13 @@
+import contextlib
 import re
 import tomllib
 
 import pytest
 
-from bench.compare import judge, peer, rows
+from bench.compare import judge, peer, rows, stand
 from bench.compare.judge import next_load
 from bench.compare.pace import Pace
-from bench.compare.peer import PEERS, ROOT, SUFFIX
+from bench.compare.peer import PEERS, ROOT, SUFFIX, Running
 from bench.compare.result import Result, Step, Trial
 from bench.compare.stand import Cores
 from bench.compare.table import (
@@ -128,6 +129,40 @@ def test_a_peer_that_is_not_installed_is_left_out_with_its_reason(
     result = rows.measure(row, cores, pace, told.append, search=True)
     assert "compare-nobody.txt" in result.left_out
     assert "compare-nobody.txt" in markdown({}, [result])
+
+
+def test_a_load_that_failed_once_gets_a_second_chance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[int, int] = {}
+
+    def generate(_: str, __: object, options: tuple[str, ...]) -> dict[str, object]:
+        calls = int(options[0].removeprefix("--calls="))
+        seen[calls] = seen.get(calls, 0) + 1
+        is_late = calls > 100 or (calls > 90 and seen[calls] == 1)
+        return RUN | {
+            "calls": calls,
+            "connected": calls,
+            "delay": {"p50": 7.0, "p99": 90.0 if is_late else 12.0},
+            "cpu_ms": {"4711": 10.0},
+            "own_cpu_ms": 1.0,
+            "gaps": 0,
+            "longest_gap_ms": 0.0,
+            "first_media": None,
+        }
+
+    running = contextlib.nullcontext(Running("", "its own", {"server": 4711}))
+    monkeypatch.setattr(peer, "running", lambda *_: running)
+    monkeypatch.setattr(stand, "_generate", generate)
+    monkeypatch.setattr(Pace, "slowness", lambda _: 1.0)
+    cores, pace = Cores(1, frozenset({0})), Pace(1, rows.ENCODINGS[0])
+    row = rows.Row("nobody", "nobody")
+    result = rows.measure(row, cores, pace, lambda _: None, search=True)
+    assert [step.calls for step in result.steps] == [80, 95, 95, 100, 100, 105, 105]
+    carried = [not step.failure for step in result.steps]
+    assert carried == [True, False, True, False, True, False, False]
+    assert result.held is not None
+    assert result.held.calls == 100
 
 
 def test_the_table_has_a_row_for_each_server_and_the_limit() -> None:
