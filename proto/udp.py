@@ -137,7 +137,7 @@ class Dialer:
         """Dial, and stay until the link is lost."""
         relay = await self._resolve()
         wildcard = "::" if ":" in relay[0] else "0.0.0.0"
-        udp = UdpSocket(wildcard, 0, self._receive)
+        udp = UdpSocket(wildcard, 0, self._receive, in_runs=True)
         link_id = int.from_bytes(os.urandom(4), "big") or 1
         handshake = DialerHandshake(self._key, link_id, os.urandom(NONCE_BYTES))
         core = Link.dial(handshake, asyncio.get_running_loop().time())
@@ -204,7 +204,7 @@ class Listener:
         self._links: dict[int, LiveLink] = {}
         self._ended = LinkStats()
         self._loop = asyncio.get_running_loop()
-        self._udp = UdpSocket(address.host, address.port, self._receive, in_ticks=True)
+        self._udp = UdpSocket(address.host, address.port, self._receive, in_runs=True)
         self.refused = 0
 
     @property

@@ -1,10 +1,12 @@
 """The UDP socket of both services, over loopback."""
 
 import asyncio
+import errno
 import socket
 
 import pytest
 
+from runtime import segments
 from runtime.udp import (
     JUDGED_S,
     MAX_DATAGRAM_BYTES,
@@ -46,6 +48,68 @@ async def test_datagrams_arrive_whole_with_their_sender(host: str) -> None:
         sender.send(data, receiver.address)
     assert await inbox.wait_for(3) == [b"one", b"", bytes(MAX_DATAGRAM_BYTES)]
     assert {address for _, address in inbox.datagrams} == {sender.address}
+    receiver.close()
+    sender.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("reads_runs", [False, True])
+async def test_runs_of_datagrams_arrive_one_by_one(
+    host: str, *, reads_runs: bool
+) -> None:
+    inbox = Inbox()
+    receiver = UdpSocket(host, 0, inbox.receive, in_runs=reads_runs)
+    sender = UdpSocket(host, 0, print, in_runs=True)
+    sent = [bytes((number,)) * 1_050 for number in range(100)]
+    sent += [b"short", b"", b"", b"last"]
+    for data in sent:
+        sender.send(data, receiver.address)
+    assert await inbox.wait_for(len(sent)) == sent
+    assert {address for _, address in inbox.datagrams} == {sender.address}
+    assert sender.dropped_sends == 0
+    receiver.close()
+    sender.close()
+
+
+@pytest.mark.asyncio
+async def test_runs_of_a_stranger_are_read_one_by_one() -> None:
+    inbox = Inbox()
+    receiver = UdpSocket("127.0.0.1", 0, inbox.receive, in_runs=True)
+    sender, stranger = (UdpSocket("127.0.0.1", 0, print, in_runs=True) for _ in "12")
+    for number in range(8):
+        sender.send(bytes((number,)) * 50, receiver.address)
+        stranger.send(bytes((number,)) * 60, receiver.address)
+    received = await inbox.wait_for(16)
+    assert sorted(map(len, received)) == [50] * 8 + [60] * 8
+    assert {(len(data), address) for data, address in inbox.datagrams} == {
+        (50, sender.address),
+        (60, stranger.address),
+    }
+    for each in (receiver, sender, stranger):
+        each.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO, errno.ENOBUFS])
+async def test_runs_that_are_refused_go_out_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    inbox, refused = Inbox(), list[int]()
+
+    def refuse(_: socket.socket, run: list[bytes], address: UdpAddress) -> None:
+        refused.append(len(run))
+        raise OSError(code, "refused")
+
+    monkeypatch.setattr(segments, "send", refuse)
+    receiver = UdpSocket("127.0.0.1", 0, inbox.receive)
+    sender = UdpSocket("127.0.0.1", 0, print, in_runs=True)
+    for _ in range(2):
+        for _ in range(3):
+            sender.send(b"x", receiver.address)
+        await asyncio.sleep(0)
+    assert await inbox.wait_for(6) == [b"x"] * 6
+    assert refused == ([3, 3] if code == errno.ENOBUFS else [3])
     receiver.close()
     sender.close()
 
