@@ -15,15 +15,14 @@ from runtime.stop import Stop
 from runtime.traces import SILENT, Tracer
 from tests.relay.fakes import FakeLink, FakeUpstream
 from tests.support.spans import Spans
-from tests.transceiver.test_set_up import OFFER, NoSocket
+from tests.transceiver.edge import unbound_port
+from tests.transceiver.test_set_up import OFFER
 from transceiver.admission import Admission
 from transceiver.call import Call, CallRequest
 from transceiver.calls import Calls
 from transceiver.media import MediaKeys
 from transceiver.metrics import Metrics
 from transceiver.uplink import Uplink
-from transceiver.webrtc import ice
-from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import OfferError
 
 CLIENTS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -54,8 +53,7 @@ async def hold_call(
     monkeypatch: pytest.MonkeyPatch, tracer: Tracer, wanted: CallRequest
 ) -> bytes:
     """Hold a call at an edge; return what the relay was asked for."""
-    monkeypatch.setattr(ice, "UdpSocket", NoSocket)
-    port, relay = UdpPort("192.0.2.1", 4000, None, with_loopback=False), OneRelay()
+    port, relay = unbound_port(monkeypatch), OneRelay()
     calls = Calls(
         port,
         cast(Uplink, relay),

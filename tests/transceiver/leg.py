@@ -26,6 +26,18 @@ def session(key: int, direction: int) -> Session:
     return Session(Policy(bytes([key]) * 28, direction, 0, profile))
 
 
+def keys(red_type: int | None = None) -> MediaKeys:
+    """Return the edge's keys, which a caller has the other way round."""
+    return MediaKeys(
+        inbound=session(1, Policy.SSRC_ANY_INBOUND),
+        outbound=session(2, Policy.SSRC_ANY_OUTBOUND),
+        local_ssrc=OUR_SSRC,
+        payload_type=PAYLOAD_TYPE,
+        cname="edge",
+        red_type=red_type,
+    )
+
+
 class Sent(NamedTuple):
     at: float
     sequence: int
@@ -53,14 +65,7 @@ class Leg:
         self.protect = session(1, Policy.SSRC_ANY_OUTBOUND)
         self._unprotect = session(2, Policy.SSRC_ANY_INBOUND)
         self.media = Media(
-            MediaKeys(
-                inbound=session(1, Policy.SSRC_ANY_INBOUND),
-                outbound=session(2, Policy.SSRC_ANY_OUTBOUND),
-                local_ssrc=OUR_SSRC,
-                payload_type=PAYLOAD_TYPE,
-                cname="edge",
-                red_type=RED_TYPE if knows_red else None,
-            ),
+            keys(RED_TYPE if knows_red else None),
             self._datagram_sent,
             lambda frame: self.up.append((self.loop.now, frame)),
             self.timer,

@@ -1,39 +1,17 @@
 """Control of calls: those that are held here need no relay for it."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from proto.udp import Dialer
-from runtime.stop import Stop
-from transceiver.admission import Admission
+from tests.transceiver.edge import taking_calls, turns
 from transceiver.call import Call, CallRequest
 from transceiver.calls import Calls
 from transceiver.control import Control
-from transceiver.metrics import Metrics
 from transceiver.tunnel import Refusal
-from transceiver.uplink import Uplink
-from transceiver.webrtc import ice
-from transceiver.webrtc.ice import UdpPort
-
-
-class NoSocket:
-    """Stands where the port's socket would be bound."""
-
-    address = ("192.0.2.1", 4000)
-    dropped_sends = 0
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-
-
-class OneRelay:
-    """Is always there."""
-
-    def choose(self) -> Dialer:
-        return cast(Dialer, self)
 
 
 class OutOfReach:
@@ -58,24 +36,9 @@ async def one_call(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Calls
         call.tenant = request.tenant
         return "answer"
 
-    monkeypatch.setattr(ice, "UdpSocket", NoSocket)
-    monkeypatch.setattr(Call, "answer", answer)
-    port = UdpPort("192.0.2.1", 4000, None, with_loopback=False)
-    metrics = Metrics(port.dropped)
-    calls = Calls(port, cast(Uplink, OneRelay()), metrics, Admission(max_calls=1))
-    stop = Stop(grace_s=0.0)
-    running = asyncio.create_task(calls.run(stop))
-    await turns()  # for the group of tasks to be there
-    call_id, _ = await calls.open(CallRequest("offer", "ours"))
-    yield calls, call_id
-    stop.set()
-    await running
-
-
-async def turns() -> None:
-    """Let everything happen that waits for no time to pass."""
-    for _ in range(40):
-        await asyncio.sleep(0)
+    async with taking_calls(monkeypatch, answer, max_calls=1) as calls:
+        call_id, _ = await calls.open(CallRequest("offer", "ours"))
+        yield calls, call_id
 
 
 @pytest.mark.asyncio

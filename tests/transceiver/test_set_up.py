@@ -14,16 +14,15 @@ from aioice.candidate import Candidate
 from aiortc.exceptions import InvalidStateError
 from aiortc.rtcdtlstransport import SRTP_PROFILES
 from OpenSSL import SSL
-from pylibsrtp import Policy
 
 from proto.errors import CloseCode
 from proto.frames import UpFrame
 from proto.udp import Dialer
-from runtime.udp import UdpAddress
 from tests.support.clock import HandTurnedLoop
-from tests.transceiver.leg import OUR_SSRC, PAYLOAD_TYPE, session
+from tests.transceiver.edge import turns, unbound_port
+from tests.transceiver.leg import keys
 from transceiver.call import Call, CallRequest, Ending
-from transceiver.media import Media, MediaKeys
+from transceiver.media import Media
 from transceiver.timer import SharedTimer
 from transceiver.webrtc import ice
 from transceiver.webrtc.agent import only_answer
@@ -58,19 +57,6 @@ a=sctp-port:5000
 """.format(digest=":".join(["7B"] * 32))
 
 
-class NoSocket:
-    """Stands where the port's socket would be bound."""
-
-    address: UdpAddress = ("192.0.2.1", 4000)
-    dropped_sends = 0
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-
-    def send(self, data: bytes, address: UdpAddress) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class OneRelay:
     """Takes a session, and says nothing."""
 
@@ -85,8 +71,7 @@ class OneRelay:
 @pytest_asyncio.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> UdpPort:
     """A port without a socket."""
-    monkeypatch.setattr(ice, "UdpSocket", NoSocket)
-    return UdpPort("192.0.2.1", 4000, None, with_loopback=False)
+    return unbound_port(monkeypatch)
 
 
 @pytest_asyncio.fixture
@@ -97,12 +82,6 @@ async def complaints() -> list[dict[str, Any]]:
         lambda _, context: complaints.append(context)
     )
     return complaints
-
-
-async def turns() -> None:
-    """Let everything happen that waits for no time to pass."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def timers() -> int:
@@ -234,14 +213,7 @@ async def test_a_timer_that_starts_as_the_call_ends_does_not_ring(
 def test_closed_media_go_without_a_collection() -> None:
     def up(frame: UpFrame) -> None: ...
 
-    keys = MediaKeys(
-        inbound=session(1, Policy.SSRC_ANY_INBOUND),
-        outbound=session(2, Policy.SSRC_ANY_OUTBOUND),
-        local_ssrc=OUR_SSRC,
-        payload_type=PAYLOAD_TYPE,
-        cname="edge",
-    )
-    media = Media(keys, lambda _: None, up, SharedTimer(HandTurnedLoop()))
+    media = Media(keys(), lambda _: None, up, SharedTimer(HandTurnedLoop()))
     held = weakref.ref(up)
     gc.disable()
     try:
