@@ -67,7 +67,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.quality", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--quick", action="store_true", help="0 and 5 % of loss only")
+    parser.add_argument("--quick", action="store_true", help="0 and 5 %% of loss only")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--png", type=Path, help="draw them here")
     return parser.parse_args()
