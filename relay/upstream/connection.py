@@ -157,10 +157,11 @@ class Connection(picows.WSListener):
         transport = self._transport
         if transport is None:
             return
-        with contextlib.suppress(WSProtocolError):  # it was told of already
-            if not await is_done_within(transport.wait_disconnected(), CLOSE_TIMEOUT_S):
-                transport.disconnect(graceful=False)
-                await transport.wait_disconnected()
+        try:
+            with contextlib.suppress(WSProtocolError):  # it was told of already
+                await is_done_within(transport.wait_disconnected(), CLOSE_TIMEOUT_S)
+        finally:
+            transport.disconnect(graceful=False)
 
     async def _dial(self, url: WSParsedURL) -> socket.socket:
         loop = asyncio.get_running_loop()

@@ -309,6 +309,20 @@ def test_an_upstream_that_answers_no_close_is_cut_off() -> None:
     assert virtual.run(main()).is_gone
 
 
+def test_an_upstream_is_cut_off_at_once_when_even_the_leave_is_cut_short() -> None:
+    async def main() -> Transport:
+        transport = Transport(is_polite=False)
+        with contextlib.suppress(TimeoutError):
+            async with (
+                asyncio.timeout(connection.CLOSE_TIMEOUT_S / 2),
+                conversing(transport),
+            ):
+                pass
+        return transport
+
+    assert virtual.run(main()).is_gone
+
+
 def test_a_silent_upstream_that_answers_pings_is_kept() -> None:
     async def main() -> Transport:
         transport = Transport(is_free=True, answers=True)
