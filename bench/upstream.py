@@ -6,10 +6,10 @@ The relay is the real process; an edge process sends it 50 frames a second for e
 call over the link, and its upstream is a server that speaks without end. The bare
 clients are plain aiohttp (`bench.realtime.bare`), in one process: they append as much
 to the same server, take the same events from it, and do nothing with the sound. The two
-take turns, so what else the machine does falls on both. Printed for each turn is CPU in
-milliseconds a call-second, and the ratio of the cheapest turns: what else the machine
-does only ever adds. Few calls cost more each than many, on both sides: each datagram
-then wakes the process by itself.
+take turns, so that a machine's slow minutes fall on both, each on a core that the other
+processes leave alone. Printed for each turn is CPU in milliseconds a call-second, for
+each pair of turns their ratio, and in the end the middle one of these. Few calls cost
+more each than many, on both sides: each datagram then wakes the process by itself.
 """
 
 import argparse
@@ -18,18 +18,22 @@ import base64
 import contextlib
 import os
 import secrets
+import statistics
 import sys
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 import uvloop
 
+from bench.compare.peer import move
 from bench.load.cpu import spent_s
 from tests.support.services import ROOT, Process, free_ports
 
 WARM_S: Final = 2.0
 FRAMES_PER_S: Final = 50
 DELTAS_MS: Final = (20, 200)
+CORES: Final = frozenset(os.sched_getaffinity(0))
+"""Ours; the last one is for the process that is measured."""
 
 
 class Load(NamedTuple):
@@ -75,6 +79,7 @@ async def between_marks(
     load: Load, speaker: asyncio.subprocess.Process, measured: int
 ) -> Turn:
     """Return what a process spent between the marks that the speaking one prints."""
+    move(measured, {max(CORES)})
     marks = []
     for _ in range(2):
         assert speaker.stdout is not None
@@ -124,26 +129,28 @@ async def bare_turn(load: Load) -> Turn:
 
 
 async def compare(load: Load, turns: int) -> float:
-    """Take turns, print each, and return the ratio of the cheapest."""
+    """Take turns, print each, and return the middle ratio of a pair."""
     print(f"{'':8} {'CPU ms':>8} {'up/s':>6} {'down/s':>6}   a call")
-    taken: dict[str, list[Turn]] = {"relay": [], "bare": []}
+    pairs: list[tuple[Turn, Turn]] = []
     for _ in range(turns):
-        for name, take in (("relay", relay_turn), ("bare", bare_turn)):
-            turn = await take(load)
-            taken[name].append(turn)
+        bare, relay = await bare_turn(load), await relay_turn(load)
+        for name, turn in (("bare", bare), ("relay", relay)):
             print(f"{name:8} {turn.cpu_ms:8.2f} {turn.up:6.1f} {turn.down:6.1f}")
-            if not turn.is_whole:
-                print("         behind, and left out: too many calls for this machine")
-    if not all(any(turn.is_whole for turn in turns) for turns in taken.values()):
+        if bare.is_whole and relay.is_whole:
+            pairs.append((bare, relay))
+            print(f"{'':8} {relay.cpu_ms / bare.cpu_ms:8.2f} times")
+        else:
+            print("         behind, and left out: too many calls for this machine")
+    if not pairs:
         raise SystemExit("no turn was whole")
-    relay, bare = (
-        min(turn.cpu_ms for turn in taken[name] if turn.is_whole) for name in taken
-    )
+    bare_ms = statistics.median(bare.cpu_ms for bare, _ in pairs)
+    relay_ms = statistics.median(relay.cpu_ms for _, relay in pairs)
+    ratio = statistics.median(relay.cpu_ms / bare.cpu_ms for bare, relay in pairs)
     print(
-        f"relay {relay:.2f} ms a call-second ({1000 / relay:.0f} calls a core), "
-        f"bare {bare:.2f} ({1000 / bare:.0f}): {relay / bare:.2f} times"
+        f"relay {relay_ms:.2f} ms a call-second ({1000 / relay_ms:.0f} calls a core), "
+        f"bare {bare_ms:.2f} ({1000 / bare_ms:.0f}): {ratio:.2f} times"
     )
-    return relay / bare
+    return ratio
 
 
 async def measure(args: argparse.Namespace) -> None:
@@ -168,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, default=80, help="calls at a time")
     parser.add_argument("--seconds", type=float, default=9.0, help="of a turn")
-    parser.add_argument("--turns", type=int, default=3, help="of each")
+    parser.add_argument("--turns", type=int, default=5, help="of each")
     parser.add_argument(
         "--deltas-ms", type=int, nargs="+", default=DELTAS_MS, help="length of a delta"
     )
@@ -178,7 +185,11 @@ def main() -> None:
         default="pcm",
         help="what the link carries",
     )
-    uvloop.run(measure(parser.parse_args()))
+    args = parser.parse_args()
+    if len(CORES) < 2:
+        parser.error("two cores are needed")
+    os.sched_setaffinity(0, CORES - {max(CORES)})
+    uvloop.run(measure(args))
 
 
 if __name__ == "__main__":
