@@ -28,6 +28,7 @@ class Frame(NamedTuple):
     rsv2: bool = False
     rsv3: bool = False
     code: int = 0
+    last_in_buffer: bool = True
 
     def get_payload_as_bytes(self) -> bytes:
         return self.payload
@@ -59,6 +60,7 @@ class Transport:
         self.is_close_frame_sent = False
         self.urls: list[str] = []
         self.headers: dict[str, str] = {}
+        self.is_reading = True
         self._answers = answers
         self._is_polite = is_polite
         self._gone = asyncio.Event()
@@ -66,6 +68,16 @@ class Transport:
     @property
     def is_gone(self) -> bool:
         return self._gone.is_set()
+
+    @property
+    def underlying_transport(self) -> "Transport":
+        return self
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
 
     async def connect(self, listen: Callable[[], Any], url: str, **how: Any) -> None:
         self.urls.append(url)
@@ -357,6 +369,26 @@ def test_a_ping_is_answered_in_its_own_words_if_the_answer_is_read(
         return transport
 
     assert virtual.run(main()).pongs == [b"words"] * reads
+
+
+@pytest.mark.parametrize("kind", [WSMsgType.TEXT, WSMsgType.PONG])
+def test_who_says_a_crowd_of_things_at_once_is_heard_on_after_the_others(
+    kind: WSMsgType,
+) -> None:
+    early = Frame(kind, b"{}", last_in_buffer=False)
+    last = Frame(kind, b"{}")
+
+    async def main() -> list[bool]:
+        transport, reads = Transport(), []
+        async with conversing(transport):
+            for crowd in (connection.CROWD_FRAMES, connection.CROWD_FRAMES + 1):
+                transport.say(*[early] * (crowd - 1), last)
+                reads.append(transport.is_reading)
+            await asyncio.sleep(0)
+            reads.append(transport.is_reading)
+        return reads
+
+    assert virtual.run(main()) == [True, False, True]
 
 
 def test_a_message_in_several_frames_is_heard_whole_and_pings_between() -> None:
