@@ -162,16 +162,21 @@ class Connection(picows.WSListener):
             self._transport.send_ping()
 
     async def close(self) -> None:
-        """Take leave; where the peer does not, be gone all the same."""
+        """Take leave; where the peer does not, be gone all the same.
+
+        The owner is not called any more, nor anything held that waits to be sent.
+        """
         self.fail(ends.lost())
         transport = self._transport
-        if transport is None:
-            return
         try:
-            with contextlib.suppress(WSProtocolError):  # it was told of already
-                await is_done_within(transport.wait_disconnected(), CLOSE_TIMEOUT_S)
+            if transport is not None:
+                with contextlib.suppress(WSProtocolError):  # it was told of already
+                    await is_done_within(transport.wait_disconnected(), CLOSE_TIMEOUT_S)
         finally:
-            transport.disconnect(graceful=False)
+            if transport is not None:
+                transport.disconnect(graceful=False)
+            self._transport = None
+            del self._owner  # who has it has this: only a collection would free them
 
     async def _dial(self, url: WSParsedURL) -> socket.socket:
         loop = asyncio.get_running_loop()

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -319,6 +321,18 @@ def test_an_upstream_that_answers_no_close_is_cut_off() -> None:
         return transport
 
     assert virtual.run(main()).is_gone
+
+
+def test_a_client_is_freed_when_its_session_is_over_not_in_a_collection() -> None:
+    async def main() -> weakref.ref[RealtimeClient]:
+        async with conversing(Transport()) as upstream:
+            return weakref.ref(upstream)
+
+    gc.disable()
+    try:
+        assert virtual.run(main())() is None
+    finally:
+        gc.enable()
 
 
 def test_an_upstream_is_cut_off_at_once_when_even_the_leave_is_cut_short() -> None:
