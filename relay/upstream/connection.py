@@ -198,6 +198,7 @@ class Connection(picows.WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Let the owner write, unless it has gone meanwhile."""
         if self._failure is not None:
+            transport.send_close(WSCloseCode.OK)  # what comes with it is not heard
             return
         self._transport = transport
         try:

@@ -323,6 +323,19 @@ def test_an_upstream_that_answers_no_close_is_cut_off() -> None:
     assert virtual.run(main()).is_gone
 
 
+def test_leave_is_taken_of_an_upstream_that_answers_who_has_given_up() -> None:
+    transports = []
+
+    async def talk() -> None:
+        transports.append(Transport())
+        early = [b"x"] * (client.MAX_QUEUED_MESSAGES + 1)
+        async with conversing(transports[0], early=early):
+            pass
+
+    assert failing(talk).code == "upstream_stalled"
+    assert transports[0].closes == [WSCloseCode.OK]
+
+
 def test_a_client_is_freed_when_its_session_is_over_not_in_a_collection() -> None:
     async def main() -> weakref.ref[RealtimeClient]:
         async with conversing(Transport()) as upstream:
