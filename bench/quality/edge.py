@@ -57,8 +57,8 @@ class Edge:
 
     def say(self, frames: Sequence[bytes], weather: Weather) -> list[Packet]:
         """Return what is sent to a caller whose reports tell of this loss."""
-        for _ in range(REPORTS):
-            self._report(weather.percent)
+        for number in range(1, REPORTS + 1):
+            self._report(weather.percent, highest=number << 16)
             self._run(1.0)
         for number, pcm in enumerate(frames):
             lead_ms = LEAD_FRAMES * FRAME_MS
@@ -84,8 +84,10 @@ class Edge:
         self._run(_END_S)
         return [(frame.position_samples, frame.payload) for frame in self._up]
 
-    def _report(self, percent: int) -> None:
-        block = rtcp.ReportBlock(_OUR_SSRC, percent * 256 // 100, 0, 1, 0, 0, 0)
+    def _report(self, percent: int, *, highest: int) -> None:
+        """Tell of loss among the packets up to this number: more of them each time."""
+        lost = percent * 256 // 100
+        block = rtcp.ReportBlock(_OUR_SSRC, lost, 0, highest, 0, 0, 0)
         now = self._loop.now
         info = rtcp.SenderInfo(_CALLER_SSRC, rtcp.ntp(now), 0, 0, 0)
         report = rtcp.build_report(info, "caller", block, sending=True)
