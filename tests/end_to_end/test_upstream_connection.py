@@ -14,6 +14,7 @@ from relay.upstream.client import RealtimeClient
 from relay.upstream.events import UpstreamEvent
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.support.certificates import self_signed
+from tests.support.waiting import LIMIT_S, until
 
 KEY = "sk-1"
 TEXT, CONTINUATION, CLOSE, PING, PONG = b"\x81", b"\x80", b"\x88", b"\x89", b"\x8a"
@@ -67,11 +68,12 @@ async def serving(
 
 
 class Receiver:
-    """Remembers what it hears."""
+    """A client's session: remembers what it hears."""
 
     has_media = False
 
-    def __init__(self) -> None:
+    def __init__(self, upstream: RealtimeClient) -> None:
+        self.upstream = upstream
         self.is_connected = False
         self.heard: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -86,6 +88,26 @@ def calling(url: str, tls: ssl.SSLContext | None = None) -> RealtimeClient:
     return RealtimeClient(url, KEY, {}, tls or ssl.create_default_context())
 
 
+@contextlib.asynccontextmanager
+async def running(upstream: RealtimeClient) -> AsyncIterator[Receiver]:
+    """Run a client meanwhile; leave in the end."""
+    receiver = Receiver(upstream)
+    async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
+        session = tasks.create_task(upstream.run(receiver, tasks))
+        yield receiver
+        session.cancel()
+
+
+@contextlib.asynccontextmanager
+async def connected_to(behave: Behave) -> AsyncIterator[Receiver]:
+    """Run a client of such a server meanwhile."""
+    async with (
+        serving(behave) as port,
+        running(calling(f"ws://127.0.0.1:{port}/")) as receiver,
+    ):
+        yield receiver
+
+
 async def failing(behave: Behave) -> UpstreamError:
     """Return how a session with a server ends."""
     async with serving(behave) as port:
@@ -95,8 +117,8 @@ async def failing(behave: Behave) -> UpstreamError:
 async def ending(upstream: RealtimeClient) -> UpstreamError:
     """Return how a session ends by itself."""
     with pytest.raises(ExceptionGroup) as caught:
-        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-            await upstream.run(Receiver(), tasks)
+        async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as tasks:
+            await upstream.run(Receiver(upstream), tasks)
     (error,) = caught.value.exceptions
     assert isinstance(error, UpstreamError)
     return error
@@ -183,15 +205,9 @@ async def test_a_session_that_ends_in_the_handshake_leaves_no_connection() -> No
         await until_it_hangs_up(reader)
         gone.set()
 
-    async with (
-        serving(behave) as port,
-        asyncio.timeout(5),
-        asyncio.TaskGroup() as tasks,
-    ):
-        upstream = calling(f"ws://127.0.0.1:{port}/")
-        running = tasks.create_task(upstream.run(Receiver(), tasks))
-        await asked.wait()
-        running.cancel()
+    async with serving(behave) as port, asyncio.timeout(LIMIT_S):
+        async with running(calling(f"ws://127.0.0.1:{port}/")):
+            await asked.wait()
         await gone.wait()
 
 
@@ -209,15 +225,8 @@ async def test_pings_are_answered_and_messages_in_frames_put_together() -> None:
         assert (await unframed(reader))[0] == CLOSE
         writer.write(framed(CLOSE, b"\x03\xe8"))
 
-    async with (
-        serving(behave) as port,
-        asyncio.timeout(5),
-        asyncio.TaskGroup() as tasks,
-    ):
-        upstream, receiver = calling(f"ws://127.0.0.1:{port}/"), Receiver()
-        running = tasks.create_task(upstream.run(receiver, tasks))
+    async with connected_to(behave) as receiver:
         assert await receiver.heard.get() == b'{"type":"a"}'
-        running.cancel()
     assert pongs == [(PONG, b"words")]
 
 
@@ -282,21 +291,13 @@ async def test_what_a_peer_does_not_read_waits_and_then_arrives_in_order() -> No
             arrived.append((await reader.readexactly(60_000))[0] ^ head[4])
         writer.write(framed(TEXT, b"{}"))
 
-    async with (
-        serving(behave) as port,
-        asyncio.timeout(5),
-        asyncio.TaskGroup() as tasks,
-    ):
-        upstream, receiver = calling(f"ws://127.0.0.1:{port}/"), Receiver()
-        running = tasks.create_task(upstream.run(receiver, tasks))
+    async with connected_to(behave) as receiver:
         for message in sent:
-            upstream.send(message)
-        while not receiver.is_connected:  # noqa: ASYNC110  # told in a callback
-            await asyncio.sleep(0.01)
-        assert upstream.waiting
+            receiver.upstream.send(message)
+        await until(lambda: receiver.is_connected)
+        assert receiver.upstream.waiting
         reads.set()
         await receiver.heard.get()
-        running.cancel()
     assert arrived == bytes(message[0] for message in sent)
 
 
@@ -319,9 +320,6 @@ async def test_only_who_the_certificate_names_is_shown_the_key(tmp_path: Path) -
         assert error.message == "The Realtime API cannot be reached."
         assert not asked
         trusting = ssl.create_default_context(cafile=made.certificate)
-        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-            receiver = Receiver()
-            running = tasks.create_task(calling(url, trusting).run(receiver, tasks))
+        async with running(calling(url, trusting)) as receiver:
             await receiver.heard.get()
-            running.cancel()
     assert f"Bearer {KEY}".encode() in asked[0]

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -28,9 +29,19 @@ class OutOfReach:
         raise Refusal(503, "server_overloaded", "no relay can be reached")
 
 
+@dataclass
+class Held:
+    """One call, of tenant "ours", and who controls it."""
+
+    calls: Calls
+    call_id: str
+    relays: OutOfReach
+    control: Control
+
+
 @contextlib.asynccontextmanager
-async def one_call(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Calls, str]]:
-    """Hold one call, of tenant "ours"."""
+async def one_call(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Held]:
+    """Hold a call here, with no relay in reach."""
 
     async def answer(call: Call, request: CallRequest, relay: Dialer) -> str:
         call.tenant = request.tenant
@@ -38,46 +49,43 @@ async def one_call(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Calls
 
     async with taking_calls(monkeypatch, answer, max_calls=1) as calls:
         call_id, _ = await calls.open(CallRequest("offer", "ours"))
-        yield calls, call_id
+        relays = OutOfReach()
+        yield Held(calls, call_id, relays, Control(calls, relays))
 
 
 @pytest.mark.asyncio
 async def test_a_call_held_here_is_hung_up_with_no_relay_in_reach(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with one_call(monkeypatch) as (calls, call_id):
-        relays = OutOfReach()
-        await Control(calls, relays).hang_up(call_id, "ours")
+    async with one_call(monkeypatch) as held:
+        await held.control.hang_up(held.call_id, "ours")
         await turns()
-        assert len(calls) == 0
-        assert relays.asked == []
+        assert len(held.calls) == 0
+        assert held.relays.asked == []
 
 
 @pytest.mark.asyncio
 async def test_a_call_that_is_just_ending_is_not_looked_for_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with one_call(monkeypatch) as (calls, call_id):
-        relays = OutOfReach()
-        control = Control(calls, relays)
-        await control.hang_up(call_id, "ours")
-        await control.hang_up(call_id, "ours")
-        assert relays.asked == []
+    async with one_call(monkeypatch) as held:
+        await held.control.hang_up(held.call_id, "ours")
+        await held.control.hang_up(held.call_id, "ours")
+        assert held.relays.asked == []
 
 
 @pytest.mark.asyncio
 async def test_a_call_that_is_over_or_foreign_is_looked_for_at_the_relays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with one_call(monkeypatch) as (calls, call_id):
-        relays = OutOfReach()
-        control = Control(calls, relays)
+    async with one_call(monkeypatch) as held:
         with pytest.raises(Refusal):
-            await control.hang_up(call_id, "theirs")
+            await held.control.hang_up(held.call_id, "theirs")
         await turns()
-        assert len(calls) == 1
-        await control.hang_up(call_id, "ours")
+        assert len(held.calls) == 1
+        await held.control.hang_up(held.call_id, "ours")
         await turns()
         with pytest.raises(Refusal):
-            await control.hang_up(call_id, "ours")
-        assert relays.asked == [(call_id, "theirs"), (call_id, "ours")]
+            await held.control.hang_up(held.call_id, "ours")
+        asked = [(held.call_id, "theirs"), (held.call_id, "ours")]
+        assert held.relays.asked == asked
