@@ -9,6 +9,8 @@ an error about it is for everyone.
 from collections.abc import Callable
 from typing import Protocol
 
+from relay.nobody import nobody
+
 MAX_SIDEBANDS = 4
 """Servers attached to one call at a time: one that decides, one that watches, and as
 many again while they are being replaced."""
@@ -87,6 +89,8 @@ class Audience:
             listener.tell(message)
 
     def dismiss(self, reason: str) -> None:
-        """Tell all servers that the call is over."""
+        """Tell all servers that the call is over; nobody is told anything after it."""
         for listener in tuple(self._attached):
             listener.call_ended(reason)
+        self._attached.clear()
+        self._tell_client = nobody

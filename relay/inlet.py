@@ -12,6 +12,7 @@ from typing import Any
 
 from relay import opening
 from relay.metrics import Traffic
+from relay.nobody import nobody
 from relay.opening import Opening
 from relay.upstream import events
 from relay.upstream.events import OwnError, UpstreamEvent
@@ -102,9 +103,10 @@ class Inlet:
             raise _lock_refused(error.code)
 
     def close(self) -> None:
-        """Stop waiting."""
+        """Stop waiting, and deliver nothing more."""
         if self._timer:
             self._timer.cancel()
+        self._deliver = nobody
 
 
 def _lock_refused(code: str) -> UpstreamRefused:

@@ -39,20 +39,18 @@ class Life:
         """Of the upstream, if that ended it."""
         self.fields = fields
         self.trace = trace or Steps()
-        self._max_s = max_s
-        self._over = asyncio.Event()
-
-    @property
-    def is_over(self) -> bool:
+        self.is_over = False
         """It has ended; nothing changes that."""
-        return self._over.is_set()
+        self._max_s = max_s
+        self._ends = asyncio.Event()
 
     def end(self, code: CloseCode, reason: str) -> bool:
         """End it; only the first call counts, and returns True."""
         if self.is_over:
             return False
+        self.is_over = True
         self.code, self.reason = code, reason
-        self._over.set()
+        self._ends.set()
         return True
 
     async def last(self, *parts: Part, expired: Callable[[], None]) -> None:
@@ -68,12 +66,10 @@ class Life:
         timer = loop.call_later(self._max_s, expired)
         try:
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(part(tasks)) for part in parts]
-                await self._over.wait()
+                running = [tasks.create_task(self._hold(part, tasks)) for part in parts]
+                await self._ends.wait()
                 for task in running:
                     task.cancel()
-        except* UpstreamError as group:
-            self._failed(group)
         finally:
             timer.cancel()
 
@@ -90,11 +86,18 @@ class Life:
         length = f"{count} {unit}{'' if count == 1 else 's'}"
         return f"Your session hit the maximum duration of {length}."
 
-    def _failed(self, group: BaseExceptionGroup[UpstreamError]) -> None:
-        failure = group.exceptions[0]
-        assert isinstance(failure, UpstreamError)
+    async def _hold(self, part: Part, tasks: asyncio.TaskGroup) -> None:
+        try:
+            await part(tasks)
+        except UpstreamError as failure:
+            self._failed(failure)
+
+    def _failed(self, failure: UpstreamError) -> None:
+        # The frames that it came through hold the session, which is to hold it.
+        failure.__traceback__ = failure.__context__ = failure.__cause__ = None
         self.failure = failure
         self.trace.error = failure.code
+        self._ends.set()
         log.warning(
             "upstream failed",
             extra={**self.fields, "code": failure.code, "what": failure.message},

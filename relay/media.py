@@ -14,6 +14,7 @@ from proto.frames import SAMPLE_BYTES, DownFrame, UpFrame
 from proto.payload import Payload
 from relay.carriage import carriage
 from relay.metrics import Traffic
+from relay.nobody import nobody
 from relay.pacer import LEAD_S, LIVE_LEAD_S, Clock, Downlink
 from relay.sight import Sight
 from relay.silence import Uplink
@@ -204,7 +205,9 @@ class Media:
         """Fall silent for good."""
         self._is_closed = True
         self._clock.remove(self._downlink)
+        self._downlink.close()
         self._uplink.close()
+        self._owner = Owner(nobody, nobody)
         if self._sight.turns is not None:
             self._sight.turns.close(self._turn, self._downlink.sent_frames)
         if self._timer:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from proto.frames import FRAME_MS, DownFrame
 from relay.audio import Speech
+from relay.nobody import nobody
 from relay.silence import SilenceClock
 
 FRAME_S = FRAME_MS / 1000
@@ -103,6 +104,10 @@ class Downlink:
         if self.sent_frames != before:
             self._on_sent(now)
         return bool(waiting)
+
+    def close(self) -> None:
+        """Tell nobody any more."""
+        self._on_sent = self.on_failed = nobody
 
 
 class Clock:

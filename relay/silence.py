@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 
 from proto.frames import FRAME_MS
+from relay.nobody import nobody
 from relay.timeline import Timeline
 
 TICK_S = FRAME_MS / 1000
@@ -91,6 +92,7 @@ class Uplink:
         """Say nothing more."""
         self._is_visited = True  # or a last frame would have it watched again
         self._clock.forget(self)
+        self.on_failed = nobody
 
     def _fill(self, silence: int) -> None:
         self.filled_samples += silence

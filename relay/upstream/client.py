@@ -95,7 +95,10 @@ class RealtimeClient:
         finally:
             self._is_over = True
             self._taken.set()
-            await connection.close()
+            try:
+                await connection.close()
+            finally:
+                self._receiver = None
 
     def send(self, payload: bytes) -> None:
         """Send an event now, or queue it. HOT PATH."""

@@ -124,12 +124,14 @@ class Connection(picows.WSListener):
                     websocket_handshake_timeout=None,
                     use_aiofastnet=False,
                 )
+        # Without their frames: these hold the futures that raised them.
         except WSHandshakeError as error:
-            raise ends.refused(error.raw_header or b"") from error
+            head = error.raw_header or b""
+            raise ends.refused(head) from error.with_traceback(None)
         except TimeoutError as error:
-            raise ends.unanswered() from error
+            raise ends.unanswered() from error.with_traceback(None)
         except OSError as error:
-            raise ends.unreachable() from error
+            raise ends.unreachable() from error.with_traceback(None)
         finally:
             self._hang_up_if_unanswered()
         if self._transport is None:  # how picows tells of an end before the answer
@@ -170,8 +172,9 @@ class Connection(picows.WSListener):
         transport = self._transport
         try:
             if transport is not None:
-                with contextlib.suppress(WSProtocolError):  # it was told of already
-                    await is_done_within(transport.wait_disconnected(), CLOSE_TIMEOUT_S)
+                await is_done_within(transport.wait_disconnected(), CLOSE_TIMEOUT_S)
+        except WSProtocolError as error:
+            error.__traceback__ = None  # what it is has been told
         finally:
             if transport is not None:
                 transport.disconnect(graceful=False)

@@ -39,7 +39,10 @@ class Echo:
         self._tell("session.created", session=self._session)
         if self._is_updated:
             self._tell("session.updated", session=self._session)
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._receiver = None
 
     def send(self, payload: bytes) -> None:
         """Answer `session.update`, for clients that wait for it; say audio back."""

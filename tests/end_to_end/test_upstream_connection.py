@@ -3,13 +3,18 @@
 import asyncio
 import base64
 import contextlib
+import functools
+import gc
 import hashlib
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from relay.life import Life
+from relay.upstream import connection
 from relay.upstream.client import RealtimeClient
 from relay.upstream.events import UpstreamEvent
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
@@ -323,3 +328,40 @@ async def test_only_who_the_certificate_names_is_shown_the_key(tmp_path: Path) -
         async with running(calling(url, trusting)) as receiver:
             await receiver.heard.get()
     assert f"Bearer {KEY}".encode() in asked[0]
+
+
+async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await until_it_hangs_up(reader)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        *(answering(b"HTTP/1.1 401 Unauthorized\r\n\r\n"), answering(b""), silent),
+        *(saying(b"\xc1\x02{}"), saying(b"\x81\x7f" + (1 << 40).to_bytes(8, "big"))),
+        *(saying(framed(CLOSE, b"\x03\xe8")), None),
+    ],
+    ids=["refused", "hung up", "silent", "broken", "too large", "closed", "nobody"],
+)
+@pytest.mark.asyncio
+async def test_a_client_that_failed_is_freed_without_a_collection(
+    behave: Behave | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.5)
+
+    async def failed_at(port: int) -> list[weakref.ref[object]]:
+        upstream = calling(f"ws://127.0.0.1:{port}/")
+        run = functools.partial(upstream.run, Receiver(upstream))
+        life = Life(LIMIT_S, {})
+        await life.last(run, expired=lambda: None)
+        assert life.failure is not None
+        return [weakref.ref(upstream), weakref.ref(upstream._connection)]
+
+    gc.disable()
+    try:
+        async with serving(behave or silent) as port:
+            held = await failed_at(port) if behave else []
+        held = held or await failed_at(port)  # where nobody is any more
+        await until(lambda: [one() for one in held] == [None, None])
+    finally:
+        gc.enable()

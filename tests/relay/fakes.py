@@ -87,6 +87,7 @@ class FakeUpstream:
                 await asyncio.Event().wait()
             raise
         finally:
+            self._receiver = None
             self.is_full = False
             self.made_room.set()
         if self.failure:
@@ -111,7 +112,9 @@ class FakeUpstream:
         self.say_raw(orjson.dumps({"type": type_, **fields}))
 
     def say_raw(self, message: bytes) -> None:
-        """Have the model send any text."""
+        """Have the model send any text; nobody hears it who has left."""
+        if self._failed.is_set():
+            return
         assert self._receiver is not None
         try:
             has_media = self._receiver.has_media

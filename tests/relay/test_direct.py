@@ -1,6 +1,8 @@
 """One WebSocket client's session, between a remembering client and upstream."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -316,3 +318,25 @@ def test_echo_says_a_websocket_clients_audio_back() -> None:
     assert created["session"] == {"type": "realtime"}
     assert updated["session"] == {"type": "realtime", "instructions": "x"}
     assert (delta["type"], delta["delta"]) == ("response.output_audio.delta", "AAEC")
+
+
+async def left(stage: Stage) -> None: ...
+
+
+async def failed(stage: Stage) -> None:
+    stage.upstream.fail(UpstreamLost("upstream_lost", "gone"))
+    await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("scene", [left, failed])
+def test_a_session_is_freed_when_it_is_over_not_in_a_collection(
+    scene: Callable[[Stage], Awaitable[None]],
+) -> None:
+    gc.disable()
+    try:
+        stage = play(scene)
+        held = [weakref.ref(part) for part in (stage.session, stage.upstream)]
+        del stage
+        assert [one() for one in held] == [None, None]
+    finally:
+        gc.enable()

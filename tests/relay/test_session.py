@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -448,3 +449,28 @@ def test_nothing_of_a_codec_outlives_its_session(payload: Payload) -> None:
         assert len(stage.link.frames) > 1
         del stage
     assert codecs() == before
+
+
+async def left(stage: Stage) -> None:
+    begin_reply(stage)
+    await asyncio.sleep(0.1)
+
+
+async def failed(stage: Stage) -> None:
+    await left(stage)
+    stage.upstream.fail(UpstreamLost("upstream_lost", "gone"))
+    await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("scene", [left, failed])
+def test_a_session_is_freed_when_it_is_over_not_in_a_collection(
+    scene: Callable[[Stage], Awaitable[None]],
+) -> None:
+    gc.disable()
+    try:
+        stage = play(scene)
+        held = [weakref.ref(part) for part in (stage.session, stage.upstream)]
+        del stage
+        assert [one() for one in held] == [None, None]
+    finally:
+        gc.enable()
