@@ -7,6 +7,7 @@ sending takes a fifth of the CPU and reading two thirds; to read one alone takes
 quarter more (loopback, 1,050 bytes).
 """
 
+import errno
 import socket
 import struct
 import sys
@@ -27,6 +28,19 @@ MAX_RUN_BYTES = 65_000
 READ_BYTES = 1 << 16
 """Room for any run."""
 
+REFUSALS = frozenset(
+    (errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT)
+)
+"""Errors of a path that takes no runs: its device or the system cannot, or datagrams
+exceed its MTU (EMSGSIZE; EINVAL before Linux 6.14); one by one they go in fragments.
+"""
+
+REFUSED_S = 60.0
+"""Until an address that took no run is tried again: paths change, a try is cheap."""
+
+MAX_REFUSED = 1024
+"""Addresses known to take no runs."""
+
 _CONTROL_BYTES = socket.CMSG_SPACE(struct.calcsize("=i"))
 
 Data = bytes | bytearray | memoryview
@@ -39,9 +53,10 @@ def accept(receiver: socket.socket) -> bool:
         return False
     try:
         receiver.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+        # Some systems that only look like Linux take any option, and heed none.
+        return bool(receiver.getsockopt(socket.IPPROTO_UDP, UDP_GRO))
     except OSError:
         return False
-    return True
 
 
 def runs(
@@ -73,9 +88,6 @@ def send(sender: socket.socket, run: list[Data], address: Peer) -> None:
     Raises:
         OSError: Nothing of it was sent; one by one it may be.
     """
-    if len(run) == 1:
-        sender.sendto(run[0], address)
-        return
     size = struct.pack("=H", len(run[0]))
     sender.sendmsg(run, ((socket.IPPROTO_UDP, UDP_SEGMENT, size),), 0, address)
 
@@ -95,3 +107,30 @@ def receive(receiver: socket.socket, buffer: bytearray) -> Iterator[tuple[bytes,
     view = memoryview(buffer)
     for start in range(0, max(count, 1), size):
         yield bytes(view[start : min(start + size, count)]), address
+
+
+class Refused:
+    """Addresses that take no runs, each for a while: other peers keep theirs. Pure.
+
+    When it is full all are forgotten, and one run of each is tried again.
+    """
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until: dict[Peer, float] = {}
+
+    def add(self, address: Peer, now: float) -> None:
+        """Note that a run was refused."""
+        if len(self._until) >= MAX_REFUSED:
+            self._until.clear()
+        self._until[address] = now + REFUSED_S
+
+    def covers(self, address: Peer, now: float) -> bool:
+        """Return whether what this address gets is to be sent one by one."""
+        until = self._until.get(address)
+        if until is None:
+            return False
+        if until <= now:
+            del self._until[address]
+        return until > now

@@ -12,10 +12,10 @@ peers sends to them, and reads from them, many at a time.
 """
 
 import asyncio
-import errno
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from itertools import repeat
 
 from runtime import segments
 from runtime.segments import Data
@@ -41,9 +41,6 @@ JUDGED_S = 0.1
 """How long a socket is observed before it is found to be busy, or not busy any more."""
 
 UdpAddress = tuple[str, int]
-
-UNABLE = frozenset((errno.EINVAL, errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT))
-"""Errors of a kernel, or of a network device, that takes no runs of datagrams."""
 
 
 def tick_after(now: float) -> float:
@@ -106,7 +103,7 @@ class UdpSocket:
         port: Port to bind; 0 lets the system choose.
         on_datagram: What gets each datagram.
         in_ticks: Look at it in ticks while it is busy.
-        in_runs: Send and read many at a time, where the system can.
+        in_runs: Send and read many at a time, where the system and the path can.
 
     Raises:
         OSError: The address cannot be bound; names it.
@@ -138,6 +135,7 @@ class UdpSocket:
         self._next_tick: asyncio.Handle | None = None
         self._outbox: list[tuple[Data, UdpAddress]] = []
         self._in_runs = in_runs and segments.accept(self._socket)
+        self._refused = segments.Refused()
         self._buffer = bytearray(segments.READ_BYTES if self._in_runs else 0)
         self._read = self._read_run if self._in_runs else self._read_one
         woken = self._wake if in_ticks else self._drain
@@ -173,11 +171,20 @@ class UdpSocket:
             self._send_each(outbox)
             return
         for run, address in segments.runs(outbox):
-            try:
-                segments.send(self._socket, run, address)
-            except OSError as error:
-                self._in_runs = error.errno not in UNABLE
-                self._send_each((data, address) for data in run)
+            if len(run) == 1 or not self._sent_as_one(run, address):
+                self._send_each(zip(run, repeat(address)))
+
+    def _sent_as_one(self, run: list[Data], address: UdpAddress) -> bool:
+        """Send a run, all or nothing; return whether it was sent."""
+        if self._refused.covers(address, self._loop.time()):
+            return False
+        try:
+            segments.send(self._socket, run, address)
+        except OSError as error:
+            if error.errno in segments.REFUSALS:
+                self._refused.add(address, self._loop.time())
+            return False
+        return True
 
     def _send_each(self, outbox: Iterable[tuple[Data, UdpAddress]]) -> None:
         send = self._socket.sendto

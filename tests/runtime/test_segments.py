@@ -1,9 +1,20 @@
-"""Which datagrams one call sends: any in, whole runs out, in order."""
+"""Which datagrams one call sends: any in, whole runs out, in order; and to whom."""
+
+import socket
+from typing import cast
 
 from hypothesis import given, strategies as st
 
 from runtime import segments
-from runtime.segments import MAX_RUN, MAX_RUN_BYTES, Data, Peer
+from runtime.segments import (
+    MAX_REFUSED,
+    MAX_RUN,
+    MAX_RUN_BYTES,
+    REFUSED_S,
+    Data,
+    Peer,
+    Refused,
+)
 
 HERE, THERE = ("127.0.0.1", 1), ("127.0.0.1", 2)
 OUTBOXES = st.lists(
@@ -57,3 +68,41 @@ def test_another_address_begins_a_run() -> None:
 def test_no_run_is_longer_than_one_call_takes() -> None:
     assert [len(run) for run in sizes([(b"x", HERE)] * 130)] == [64, 64, 2]
     assert [len(run) for run in sizes([(bytes(1_400), HERE)] * 50)] == [46, 4]
+
+
+class Heedless:
+    """A socket of a system that takes any option and does nothing with it."""
+
+    def setsockopt(self, *_: int) -> None:
+        """Say nothing."""
+
+    def getsockopt(self, *_: int) -> int:
+        """Tell that it is not set."""
+        return 0
+
+
+def test_a_system_that_heeds_no_option_sends_no_runs() -> None:
+    assert not segments.accept(cast(socket.socket, Heedless()))
+
+
+def test_an_address_that_refused_a_run_is_tried_again_later() -> None:
+    refused = Refused()
+    refused.add(HERE, 5.0)
+    assert refused.covers(HERE, 5.0 + REFUSED_S - 0.1)
+    assert not refused.covers(HERE, 5.0 + REFUSED_S)
+    assert not refused.covers(HERE, 5.0)
+
+
+def test_other_addresses_keep_their_runs() -> None:
+    refused = Refused()
+    refused.add(HERE, 0.0)
+    assert not refused.covers(THERE, 0.0)
+
+
+def test_refusals_are_bounded() -> None:
+    refused = Refused()
+    for port in range(MAX_REFUSED + 1):
+        refused.add(("127.0.0.1", port), 0.0)
+    covered = [refused.covers(("127.0.0.1", port), 0.0) for port in range(MAX_REFUSED)]
+    assert not any(covered)
+    assert refused.covers(("127.0.0.1", MAX_REFUSED), 0.0)
