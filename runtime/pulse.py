@@ -5,9 +5,10 @@ often, and counts looks without a beat, not seconds: when the whole machine has 
 still, or the container was frozen, it has not looked either.
 
     no beats yet ──first──► beating ──so many looks without a beat──► hangs
-         ▲                     └──rests, or is replaced──┐
-         └───────────────────────────────────────────────┘
-Before its first beat a worker starts, when it rests it ends: both may take long.
+       │ ▲                     └──rests, or is replaced──┐              ▲
+       │ └───────────────────────────────────────────────┘              │
+       └──────────────────────── many more looks ───────────────────────┘
+Before its first beat a worker starts, when it rests it ends: both may take longer.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,10 @@ BEAT_S: Final = 1.0
 STILL_LOOKS: Final = 10
 """Looks in a row without a beat: nobody speaks on with a call that was mute for 10 s. A
 loop that is only overloaded turns within a fraction of a second."""
+
+SLOW_LOOKS: Final = 60
+"""Looks in a row at one that starts or ends: a second's work, and nobody's call waits
+for it, but one that never comes to its end holds a place that no other takes."""
 
 
 class Pulse:
@@ -37,6 +42,11 @@ class Pulse:
         """Return the seconds until the next look."""
         return max(0.0, self._look_at - now)
 
+    def started(self, worker: int) -> None:
+        """Take note that a worker is another process now."""
+        self._beats[worker] = None
+        self._still[worker] = 0
+
     def look(self, beats: Sequence[int | None], now: float) -> list[int]:
         """Return the workers that hang, each once.
 
@@ -49,9 +59,9 @@ class Pulse:
         self._look_at = now + BEAT_S
         hanging = []
         for worker, counted in enumerate(beats):
-            is_still = counted is not None and counted == self._beats[worker]
+            is_still = counted == self._beats[worker]
             self._still[worker] = self._still[worker] + 1 if is_still else 0
-            if self._still[worker] == STILL_LOOKS:
+            if self._still[worker] == (SLOW_LOOKS if counted is None else STILL_LOOKS):
                 hanging.append(worker)
         self._beats[:] = beats
         return hanging

@@ -88,11 +88,15 @@ class _Supervisor:
 
     def _start(self, index: int) -> Worker | None:
         """Fork a worker, and return its place in it; None in the supervisor."""
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:  # no file to be had: the others go on
+            self._put_off(index, error)
+            return None
         with _signals_held():
             try:
                 pid = os.fork()
-            except OSError as error:  # no room for a process: the others go on
+            except OSError as error:  # nor room for a process
                 ours.close()
                 theirs.close()
                 self._put_off(index, error)
@@ -105,6 +109,7 @@ class _Supervisor:
         ours.setblocking(False)
         self._lines[index] = ours
         self._crew.started(index, pid, _now())
+        self._pulse.started(index)
         log.info("worker started", extra={"worker": index, "pid": pid})
         return None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.pulse import BEAT_S, STILL_LOOKS, Pulse
+from runtime.pulse import BEAT_S, SLOW_LOOKS, STILL_LOOKS, Pulse
 
 
 class Watch:
@@ -35,19 +35,28 @@ def test_one_beat_is_enough_to_live_on() -> None:
         assert watch.look(beat, times=STILL_LOOKS) == []
 
 
-def test_who_starts_or_rests_never_hangs() -> None:
+def test_who_starts_or_rests_is_given_longer() -> None:
     watch = Watch(1)
-    assert watch.look(None, times=3 * STILL_LOOKS) == []
+    assert watch.look(None, times=SLOW_LOOKS - 1) == []
     watch.look(1, times=STILL_LOOKS)
-    assert watch.look(None, times=3 * STILL_LOOKS) == []
+    assert watch.look(None, times=SLOW_LOOKS) == []
+    assert watch.look(None) == [0]
+    assert watch.look(None, times=SLOW_LOOKS) == []
 
 
 def test_a_replacement_has_all_the_time_again() -> None:
     watch = Watch(1)
-    assert watch.look(9, times=STILL_LOOKS + 1) == [0]
-    assert watch.look(None) == []
+    watch.look(1, times=STILL_LOOKS)
+    watch.pulse.started(0)
     assert watch.look(1, times=STILL_LOOKS) == []
     assert watch.look(1) == [0]
+
+
+def test_who_dies_again_and_again_as_it_starts_never_hangs() -> None:
+    watch = Watch(1)
+    for _ in range(SLOW_LOOKS):
+        watch.pulse.started(0)
+        assert watch.look(None, times=3) == []
 
 
 def test_a_machine_that_stood_still_itself_has_nobody_hang() -> None:

@@ -3,12 +3,14 @@
 import errno
 import os
 import signal
+import socket
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
 from runtime import workers
-from runtime.pulse import BEAT_S, STILL_LOOKS
+from runtime.pulse import BEAT_S, SLOW_LOOKS, STILL_LOOKS
 from runtime.table import Phase, Table
 from runtime.worker import Common
 
@@ -22,15 +24,22 @@ def supervisor() -> Iterator[workers._Supervisor]:
         end.close()
 
 
+@pytest.mark.parametrize(
+    ("owner", "call", "why"),
+    [(os, "fork", errno.EAGAIN), (socket, "socketpair", errno.ENFILE)],
+)
 def test_a_machine_without_room_for_a_process_ends_no_worker(
     supervisor: workers._Supervisor,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    owner: ModuleType,
+    call: str,
+    why: int,
 ) -> None:
     def full() -> int:
-        raise BlockingIOError(errno.EAGAIN, "no room")
+        raise OSError(why, "no room")
 
-    monkeypatch.setattr(os, "fork", full)
+    monkeypatch.setattr(owner, call, full)
     monkeypatch.setattr(workers, "_now", lambda: 100.0)
     assert supervisor._start(1) is None
     assert supervisor._crew.due(100.0) == [0]
@@ -55,3 +64,24 @@ def test_a_worker_that_hangs_is_killed_once_and_no_other(
         supervisor._feel(look * BEAT_S)
     assert killed == [(101, signal.SIGKILL)]
     assert caplog.text.count("worker hangs, is ended") == 1
+
+
+def test_one_that_hangs_as_it_starts_is_killed_when_it_has_had_its_time(
+    supervisor: workers._Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *order: killed.append(order))
+    monkeypatch.setattr(os, "fork", lambda: 101)
+    clock = iter(range(10 * SLOW_LOOKS))
+
+    def look(times: int) -> None:
+        for _ in range(times):
+            supervisor._feel(next(clock) * BEAT_S)
+
+    look(SLOW_LOOKS - 1)  # it waits for its start, and nobody is to blame
+    assert supervisor._start(1) is None
+    look(SLOW_LOOKS - 1)
+    assert killed == []
+    look(2)
+    supervisor._hang_up(1)
+    assert killed == [(101, signal.SIGKILL)]
