@@ -8,7 +8,9 @@ import pytest
 
 from tests.end_to_end.conftest import KEY
 from tests.support.caller import Caller, calling
+from tests.support.scraping import scrape
 from tests.support.services import Stack
+from tests.support.waiting import until_reads
 
 pytestmark = pytest.mark.interop
 
@@ -38,13 +40,8 @@ def multipart(**parts: str) -> aiohttp.FormData:
 
 
 async def metric(stack: Stack, name: str) -> float:
-    async with aiohttp.ClientSession() as http:
-        text = await (await http.get(f"{stack.url}/metrics")).text()
-    return float(
-        next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[
-            1
-        ]
-    )
+    (value,) = (await scrape(stack.url)).values(name)
+    return value
 
 
 async def assert_refused(
@@ -223,9 +220,7 @@ async def test_the_call_too_many_is_told_when_to_retry(locked_stack: Stack) -> N
             assert int(response.headers["Retry-After"]) > 0
         assert await metric(locked_stack, "tandem_calls_refused_total") == 1
         await second.close()
-    async with asyncio.timeout(5):
-        while await metric(locked_stack, "tandem_calls"):  # noqa: ASYNC110  # over HTTP
-            await asyncio.sleep(0.05)
+    await until_reads(lambda: metric(locked_stack, "tandem_calls"), 0)
     async with calling(locked_stack.url, key) as third:
         await third.wait_for("session.created")
 
@@ -248,9 +243,7 @@ async def test_a_websocket_session_takes_the_place_of_a_call(
             async with http.get(url, headers=UPGRADE) as response:
                 await assert_refused(response, 503, "server_overloaded")
             assert await metric(locked_stack, "tandem_calls_refused_total") == 2
-        async with asyncio.timeout(5):
-            while await metric(locked_stack, "tandem_slots_taken"):  # noqa: ASYNC110  # over HTTP
-                await asyncio.sleep(0.05)
+        await until_reads(lambda: metric(locked_stack, "tandem_slots_taken"), 0)
 
 
 @pytest.mark.asyncio

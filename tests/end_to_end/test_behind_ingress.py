@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from runtime.settings import LinkKeys
 from runtime.udp import UdpAddress, UdpSocket
+from tests.support.waiting import LIMIT_S
 from transceiver.ingress.envelope import LABEL_BYTES, Labels
 from transceiver.webrtc.behind import BehindIngress
 
@@ -49,11 +50,11 @@ class Scene:
 
     async def hears(self, datagram: bytes, by: int = 0) -> tuple[bytes, UdpAddress]:
         self.forwarders[by].socket.send(datagram, self.port.address)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             return await self.heard.get()
 
     async def answer(self, by: int) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             return await self.forwarders[by].got.get()
 
 

@@ -1,14 +1,13 @@
 """Whole calls of a stock aiortc client through both services."""
 
-import asyncio
-
-import aiohttp
 import pytest
 
 from tests.support.caller import calling
+from tests.support.scraping import scrape
 from tests.support.services import Stack, running_stack
 from tests.support.sound import at_24_khz, at_48_khz
 from tests.support.speech import speak, transcribe
+from tests.support.waiting import until_reads
 
 pytestmark = pytest.mark.interop
 
@@ -21,13 +20,12 @@ SESSION = {
 
 async def ended(stack: Stack) -> None:
     """Wait until neither service holds a call."""
-    async with asyncio.timeout(10), aiohttp.ClientSession() as http:
-        for url, gauge in (
-            (stack.url, "tandem_calls 0.0"),
-            (stack.relay.status_url, 'tandem_relay_sessions{transport="webrtc"} 0.0'),
-        ):
-            while gauge not in await (await http.get(f"{url}/metrics")).text():  # noqa: ASYNC110  # over HTTP
-                await asyncio.sleep(0.05)
+
+    async def held() -> tuple[float, float]:
+        edge, relay = await scrape(stack.url), await scrape(stack.relay.status_url)
+        return edge.value("tandem_calls"), relay.value("tandem_relay_sessions")
+
+    await until_reads(held, (0, 0))
 
 
 @pytest.mark.asyncio

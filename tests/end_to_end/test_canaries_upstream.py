@@ -17,6 +17,7 @@ from aiohttp import web
 
 from tests.support.caller import Caller
 from tests.support.services import Stack, running_stack
+from tests.support.waiting import LIMIT_S
 
 pytestmark = pytest.mark.interop
 
@@ -115,7 +116,7 @@ async def converse(
             await websocket.send_str(
                 event if isinstance(event, str) else json.dumps(event)
             )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             async for message in websocket:
                 heard += message.data
     return heard
@@ -192,7 +193,7 @@ async def test_nothing_that_a_sideband_says_is_logged() -> None:
                 await websocket.send_json(UPDATE)
                 await websocket.send_str(SAID)
                 await websocket.send_json(ITEM | {"type": SAID})
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(LIMIT_S):
                     while (await websocket.receive_json())["type"] != "error":
                         pass
         await caller.close()
@@ -218,7 +219,7 @@ async def test_nothing_that_the_engine_reads_is_logged() -> None:
             for said in (UPDATE, ITEM, {"type": SAID}, {"type": "response.create"}):
                 await talk.send_json(said)
             event: dict[str, Any] = {"type": ""}
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT_S):
                 while event["type"] != "response.done":
                     event = await talk.receive_json()
         assert event["response"]["status"] == "failed"

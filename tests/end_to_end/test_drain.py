@@ -1,6 +1,5 @@
 """What callers hear of services that are asked to end: nothing, for a time."""
 
-import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
@@ -11,6 +10,7 @@ import pytest
 
 from tests.support.caller import Caller, calling
 from tests.support.services import Process, Stack, free_ports, running_stack
+from tests.support.waiting import until, until_reads
 
 GRACE_S = "60"
 """Longer than any test: who ends earlier has not waited for it."""
@@ -27,9 +27,7 @@ async def readiness(process: Process) -> tuple[int, str]:
 async def drained(process: Process) -> None:
     """Ask a process to end, and return when it drains."""
     process.send(signal.SIGTERM)
-    async with asyncio.timeout(5):
-        while await readiness(process) != (503, "draining"):  # noqa: ASYNC110  # a process has no event
-            await asyncio.sleep(0.02)
+    await until_reads(lambda: readiness(process), (503, "draining"))
 
 
 async def refusal(stack: Stack) -> tuple[int, str | None]:
@@ -161,9 +159,7 @@ async def two_relays(**settings: str) -> AsyncIterator[tuple[Stack, Process]]:
         await second.start(stack.environ | own)
         try:
             await second.wait_ready()
-            async with asyncio.timeout(10):
-                while stack.transceiver.log.count("link up") < 2:  # noqa: ASYNC110  # a process has no event
-                    await asyncio.sleep(0.02)
+            await until(lambda: stack.transceiver.log.count("link up") == 2)
             yield stack, second
         finally:
             assert await second.stop() == 0

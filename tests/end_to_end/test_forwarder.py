@@ -8,6 +8,7 @@ from runtime import settings as environment
 from runtime.udp import UdpAddress, UdpSocket
 from tests.ingress.test_router import MEDIA, check
 from tests.ingress.test_settings import KEY
+from tests.support.waiting import LIMIT_S
 from transceiver.ingress.envelope import LABEL_BYTES
 from transceiver.ingress.forwarder import Forwarder
 from transceiver.ingress.route import Routes
@@ -22,7 +23,7 @@ class Peer:
         self.socket = UdpSocket(host, 0, self._received)
 
     async def receive(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             return await self.got.get()
 
     def _received(self, data: bytes, _: UdpAddress) -> None:

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from proto.frames import FRAME_BYTES, DownFrame, UpFrame
 from proto.metrics import DialerMetrics, ListenerMetrics, session_loss
 from proto.stats import FrameCounts
-from tests.end_to_end.test_link_over_udp import Pair, running, until
+from tests.end_to_end.test_link_over_udp import Pair, running
+from tests.support.waiting import until
 
 
 class Sight:

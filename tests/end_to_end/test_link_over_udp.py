@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +11,7 @@ from proto.errors import CloseCode, NotConnected
 from proto.frames import FRAME_BYTES, DownFrame, UpFrame
 from proto.udp import Dialer, LinkSession, Listener
 from runtime.settings import Address
+from tests.support.waiting import until
 
 KEY = bytes(range(32))
 
@@ -51,12 +52,6 @@ class Caller:
 
     def closed(self, code: CloseCode, reason: str) -> None:
         self.told.append(("closed", code))
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # the peer is another socket
-            await asyncio.sleep(0.005)
 
 
 class Pair:

@@ -14,6 +14,7 @@ import pytest_asyncio
 from runtime.udp import UdpAddress, UdpSocket
 from tests.end_to_end.test_hostile_datagrams import stun_request
 from tests.support.caller import Caller
+from tests.support.waiting import LIMIT_S
 from transceiver.webrtc import ice
 from transceiver.webrtc.ice import IceLeg, UdpPort
 from transceiver.webrtc.peer import Peer, PeerCallbacks
@@ -98,7 +99,7 @@ class Scene:
         await self.connected.wait()
 
     async def send_until_heard(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             while not self.nat.heard_media.is_set():
                 self.leg.send(MEDIA)
                 await asyncio.sleep(0.05)
@@ -120,7 +121,7 @@ class Scene:
 async def scene() -> AsyncIterator[Scene]:
     """A call that is connected."""
     scene = Scene()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT_S):
         await scene.connect()
     yield scene
     await scene.caller.close()
@@ -162,7 +163,7 @@ async def test_claims_of_many_addresses_are_forgotten_and_change_nothing(
             claim.sendto(check, scene.port.socket.address)
             await asyncio.sleep(0.002)
         microphone_heard.clear()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             await microphone_heard.wait()
     assert len(agent._remote_candidates) <= ice.MAX_CANDIDATES
     assert len(agent._check_list) <= ice.MAX_CANDIDATES

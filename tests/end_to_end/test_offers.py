@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from tests.fuzz.targets.edge import OFFER as CHROMIUM
 from tests.support.caller import Caller
+from tests.support.waiting import LIMIT_S
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import MAX_SECTIONS, OfferError
 from transceiver.webrtc.peer import Peer, PeerCallbacks
@@ -123,7 +124,7 @@ async def test_the_order_of_a_bundle_does_not_matter(
     named = f"a=group:BUNDLE {bundle}\r"
     offer = re.sub(r"a=group:BUNDLE .*", named, await caller.offer())
     await caller.take_answer(await answerer.answer(offer))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         await answerer.connected.wait()
 
 

@@ -11,6 +11,7 @@ from tests.end_to_end.test_drain import goes_on, readiness, refusal
 from tests.support.caller import calling
 from tests.support.scraping import scrape
 from tests.support.services import Process, Stack, running_stack
+from tests.support.waiting import until_reads
 from transceiver.strain import VERY_LATE_S, Level
 
 HELD_S, RUNS_S = 2 * VERY_LATE_S, VERY_LATE_S
@@ -42,9 +43,11 @@ async def encoders(stack: Stack, complexity: int) -> float:
 
 
 async def reached(stack: Stack, level: Level) -> None:
-    async with asyncio.timeout(40):
-        while (await scrape(stack.url)).value("tandem_strain") != level:  # noqa: ASYNC110  # over HTTP
-            await asyncio.sleep(0.2)
+
+    async def strain() -> float:
+        return (await scrape(stack.url)).value("tandem_strain")
+
+    await until_reads(strain, level)
 
 
 @pytest.mark.interop

@@ -20,6 +20,7 @@ from runtime.stop import Stop
 from tests.support.realtime_server import RealtimeServer, running_server
 from tests.support.relays import running_relay
 from tests.support.services import free_ports
+from tests.support.waiting import LIMIT_S
 
 SECOND = bytes(range(1, 241)) * 200
 
@@ -64,7 +65,7 @@ class Edge:
         self._changed.set()
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
@@ -331,7 +332,7 @@ async def test_a_session_that_the_edge_ends_leaves_its_upstream() -> None:
         await edge.event("session.created")
         assert edge.session is not None
         edge.session.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await api.gone.wait()
 
 
@@ -389,7 +390,7 @@ async def test_the_builtin_upstream_is_ready_only_when_its_engine_is() -> None:
     async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
         tasks.create_task(serve(settings, stop))
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT_S):
                 status, body = await ask_ready(http, http_port)
             assert status == 503
             assert f"127.0.0.1:{engine_port}" in body["reason"]

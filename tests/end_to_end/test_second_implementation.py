@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +14,7 @@ from runtime.settings import Address
 from tests.second.happenings import Ended, Frame, Happening, Offered, Silent, Told
 from tests.second.listener import Listener
 from tests.second.session import Session
+from tests.support.waiting import until
 
 KEY = bytes(range(32))
 TICK_S = 0.005
@@ -108,12 +109,6 @@ class Caller:
 
     def closed(self, code: CloseCode, reason: str) -> None:
         self.told.append(("closed", code, reason))
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # the peer is another socket
-            await asyncio.sleep(TICK_S)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from relay import door
 from runtime.settings import Address
 from tests.support.front_door import KEY, front_door
 from tests.support.tunnels import running_door
+from tests.support.waiting import LIMIT_S
 from transceiver.http import server
 
 SOON_S = 0.05
@@ -41,7 +42,7 @@ async def test_who_asks_nothing_is_cut_off(
 ) -> None:
     monkeypatch.setattr(server, "IDLE_S", SOON_S)
     monkeypatch.setattr(door, "IDLE_S", SOON_S)
-    async with opened() as address, asyncio.timeout(5):
+    async with opened() as address, asyncio.timeout(LIMIT_S):
         reader, writer = await asyncio.open_connection(*address)
         writer.write(said)
         assert await reader.read() == b""
@@ -65,7 +66,7 @@ async def test_no_body_is_unpacked() -> None:
 @pytest.mark.asyncio
 async def test_a_relay_reads_no_body_of_a_stranger() -> None:
     """Not even to throw away what is left over of a refused request."""
-    async with relays_door() as address, asyncio.timeout(5):
+    async with relays_door() as address, asyncio.timeout(LIMIT_S):
         reader, writer = await asyncio.open_connection(*address)
         writer.write(
             b"GET /tunnel/1 HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n"

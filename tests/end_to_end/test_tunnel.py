@@ -19,6 +19,7 @@ from relay.door import ClientEnd, Door
 from runtime.settings import Address
 from tests.support.services import free_ports
 from tests.support.tunnels import ANYWHERE, KEY, Echo, Talk, running_door, tunnels_to
+from tests.support.waiting import LIMIT_S, until
 from transceiver import tunnel as edge
 from transceiver.tunnel import Closed, Refusal
 
@@ -37,9 +38,7 @@ def unknown(_: tunnel.TunnelRequest) -> Refused:
 
 async def gone(door: Door) -> None:
     """Wait until a door holds no tunnel."""
-    async with asyncio.timeout(5):
-        while len(door):  # noqa: ASYNC110  # in another task of aiohttp's
-            await asyncio.sleep(0.01)
+    await until(lambda: not len(door))
 
 
 @pytest.mark.asyncio
@@ -185,7 +184,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
         for _ in range(40):
             client.send(bytes(1 << 20))
             await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             assert await client.receive() is None
         talk.over.set()
         await gone(door)

@@ -14,6 +14,7 @@ from runtime.udp import (
     UdpAddress,
     UdpSocket,
 )
+from tests.support.waiting import LIMIT_S
 
 
 class Inbox:
@@ -28,7 +29,7 @@ class Inbox:
         self._changed.set()
 
     async def wait_for(self, count: int) -> list[bytes]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             while len(self.datagrams) < count:
                 self._changed.clear()
                 await self._changed.wait()

@@ -21,6 +21,7 @@ from relay.door import Conversation, Door
 from runtime.listening import bound
 from runtime.settings import Address
 from tests.support.tunnels import KEY as LINK_KEY, Echo, Talk, running_door, tunnels_to
+from tests.support.waiting import LIMIT_S, until
 from transceiver.admission import Admission
 from transceiver.auth import KeyRing
 from transceiver.client_secrets import ClientSecret, ClientSecrets
@@ -117,7 +118,7 @@ async def refusal(dialling: connect) -> tuple[int, dict[str, Any], Any]:
 
 async def closed(websocket: ClientConnection) -> tuple[int, str]:
     """Read until the close, and return its code and reason."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         with contextlib.suppress(ConnectionClosed):
             async for _ in websocket:
                 pass
@@ -126,9 +127,7 @@ async def closed(websocket: ClientConnection) -> tuple[int, str]:
 
 async def nothing_left(door: Edge) -> None:
     """Wait until edge and relay have freed what their clients held."""
-    async with asyncio.timeout(10):
-        while len(door.relay) or len(door.admission):  # noqa: ASYNC110  # in the servers' tasks
-            await asyncio.sleep(0.01)
+    await until(lambda: not len(door.relay) and not len(door.admission))
 
 
 # --- who gets in, and what the relay is told ---
@@ -341,9 +340,7 @@ async def test_websockets_are_counted_by_kind() -> None:
         counts = door.held.labels("session"), door.held.labels("sideband")
         async with door.dial(), door.dial("?call_id=rtc_1"), door.dial():
             assert [_value(count) for count in counts] == [2, 1]
-        async with asyncio.timeout(5):
-            while any(_value(count) for count in counts):  # noqa: ASYNC110  # in the servers' tasks
-                await asyncio.sleep(0.01)
+        await until(lambda: not any(_value(count) for count in counts))
 
 
 def _value(gauge: Gauge) -> float:
@@ -420,7 +417,7 @@ async def test_a_client_that_does_not_read_holds_back_the_relay() -> None:
         for _ in range(80):  # more than TCP's buffers and the queue hold
             client.send(bytes(1 << 20))
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             assert await leaving is None
         talk.over.set()
         websocket.transport.abort()

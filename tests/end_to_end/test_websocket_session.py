@@ -12,6 +12,7 @@ from proto.request import SessionRequest
 from tests.support.realtime_server import ApiSession, RealtimeServer, running_server
 from tests.support.relays import Ways, running_relay
 from tests.support.services import free_ports
+from tests.support.waiting import LIMIT_S
 from transceiver.tunnel import Closed, Refusal, Tunnel
 
 
@@ -34,7 +35,7 @@ class Client:
                 return received
 
     async def next(self) -> dict[str, Any] | Closed:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             received = await self.tunnel.receive()
         if isinstance(received, Closed):
             return received
@@ -267,7 +268,7 @@ async def test_a_rate_limit_of_the_upstreams_is_the_clients_business() -> None:
 async def test_a_client_that_leaves_frees_its_upstream() -> None:
     async with running_session() as (client, api):
         await client.tunnel.close(1000, "")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await api.gone.wait()
 
 

@@ -6,13 +6,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.realtime_server import RealtimeServer, running_server
+from tests.support.scraping import scrape
 from tests.support.services import Stack, running_stack
+from tests.support.waiting import LIMIT_S, until, until_reads
 
 
 @contextlib.asynccontextmanager
@@ -35,7 +36,7 @@ def dial(stack: Stack, query: str = "?model=m") -> connect:
 
 async def event(websocket: ClientConnection, type_: str) -> dict[str, Any]:
     """Return the next event of a type."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         while True:
             received: dict[str, Any] = json.loads(await websocket.recv())
             if received["type"] == type_:
@@ -44,7 +45,7 @@ async def event(websocket: ClientConnection, type_: str) -> dict[str, Any]:
 
 async def closed(websocket: ClientConnection) -> int | None:
     """Read until the close, and return its code."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         with contextlib.suppress(ConnectionClosed):
             async for _ in websocket:
                 pass
@@ -101,15 +102,14 @@ async def test_sessions_leave_nothing_behind() -> None:
 
 async def no_session_left(stack: Stack) -> None:
     """Wait until the relay has ended every session, and the edge has freed its slot."""
-    url = f"{stack.relay.status_url}/metrics"
-    none = 'tandem_relay_sessions{transport="websocket"} 0.0'
-    async with asyncio.timeout(10), aiohttp.ClientSession() as http:
-        while none not in await (await http.get(url)).text():  # noqa: ASYNC110  # over HTTP
-            await asyncio.sleep(0.05)
+
+    async def sessions() -> float:
+        page = await scrape(stack.relay.status_url)
+        return page.value("tandem_relay_sessions", transport="websocket")
+
+    await until_reads(sessions, 0)
     opened = stack.transceiver.log.count("websocket opened")
-    async with asyncio.timeout(10):
-        while stack.transceiver.log.count("websocket closed") < opened:  # noqa: ASYNC110  # another process's log
-            await asyncio.sleep(0.05)
+    await until(lambda: stack.transceiver.log.count("websocket closed") == opened)
 
 
 @pytest.mark.asyncio

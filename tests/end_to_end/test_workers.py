@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.caller import Caller, calling
 from tests.support.services import Process, Stack, free_ports, running_stack
+from tests.support.waiting import until, until_reads
 
 GRACE_S = "60"
 """Longer than any test: who ends earlier has not waited for it."""
@@ -47,13 +48,9 @@ async def two_workers_each(**settings: str) -> AsyncIterator[Stack]:
         yield stack
 
 
-async def seen(
-    process: Process, pattern: str, count: int = 1, *, within_s: float = 10.0
-) -> None:
+async def seen(process: Process, pattern: str, count: int = 1) -> None:
     """Wait until a process has logged something so often."""
-    async with asyncio.timeout(within_s):
-        while len(re.findall(pattern, process.log)) < count:  # noqa: ASYNC110  # a process has no event
-            await asyncio.sleep(0.02)
+    await until(lambda: len(re.findall(pattern, process.log)) >= count)
 
 
 def pid_of(process: Process, worker: int) -> int:
@@ -76,10 +73,7 @@ async def figures(process: Process, name: str) -> dict[str, float]:
 
 
 async def become(process: Process, name: str, wanted: dict[str, float]) -> None:
-    async with asyncio.timeout(10):
-        while (found := await figures(process, name)) != wanted:
-            assert found.keys() <= wanted.keys()
-            await asyncio.sleep(0.05)
+    await until_reads(lambda: figures(process, name), wanted)
 
 
 async def goes_on(caller: Caller) -> None:
@@ -210,7 +204,7 @@ async def test_a_worker_that_hangs_is_replaced_as_one_that_has_died() -> None:
         first = stack.udp_address[1]
         hanging = pid_of(stack.transceiver, 1)
         os.kill(hanging, signal.SIGSTOP)
-        await seen(stack.transceiver, f"worker hangs, .* pid={hanging}", within_s=30)
+        await seen(stack.transceiver, f"worker hangs, .* pid={hanging}")
         await seen(stack.transceiver, f"is replaced +worker=1 pid={hanging} code=-9")
         await seen(stack.transceiver, "transceiver/1 info +transceiver listens", 2)
         await asyncio.gather(
@@ -355,9 +349,7 @@ async def test_workers_do_not_outlive_their_supervisor() -> None:
     async with two_workers_each() as stack:
         pids = [pid_of(stack.transceiver, worker) for worker in (0, 1)]
         await stack.transceiver.kill()
-        async with asyncio.timeout(5):
-            while any(map(is_alive, pids)):  # noqa: ASYNC110  # a process has no event
-                await asyncio.sleep(0.02)
+        await until(lambda: not any(map(is_alive, pids)))
 
 
 def is_alive(pid: int) -> bool:

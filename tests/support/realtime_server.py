@@ -15,6 +15,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from tests.support.waiting import LIMIT_S
+
 BYTES_PER_MS = 48
 DELTA_BYTES = 9600
 
@@ -82,13 +84,13 @@ class ApiSession:
 
     async def received(self, type_: str) -> dict[str, Any]:
         """Wait for the first client event of a type."""
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(LIMIT_S), self._changed:
             await self._changed.wait_for(lambda: type_ in self.types)
             return next(event for event in self.events if event["type"] == type_)
 
     async def heard_bytes(self, count: int) -> None:
         """Wait until so much audio was appended."""
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(LIMIT_S), self._changed:
             await self._changed.wait_for(lambda: len(self.heard) >= count)
 
     @property
@@ -175,7 +177,7 @@ class RealtimeServer:
 
     async def next_session(self) -> ApiSession:
         """Return the next connection that was or will be made."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             return await self.sessions.get()
 
 

@@ -16,6 +16,7 @@ from runtime import settings as environment
 from runtime.settings import Address
 from runtime.stop import Stop
 from tests.support.services import free_ports
+from tests.support.waiting import until
 from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
 
@@ -58,9 +59,7 @@ async def running_relay(
         serving = tasks.create_task(serve(loaded, stop))
         dialing = tasks.create_task(uplink.run())
         try:
-            async with asyncio.timeout(5):
-                while not dialer.is_up:  # noqa: ASYNC110  # a dialer has no event
-                    await asyncio.sleep(0.01)
+            await until(lambda: dialer.is_up)
             yield Ways(dialer, Tunnels(http, uplink, link_key))
         finally:
             stop.set()
