@@ -5,10 +5,9 @@ import signal
 from collections.abc import AsyncIterator
 
 import aiohttp
-import numpy as np
 import pytest
 
-from tests.support.caller import Caller, calling
+from tests.support.caller import calling, goes_on, refusal
 from tests.support.services import Process, Stack, free_ports, running_stack
 from tests.support.waiting import until, until_reads
 
@@ -16,37 +15,10 @@ GRACE_S = "60"
 """Longer than any test: who ends earlier has not waited for it."""
 
 
-async def readiness(process: Process) -> tuple[int, str]:
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(f"{process.status_url}/readyz") as answer,
-    ):
-        return answer.status, (await answer.json()).get("reason", "")
-
-
 async def drained(process: Process) -> None:
     """Ask a process to end, and return when it drains."""
     process.send(signal.SIGTERM)
-    await until_reads(lambda: readiness(process), (503, "draining"))
-
-
-async def refusal(stack: Stack) -> tuple[int, str | None]:
-    client = Caller()
-    offer = await client.offer()
-    await client.close()
-    url, sdp = f"{stack.url}/v1/realtime/calls", {"Content-Type": "application/sdp"}
-    async with (
-        aiohttp.ClientSession() as http,
-        http.post(url, data=offer, headers=sdp) as answer,
-    ):
-        return answer.status, answer.headers.get("Retry-After")
-
-
-async def goes_on(caller: Caller) -> None:
-    """Return when something new was said and heard."""
-    heard = len(caller.heard)
-    caller.microphone.say(np.full(4800, 8000, np.int16))
-    await caller.wait_until(lambda: len(caller.heard) > heard + 9600, "further sound")
+    await until_reads(process.readiness, (503, "draining"))
 
 
 @pytest.mark.asyncio
@@ -60,7 +32,7 @@ async def test_an_edge_that_drains_ends_with_its_last_call() -> None:
         ):
             await goes_on(caller)
             await drained(stack.transceiver)
-            status, retry_after_s = await refusal(stack)
+            status, retry_after_s = await refusal(stack.url)
             assert status == 503
             assert retry_after_s is not None
             with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
@@ -130,7 +102,7 @@ async def test_a_drain_can_be_asked_for_on_the_admin_port() -> None:
                     assert answer.status == 202
             async with http.post(f"{stack.url}/admin/drain") as answer:
                 assert answer.status == 404  # nothing of it on the public door
-            assert (await refusal(stack))[0] == 503
+            assert (await refusal(stack.url))[0] == 503
             await goes_on(caller)
         assert await stack.transceiver.ended() == 0
         assert await stack.relay.ended() == 0

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.end_to_end.test_drain import goes_on, readiness, refusal
-from tests.support.caller import calling
+from tests.support.caller import calling, goes_on, refusal
 from tests.support.scraping import scrape
 from tests.support.services import Process, Stack, running_stack
 from tests.support.waiting import until_reads
@@ -61,10 +60,10 @@ async def test_a_crowded_edge_refuses_new_calls_until_it_has_its_core_again() ->
         assert await encoders(stack, 5) == 1
         async with crowded(stack.transceiver):
             await reached(stack, Level.FULL)
-            status, retry_after_s = await refusal(stack)
+            status, retry_after_s = await refusal(stack.url)
             assert status == 503
             assert retry_after_s is not None
-            assert await readiness(stack.transceiver) == (200, "")
+            assert await stack.transceiver.readiness() == (200, "")
             await goes_on(caller)
             assert await encoders(stack, 0) == 1
         page = await scrape(stack.url)

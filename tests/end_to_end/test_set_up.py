@@ -99,24 +99,6 @@ async def test_an_edge_that_stops_waits_for_no_channel_to_open(port: UdpPort) ->
 
 
 @pytest.mark.asyncio
-async def test_a_channel_that_opens_too_late_is_waited_for_no_longer_than_any(
-    port: UdpPort, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(call_module, "SETUP_S", 2.0)
-    client, relay = Caller(), FakeRelay()
-    call = Call("rtc_1", port, SharedTimer(asyncio.get_running_loop()))
-    await call.answer(CallRequest(await client.offer(), "open"), cast(Dialer, relay))
-    running = asyncio.create_task(call.run())
-    await asyncio.sleep(1.5)
-    call.event_received(b'{"type": "error"}')
-    call.closed(CloseCode.UPSTREAM_LOST, "gone")
-    async with asyncio.timeout(1.5):  # not 2 s from now, and last words
-        ending = await running
-    assert ending.code is CloseCode.UPSTREAM_LOST
-    await client.close()
-
-
-@pytest.mark.asyncio
 async def test_a_call_answered_while_the_edge_stops_is_refused(
     port: UdpPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,5 @@
 """Spans of real calls through real processes, as a collector gets them."""
 
-import asyncio
 import contextlib
 import json
 import secrets
@@ -16,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.support.caller import Caller
+from tests.support.caller import RATE_HZ, Caller
 from tests.support.realtime_server import ApiSession, running_server
 from tests.support.services import free_ports, running_stack
 
@@ -98,7 +97,8 @@ async def converse(caller: Caller, api: ApiSession) -> None:
     await api.begin_response()
     await api.say(5 * SECOND)
     await caller.wait_for("output_audio_buffer.started")
-    await asyncio.sleep(1)
+    enough = len(caller.heard) + RATE_HZ
+    await caller.wait_until(lambda: len(caller.heard) > enough, "1 s of the answer")
     await api.interrupt()
     await caller.wait_for("output_audio_buffer.cleared")
     await api.send("input_audio_buffer.speech_stopped", item_id="item_user")
@@ -157,7 +157,7 @@ async def test_a_call_is_one_trace_at_the_collector() -> None:
     ]
     interrupted, last = collector.fields("turn")
     assert interrupted["tandem.turn.interrupted"]
-    assert 900 < interrupted["tandem.turn.heard_ms"] < 2000
+    assert 900 < interrupted["tandem.turn.heard_ms"] < 5000
     assert last["tandem.turn.answered"]
     assert last["tandem.turn.tool_calls"] == 1
     for canary in (KEY, PROMPT, server.key, stack.environ["TANDEM_LINK_KEY"]):

@@ -9,10 +9,9 @@ import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
-import numpy as np
 import pytest
 
-from tests.support.caller import Caller, calling
+from tests.support.caller import Caller, calling, goes_on, refusal
 from tests.support.services import Process, Stack, free_ports, running_stack
 from tests.support.waiting import until, until_reads
 
@@ -76,13 +75,6 @@ async def become(process: Process, name: str, wanted: dict[str, float]) -> None:
     await until_reads(lambda: figures(process, name), wanted)
 
 
-async def goes_on(caller: Caller) -> None:
-    """Return when something new was said and heard."""
-    heard = len(caller.heard)
-    caller.microphone.say(np.full(4800, 8000, np.int16))
-    await caller.wait_until(lambda: len(caller.heard) > heard + 9600, "further sound")
-
-
 class Proxy:
     """Places calls over one connection that is kept, as a reverse proxy does."""
 
@@ -117,19 +109,6 @@ async def proxied(stack: Stack) -> AsyncIterator[Proxy]:
         finally:
             for caller in proxy.callers:
                 await caller.close()
-
-
-async def refused(stack: Stack, **headers: str) -> int:
-    """Return the status of a call that is not taken."""
-    caller = Caller()
-    offer = await caller.offer()
-    await caller.close()
-    url, sdp = f"{stack.url}/v1/realtime/calls", {"Content-Type": "application/sdp"}
-    async with (
-        aiohttp.ClientSession() as http,
-        http.post(url, data=offer, headers=sdp | headers) as answer,
-    ):
-        return answer.status
 
 
 @pytest.mark.asyncio
@@ -177,7 +156,7 @@ async def test_a_worker_that_dies_takes_its_own_calls_and_comes_back() -> None:
         first = stack.udp_address[1]
         for caller, _ in calls:
             await goes_on(caller)
-        assert await refused(stack) == 503
+        assert (await refusal(stack.url))[0] == 503
         os.kill(pid_of(stack.transceiver, 1), signal.SIGKILL)
         await seen(stack.transceiver, "is replaced +worker=1 pid=.* code=-9")
         await seen(stack.transceiver, "transceiver/1 info +transceiver listens", 2)
@@ -192,7 +171,7 @@ async def test_a_worker_that_dies_takes_its_own_calls_and_comes_back() -> None:
             assert first + 1 in ports
             for caller in anew.callers:
                 await goes_on(caller)
-            assert await refused(stack) == 503
+            assert (await refusal(stack.url))[0] == 503
         restarts = await figures(stack.transceiver, "tandem_worker_restarts_total")
         assert restarts == {"0": 0, "1": 1}
 
@@ -242,11 +221,11 @@ async def test_bounds_hold_over_all_workers() -> None:
         calling(stack.url, one) as first,
         calling(stack.url, one) as second,
     ):
-        assert await refused(stack, **one) == 429
+        assert (await refusal(stack.url, **one))[0] == 429
         async with calling(stack.url, other) as third:
             for caller in (first, second, third):
                 await goes_on(caller)
-            assert await refused(stack, **other) == 503
+            assert (await refusal(stack.url, **other))[0] == 503
 
 
 @pytest.mark.asyncio
@@ -260,7 +239,7 @@ async def test_all_workers_drain_and_end_with_their_last_call() -> None:
             for worker in (0, 1):  # as when the whole process group is told
                 os.kill(pid_of(stack.transceiver, worker), signal.SIGTERM)
             await seen(stack.transceiver, "draining +inside", 2)
-            assert await refused(stack) == 503
+            assert (await refusal(stack.url))[0] == 503
             for caller in callers:
                 await goes_on(caller)
         assert await stack.transceiver.ended() == 0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 RATE_HZ = 48_000
 FRAME_SAMPLES = 960
 WAIT_S = 20.0
+SDP = "application/sdp"
 
 Event = dict[str, Any]
 
@@ -92,11 +93,11 @@ class Caller:
         """Place the call; with a session part as multipart, as the SDKs do."""
         offer = await self.offer()
         body: str | aiohttp.FormData = offer
-        headers = {"Content-Type": "application/sdp"} | (headers or {})
+        headers = {"Content-Type": SDP} | (headers or {})
         if session is not None:
             del headers["Content-Type"]
             body = aiohttp.FormData(default_to_multipart=True)
-            body.add_field("sdp", offer, content_type="application/sdp")
+            body.add_field("sdp", offer, content_type=SDP)
             body.add_field(
                 "session", json.dumps(session), content_type="application/json"
             )
@@ -181,3 +182,23 @@ async def calling(
         yield caller
     finally:
         await caller.close()
+
+
+async def goes_on(caller: Caller) -> None:
+    """Return when something new was said and heard."""
+    heard = len(caller.heard)
+    caller.microphone.say(np.full(RATE_HZ // 10, 8000, np.int16))
+    more = heard + RATE_HZ // 5
+    await caller.wait_until(lambda: len(caller.heard) > more, "further sound")
+
+
+async def refusal(url: str, **headers: str) -> tuple[int, str | None]:
+    """Return status and Retry-After of a call that is not taken."""
+    caller = Caller()
+    offer = await caller.offer()
+    await caller.close()
+    async with (
+        aiohttp.ClientSession(headers={"Content-Type": SDP} | headers) as http,
+        http.post(f"{url}/v1/realtime/calls", data=offer) as answer,
+    ):
+        return answer.status, answer.headers.get("Retry-After")

@@ -16,7 +16,7 @@ import aiohttp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 READY_S = 60.0
-STOP_S = 10.0
+STOP_S = 30.0
 
 
 class Process:
@@ -71,6 +71,14 @@ class Process:
                             return
                 await asyncio.sleep(0.05)
         raise AssertionError(f"{self.module} did not get ready:\n{self.log}")
+
+    async def readiness(self) -> tuple[int, str]:
+        """Return the status of /readyz, and the reason that it gives."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{self.status_url}/readyz") as answer,
+        ):
+            return answer.status, (await answer.json()).get("reason", "")
 
     async def kill(self) -> None:
         """End the process without a word, as a crash would."""

@@ -18,10 +18,11 @@ from OpenSSL import SSL
 from proto.errors import CloseCode
 from proto.frames import UpFrame
 from proto.udp import Dialer
+from tests.support import clock
 from tests.support.clock import HandTurnedLoop
 from tests.transceiver.edge import turns, unbound_port
 from tests.transceiver.leg import keys
-from transceiver.call import Call, CallRequest, Ending
+from transceiver.call import SETUP_S, Call, CallRequest, Ending
 from transceiver.media import Media
 from transceiver.timer import SharedTimer
 from transceiver.webrtc import ice
@@ -167,6 +168,22 @@ async def test_a_call_that_nobody_followed_up_leaves_nothing(
     gc.collect()
     assert [one() for one in held] == [None, None, None]
     assert complaints == []
+
+
+def test_a_channel_that_opens_too_late_is_waited_for_no_longer_than_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def hold() -> tuple[CloseCode, float]:
+        loop = asyncio.get_running_loop()
+        call = Call("rtc_1", unbound_port(monkeypatch), SharedTimer(loop))
+        await call.answer(CallRequest(OFFER, "open"), cast(Dialer, OneRelay()))
+        running = asyncio.create_task(call.run())
+        await asyncio.sleep(SETUP_S - 1)
+        call.event_received(b'{"type": "error"}')
+        call.closed(CloseCode.UPSTREAM_LOST, "gone")
+        return (await running).code, loop.time()
+
+    assert clock.run(hold()) == (CloseCode.UPSTREAM_LOST, SETUP_S)
 
 
 @pytest.mark.asyncio
