@@ -27,8 +27,10 @@ from transceiver.http.client_secrets import client_secret_routes
 from transceiver.http.realtime import realtime_routes
 from transceiver.http.server import listening
 from transceiver.metrics import Metrics
+from transceiver.profile import easing_saves
 from transceiver.settings import TransceiverSettings
 from transceiver.spread import QUESTION, Spread
+from transceiver.strain import Strain
 from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
 from transceiver.watch import Watch
@@ -92,7 +94,8 @@ async def _serve_on(
     calls = Calls(port, uplink, metrics, admission, settings.profile, tracer)
     metrics.calls.set_function(lambda: len(calls))
     metrics.slots.set_function(lambda: len(admission))
-    watch = Watch(calls.relieve, calls.second)
+    strain = Strain(easing_saves(settings.profile))
+    watch = Watch(strain, calls.relieve, calls.second)
     metrics.tell_of_strain(watch, admission)
     siblings = Siblings(worker)
     spread = Spread(calls, admission, siblings, worker.table)

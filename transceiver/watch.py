@@ -22,6 +22,7 @@ class Watch:
     """Measures a process each second.
 
     Args:
+        strain: Judges what is measured.
         changed: Gets each new level.
         measured: Gets each second.
         cpu_s: Tells the CPU time of the process so far, in seconds.
@@ -29,11 +30,12 @@ class Watch:
 
     def __init__(
         self,
+        strain: Strain,
         changed: Callable[[Level], None],
         measured: Callable[[Second], None],
         cpu_s: Callable[[], float] = time.process_time,
     ) -> None:
-        self.strain = Strain()
+        self.strain = strain
         self._changed = changed
         self._measured = measured
         self._cpu_s = cpu_s

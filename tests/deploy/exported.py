@@ -25,6 +25,7 @@ from transceiver.ingress.metrics import registry_of
 from transceiver.ingress.router import RouterCounters
 from transceiver.metrics import Metrics as TransceiverMetrics
 from transceiver.spread import Opens, Spread
+from transceiver.strain import Strain
 from transceiver.usage import UsageCollector
 from transceiver.watch import Watch
 
@@ -46,7 +47,7 @@ def registries() -> Mapping[str, CollectorRegistry]:
     listener = SimpleNamespace(link_count=0, rtts_s=[], refused=0, stats=LinkStats())
     metrics = TransceiverMetrics(lambda: {"unsent": 0})
     admission, calls = Admission(max_calls=1), cast(Opens, None)
-    watch = Watch(lambda _: None, metrics.second)
+    watch = Watch(Strain(saved=0.0), lambda _: None, metrics.second)
     metrics.tell_of_strain(watch, admission)
     transceiver = metrics.registry
     transceiver.register(UsageCollector(list))

@@ -4,7 +4,7 @@ import pytest
 
 from transceiver.admission import Admission, Full
 from transceiver.metrics import Metrics
-from transceiver.strain import RISE_SECONDS, Level, Second
+from transceiver.strain import RISE_SECONDS, Level, Second, Strain
 from transceiver.watch import Watch
 
 
@@ -19,7 +19,7 @@ def test_datagrams_dropped_are_read_when_scraped() -> None:
 
 def test_strain_is_told_with_what_was_done_about_it() -> None:
     metrics, admission = Metrics(dict), Admission(max_calls=1)
-    watch = Watch(lambda _: None, metrics.second)
+    watch = Watch(Strain(saved=0.4), lambda _: None, metrics.second)
     metrics.tell_of_strain(watch, admission)
     read = metrics.registry.get_sample_value
     assert read("tandem_strain") == read("tandem_eased_total") == 0

@@ -14,7 +14,7 @@ from transceiver.adaptation import (
     Tuning,
     wire_bps,
 )
-from transceiver.profile import Plan, Profile, plan
+from transceiver.profile import Plan, Profile, easing_saves, plan
 from transceiver.rtcp import ReportBlock
 
 LOW_DELAY, VOIP = Application.LOW_DELAY, Application.VOIP
@@ -76,7 +76,18 @@ def test_setting_and_offer_choose_encoder_and_protection(
 
 
 def test_quality_is_what_benchmarks_compare() -> None:
-    assert plan(Profile.QUALITY, knows_red=True) == Plan(VOICE, 16_000)
+    chosen = plan(Profile.QUALITY, knows_red=True)
+    assert chosen._replace(easing_saves=0.0) == Plan(VOICE, 16_000)
+
+
+@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("knows_red", [True, False])
+def test_easing_saves_something_where_it_changes_something(
+    profile: Profile, *, knows_red: bool
+) -> None:
+    chosen = plan(profile, knows_red=knows_red)
+    assert (chosen.easing_saves > 0) is (chosen.encoding.complexity > 0)
+    assert chosen.easing_saves <= easing_saves(profile) < 1
 
 
 def test_nothing_is_repeated_while_nothing_is_lost() -> None:

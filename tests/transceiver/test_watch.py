@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.support import clock
-from transceiver.strain import FALL_SECONDS, RISE_SECONDS, Level, Second
+from transceiver.strain import FALL_SECONDS, RISE_SECONDS, Level, Second, Strain
 from transceiver.watch import STEP_S, Watch
 
 
@@ -17,7 +17,8 @@ class Watched:
         self.seconds: list[Second] = []
         self._share = share
         self._busy_s = busy_s
-        self.watch = Watch(self._changed, self.seconds.append, self._cpu_s)
+        strain = Strain(saved=0.4)
+        self.watch = Watch(strain, self._changed, self.seconds.append, self._cpu_s)
 
     def _changed(self, level: Level) -> None:
         self.levels.append((len(self.seconds), level))
