@@ -137,8 +137,11 @@ class Dialer:
         """Dial, and stay until the link is lost."""
         relay = await self._resolve()
         wildcard = "::" if ":" in relay[0] else "0.0.0.0"
-        udp = UdpSocket(wildcard, 0, self._receive, in_runs=True)
         link_id = int.from_bytes(os.urandom(4), "big") or 1
+        name = link_id.to_bytes(4, "big")
+        udp = UdpSocket(
+            wildcard, 0, self._receive, runs_of=lambda first: first[4:8] == name
+        )
         handshake = DialerHandshake(self._key, link_id, os.urandom(NONCE_BYTES))
         core = Link.dial(handshake, asyncio.get_running_loop().time())
         self._ended.dials += 1
@@ -204,7 +207,9 @@ class Listener:
         self._links: dict[int, LiveLink] = {}
         self._ended = LinkStats()
         self._loop = asyncio.get_running_loop()
-        self._udp = UdpSocket(address.host, address.port, self._receive, in_runs=True)
+        self._udp = UdpSocket(
+            address.host, address.port, self._receive, runs_of=self._knows
+        )
         self.refused = 0
 
     @property
@@ -253,6 +258,10 @@ class Listener:
             live.receive(datagram, address)
         else:
             self._greet(datagram, address)
+
+    def _knows(self, datagram: bytes) -> bool:
+        """Return whether a datagram says it is of one of our links."""
+        return int.from_bytes(datagram[4:8], "big") in self._links
 
     def _greet(self, datagram: bytes, address: UdpAddress) -> None:
         """Take a datagram of no link: a handshake, or nothing; both are counted."""

@@ -11,7 +11,7 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 UDP_SEGMENT = 103
 """Control message: the size of each datagram of this call (linux/udp.h)."""
@@ -92,21 +92,30 @@ def send(sender: socket.socket, run: list[Data], address: Peer) -> None:
     sender.sendmsg(run, ((socket.IPPROTO_UDP, UDP_SEGMENT, size),), 0, address)
 
 
-def receive(receiver: socket.socket, buffer: bytearray) -> Iterator[tuple[bytes, Peer]]:
+def receive(
+    receiver: socket.socket, buffer: bytearray, is_ours: Callable[[bytes], bool]
+) -> Iterator[tuple[bytes, Peer]]:
     """Read once; return the datagrams that came so.
+
+    A stranger's run costs no more than a datagram does: of tiny ones the kernel's
+    buffer holds 600,000, and what came behind them would be late by half a second.
 
     Args:
         receiver: A socket that accepts runs.
         buffer: Room for a run.
+        is_ours: Tells by the first of a run whether the rest are wanted.
 
     Raises:
         OSError: Nothing was read.
     """
     count, control, _, address = receiver.recvmsg_into((buffer,), _CONTROL_BYTES)
-    size = struct.unpack("=i", control[0][2])[0] if control else max(count, 1)
-    view = memoryview(buffer)
-    for start in range(0, max(count, 1), size):
-        yield bytes(view[start : min(start + size, count)]), address
+    size = struct.unpack("=i", control[0][2])[0] if control else count
+    run = memoryview(buffer)[:count]
+    first = bytes(run[:size])
+    yield first, address
+    if size < count and is_ours(first):
+        for start in range(size, count, size):
+            yield bytes(run[start : start + size]), address
 
 
 class Refused:

@@ -103,7 +103,8 @@ class UdpSocket:
         port: Port to bind; 0 lets the system choose.
         on_datagram: What gets each datagram.
         in_ticks: Look at it in ticks while it is busy.
-        in_runs: Send and read many at a time, where the system and the path can.
+        runs_of: Send and read many at a time, where the system and the path can; tells
+            by the first that was read so whether the rest are for us.
 
     Raises:
         OSError: The address cannot be bound; names it.
@@ -116,7 +117,7 @@ class UdpSocket:
         on_datagram: Callable[[bytes, UdpAddress], None],
         *,
         in_ticks: bool = False,
-        in_runs: bool = False,
+        runs_of: Callable[[bytes], bool] | None = None,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -134,7 +135,8 @@ class UdpSocket:
         self._cadence = Cadence(self._loop.time())
         self._next_tick: asyncio.Handle | None = None
         self._outbox: list[tuple[Data, UdpAddress]] = []
-        self._in_runs = in_runs and segments.accept(self._socket)
+        self._in_runs = runs_of is not None and segments.accept(self._socket)
+        self._is_ours = runs_of or bool
         self._refused = segments.Refused()
         self._buffer = bytearray(segments.READ_BYTES if self._in_runs else 0)
         self._read = self._read_run if self._in_runs else self._read_one
@@ -243,4 +245,4 @@ class UdpSocket:
         burst.append(self._socket.recvfrom(MAX_DATAGRAM_BYTES))
 
     def _read_run(self, burst: list[tuple[bytes, UdpAddress]]) -> None:
-        burst.extend(segments.receive(self._socket, self._buffer))
+        burst.extend(segments.receive(self._socket, self._buffer, self._is_ours))

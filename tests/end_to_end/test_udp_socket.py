@@ -1,12 +1,11 @@
 """The UDP socket of both services, over loopback."""
 
 import asyncio
-import errno
 import socket
+from collections.abc import Callable
 
 import pytest
 
-from runtime import segments
 from runtime.udp import (
     JUDGED_S,
     MAX_DATAGRAM_BYTES,
@@ -55,13 +54,13 @@ async def test_datagrams_arrive_whole_with_their_sender(host: str) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-@pytest.mark.parametrize("reads_runs", [False, True])
+@pytest.mark.parametrize("reads_runs", [None, bool])
 async def test_runs_of_datagrams_arrive_one_by_one(
-    host: str, *, reads_runs: bool
+    host: str, reads_runs: Callable[[bytes], bool] | None
 ) -> None:
     inbox = Inbox()
-    receiver = UdpSocket(host, 0, inbox.receive, in_runs=reads_runs)
-    sender = UdpSocket(host, 0, print, in_runs=True)
+    receiver = UdpSocket(host, 0, inbox.receive, runs_of=reads_runs)
+    sender = UdpSocket(host, 0, print, runs_of=bool)
     sent = [bytes((number,)) * 1_050 for number in range(100)]
     sent += [b"short", b"", b"", b"last"]
     for data in sent:
@@ -74,10 +73,10 @@ async def test_runs_of_datagrams_arrive_one_by_one(
 
 
 @pytest.mark.asyncio
-async def test_runs_of_a_stranger_are_read_one_by_one() -> None:
+async def test_runs_of_two_senders_are_told_apart() -> None:
     inbox = Inbox()
-    receiver = UdpSocket("127.0.0.1", 0, inbox.receive, in_runs=True)
-    sender, stranger = (UdpSocket("127.0.0.1", 0, print, in_runs=True) for _ in "12")
+    receiver = UdpSocket("127.0.0.1", 0, inbox.receive, runs_of=bool)
+    sender, stranger = (UdpSocket("127.0.0.1", 0, print, runs_of=bool) for _ in "12")
     for number in range(8):
         sender.send(bytes((number,)) * 50, receiver.address)
         stranger.send(bytes((number,)) * 60, receiver.address)
@@ -89,30 +88,6 @@ async def test_runs_of_a_stranger_are_read_one_by_one() -> None:
     }
     for each in (receiver, sender, stranger):
         each.close()
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO, errno.ENOBUFS])
-async def test_runs_that_are_refused_go_out_one_by_one(
-    monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    inbox, refused = Inbox(), list[int]()
-
-    def refuse(_: socket.socket, run: list[bytes], address: UdpAddress) -> None:
-        refused.append(len(run))
-        raise OSError(code, "refused")
-
-    monkeypatch.setattr(segments, "send", refuse)
-    receiver = UdpSocket("127.0.0.1", 0, inbox.receive)
-    sender = UdpSocket("127.0.0.1", 0, print, in_runs=True)
-    for _ in range(2):
-        for _ in range(3):
-            sender.send(b"x", receiver.address)
-        await asyncio.sleep(0)
-    assert await inbox.wait_for(6) == [b"x"] * 6
-    assert refused == ([3, 3] if code == errno.ENOBUFS else [3])
-    receiver.close()
-    sender.close()
 
 
 @pytest.mark.asyncio
