@@ -29,7 +29,7 @@ from transceiver.http import (
     realtime,
     server,
 )
-from transceiver.webrtc import ice, offer, peer
+from transceiver.webrtc import early, offer, peer
 
 ROOT = pathlib.Path(__file__).parents[1]
 RATE_HZ = frames.SAMPLE_RATE_HZ
@@ -88,7 +88,7 @@ FIGURES = {
         f"a session of {size(bodies.MAX_SESSION_BYTES)}",
     ],
     "time for ICE and DTLS": [f"{call.SETUP_S:.0f} s"],
-    "a caller's media before DTLS is through": [f"{ice.MAX_EARLY_MEDIA} datagrams"],
+    "a caller's media before DTLS is through": [f"{early.MAX_EARLY_MEDIA} datagrams"],
     "a WebSocket client's silence": [
         f"{realtime.HEARTBEAT_S:.0f} s, then a ping, "
         f"and {realtime.HEARTBEAT_S / 2:.0f} s"

@@ -34,8 +34,9 @@ from transceiver.strain import Strain
 from transceiver.tunnel import Tunnels
 from transceiver.uplink import Uplink
 from transceiver.watch import Watch
+from transceiver.webrtc.addresses import advertised_addresses
 from transceiver.webrtc.behind import Ingress
-from transceiver.webrtc.ice import UdpPort, advertised_addresses
+from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.pinned import check_aiortc
 
 log = logging.getLogger(__name__)

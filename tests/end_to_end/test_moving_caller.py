@@ -169,5 +169,4 @@ async def test_claims_of_many_addresses_are_forgotten_and_change_nothing(
     assert len(agent._check_list) <= ice.MAX_CANDIDATES
     assert len(scene.port._by_transaction) <= ice.MAX_TRANSACTIONS
     assert len(scene.leg.addresses) <= ice.MAX_ADDRESSES
-    scene.leg.on_media = None
     await scene.send_until_heard()

@@ -25,10 +25,11 @@ from tests.transceiver.leg import keys
 from transceiver.call import SETUP_S, Call, CallRequest, Ending
 from transceiver.media import Media
 from transceiver.timer import SharedTimer
-from transceiver.webrtc import ice
+from transceiver.webrtc.addresses import host_candidate
 from transceiver.webrtc.agent import only_answer
 from transceiver.webrtc.certificate import RENEWED_AFTER_S, Certificate, Certificates
 from transceiver.webrtc.channel import guard
+from transceiver.webrtc.early import MAX_EARLY_MEDIA
 from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.offer import OfferError
 from transceiver.webrtc.unframed import unframed
@@ -97,7 +98,7 @@ def an_agent() -> aioice.Connection:
     agent.remote_username, agent.remote_password = "theirs", "p" * 22
 
     async def candidates(*_: object) -> list[Candidate]:
-        return [ice._host_candidate("192.0.2.1", 4000, 0)]
+        return [host_candidate("192.0.2.1", 4000, 0)]
 
     patched: Any = agent
     patched.get_component_candidates = candidates  # as the port does
@@ -125,7 +126,7 @@ async def test_media_that_come_before_the_keys_are_taken_when_they_are_there(
     leg = port.attach(an_agent())
     caller = ("198.51.100.7", 5000)
     port._bind(caller, leg)
-    count = ice.MAX_EARLY_MEDIA + 2
+    count = MAX_EARLY_MEDIA + 2
     sent = [bytes([0x80, number]) for number in range(count + 1)]
     for datagram in sent[:count]:
         port._datagram_received(datagram, caller)
@@ -133,6 +134,22 @@ async def test_media_that_come_before_the_keys_are_taken_when_they_are_there(
     leg.hear(lambda data, _: taken.append(data))
     port._datagram_received(sent[count], caller)
     assert taken == sent[2:]
+
+
+@pytest.mark.asyncio
+async def test_media_that_come_early_for_a_call_that_ends_are_let_go(
+    port: UdpPort,
+) -> None:
+    leg = port.attach(an_agent())
+    caller = ("198.51.100.7", 5000)
+    port._bind(caller, leg)
+    port._datagram_received(b"\x80early", caller)
+    leg.detach()
+    port._datagram_received(b"\x80late", caller)
+    taken: list[bytes] = []
+    leg.hear(lambda data, _: taken.append(data))
+    assert taken == []
+    assert port.counters.unknown_source == 1
 
 
 @pytest.mark.asyncio

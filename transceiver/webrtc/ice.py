@@ -21,19 +21,18 @@ import logging
 import secrets
 import struct
 from collections import deque
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import aioice
 import aioice.ice
 import aioice.stun
-import ifaddr
-from aioice.candidate import candidate_foundation, candidate_priority
 
 from runtime.udp import UdpAddress, UdpSocket
 from transceiver.stun import BINDING_REQUEST, local_ufrag
+from transceiver.webrtc.addresses import advertised_addresses, host_candidate
 from transceiver.webrtc.behind import BehindIngress, Ingress
+from transceiver.webrtc.early import EarlyMedia, OnMedia, dropped
 from transceiver.webrtc.unframed import unframed
 
 log = logging.getLogger(__name__)
@@ -54,16 +53,6 @@ caller has moved: browsers check theirs every 2.5 s and nominate anew, others do
 
 MAX_WAITING_DTLS = 64
 """Datagrams kept for a DTLS transport that does not read; more are dropped."""
-
-MAX_EARLY_MEDIA = 8
-"""Media datagrams of one leg kept until they can be taken; of more, the newest. DTLS
-ends at the caller first, whose first frame comes along with the word of it."""
-
-MAX_ADVERTISED = 4
-"""Host addresses advertised at most, so that an answer stays small."""
-
-BRIDGES = ("docker", "br-", "veth", "virbr", "cni", "flannel", "cali")
-"""Names of interfaces that callers cannot reach: container and machine bridges."""
 
 UFRAG_BYTES = 4
 """Randomness of our ICE username fragment: unique among the calls of one port."""
@@ -86,9 +75,7 @@ class IceLeg:
     """One call's share of the port.
 
     Attributes:
-        on_media: Gets each SRTP or SRTCP datagram and the time in seconds; None until
-            the keys are known. Must not raise. See `hear`.
-        early: Media that came before, the newest `MAX_EARLY_MEDIA`.
+        on_media: Gets each SRTP or SRTCP datagram; keeps it until somebody hears them.
         addresses: Where it may be heard from, and when it was last heard there.
         transactions: Ids of our own checks, oldest first.
         ufrag: The local username fragment: this leg's name on the port.
@@ -96,10 +83,10 @@ class IceLeg:
 
     __slots__ = (
         "_connection",
+        "_early",
         "_nominated",
         "_port",
         "addresses",
-        "early",
         "on_media",
         "protocol",
         "transactions",
@@ -107,8 +94,8 @@ class IceLeg:
     )
 
     def __init__(self, port: "UdpPort", connection: aioice.Connection) -> None:
-        self.on_media: Callable[[bytes, float], None] | None = None
-        self.early: deque[tuple[bytes, float]] = deque(maxlen=MAX_EARLY_MEDIA)
+        self._early = EarlyMedia()
+        self.on_media: OnMedia = self._early.keep
         self.addresses: dict[UdpAddress, float] = {}
         self.transactions: deque[bytes] = deque()
         self.ufrag = connection.local_username
@@ -119,11 +106,10 @@ class IceLeg:
         self.protocol.local_candidate = port.candidates[0]
         self.protocol.connection_made(_PortShare(port, self))
 
-    def hear(self, on_media: Callable[[bytes, float], None]) -> None:
+    def hear(self, on_media: OnMedia) -> None:
         """Have media taken from now on, what came early first."""
         self.on_media = on_media
-        while self.early:
-            on_media(*self.early.popleft())
+        self._early.hand_over(on_media)
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send to the nominated address; dropped while there is none."""
@@ -186,7 +172,7 @@ class IceLeg:
 
     def detach(self) -> None:
         """Leave the port: nothing more is heard."""
-        self.on_media = None
+        self.hear(dropped)
         self._port.forget(self)
 
 
@@ -230,7 +216,7 @@ class UdpPort:
             reached_at = [(one.host, one.port) for one in ingress.addresses]
             self._draw_ufrag = ingress.minter(self.socket.address[1])
         self.candidates = [
-            _host_candidate(*address, preference)
+            host_candidate(*address, preference)
             for preference, address in enumerate(reached_at)
         ]
         self._now = asyncio.get_running_loop().time
@@ -301,10 +287,7 @@ class UdpPort:
             self.counters.unknown_source += 1
         elif 128 <= first < 192:
             now = leg.addresses[address] = self._now()
-            if leg.on_media is not None:
-                leg.on_media(data, now)
-            else:
-                leg.early.append((data, now))
+            leg.on_media(data, now)
         elif 20 <= first < 64 and not leg.dtls(data):
             self.counters.backlog += 1
 
@@ -378,35 +361,5 @@ class _PortShare(asyncio.DatagramTransport):
             leg.protocol.connection_lost(None)
 
 
-def advertised_addresses(
-    host: str, public_address: str | None, *, with_loopback: bool
-) -> list[str]:
-    """Choose the addresses told to callers, best first; never empty."""
-    if public_address is not None:
-        return [public_address]
-    if host not in {"0.0.0.0", "::"}:
-        return [host]
-    own = [
-        cast(str, ip.ip)
-        for adapter in ifaddr.get_adapters()
-        if not adapter.name.startswith(BRIDGES)
-        for ip in adapter.ips
-        if ip.is_IPv4 and ip.ip != "127.0.0.1"
-    ][:MAX_ADVERTISED]
-    return [*own, "127.0.0.1"] if with_loopback or not own else own
-
-
 def _random_ufrag() -> str:
     return secrets.token_hex(UFRAG_BYTES)
-
-
-def _host_candidate(address: str, port: int, preference: int) -> aioice.Candidate:
-    return aioice.Candidate(
-        foundation=candidate_foundation("host", "udp", address),
-        component=1,
-        transport="udp",
-        priority=candidate_priority(1, "host", 65535 - preference),
-        host=address,
-        port=port,
-        type="host",
-    )
