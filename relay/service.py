@@ -25,6 +25,7 @@ from relay.settings import BUILTIN, ECHO, RelaySettings
 from relay.upstream import protocol
 from relay.upstream.client import RealtimeClient
 from relay.upstream.echo import Echo
+from relay.upstream.names import Names
 from relay.upstream.port import Upstream
 from relay.upstream.probe import Probe
 from runtime import status
@@ -99,6 +100,7 @@ class Relay:
             tracer,
         )
         self._tls = ssl.create_default_context()
+        self._names = Names()
         self._probe: Probe | None = None
         if settings.upstream == BUILTIN:
             self._probe = Probe(http, settings.engine)
@@ -171,4 +173,4 @@ class Relay:
             return Echo()
         session = {**(request.session or {}), **(request.bound or {})}
         query = protocol.query(session, request.model or settings.model)
-        return RealtimeClient(settings.url, settings.key, query, self._tls)
+        return RealtimeClient(settings.url, settings.key, query, self._tls, self._names)

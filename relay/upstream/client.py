@@ -17,6 +17,7 @@ from relay.upstream import ends, protocol
 from relay.upstream.connection import Connection
 from relay.upstream.deltas import Deltas
 from relay.upstream.events import AudioDelta
+from relay.upstream.names import Names
 from relay.upstream.port import Receiver, UpstreamError
 
 HEARTBEAT_S = 10.0
@@ -55,12 +56,18 @@ class RealtimeClient:
         key: Bearer token; empty: the URL's user and password are sent, if it has them.
         query: Added to the URL, where it does not say otherwise itself.
         tls: Whom wss:// trusts.
+        names: Know where it is.
     """
 
     is_live = False
 
     def __init__(
-        self, url: str, key: str, query: Mapping[str, str], tls: ssl.SSLContext
+        self,
+        url: str,
+        key: str,
+        query: Mapping[str, str],
+        tls: ssl.SSLContext,
+        names: Names,
     ) -> None:
         own = URL(url)
         asked = own.update_query(query).update_query(own.query)
@@ -73,7 +80,7 @@ class RealtimeClient:
         elif own.user is not None:
             shown = encode_basic_auth(own.user, own.password or "")
             self._headers["Authorization"] = shown
-        self._connection = Connection(self)
+        self._connection = Connection(self, names)
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._taken = asyncio.Event()

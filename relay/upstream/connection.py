@@ -29,6 +29,7 @@ from picows import (
 
 from relay.upstream import ends
 from relay.upstream.fragments import Fragments
+from relay.upstream.names import Names
 from relay.upstream.port import UpstreamError
 from runtime.closing import is_done_within
 
@@ -84,15 +85,20 @@ class Connection(picows.WSListener):
     message that goes beyond. While it has that much the connection is not writable, and
     pongs are left out.
 
+    Args:
+        owner: Has it.
+        names: Know where the peer is.
+
     Attributes:
         is_writable: It is open, and the peer reads.
         is_silent: Nothing has come since somebody set this.
     """
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, names: Names) -> None:
         self.is_writable = False
         self.is_silent = True
         self._owner = owner
+        self._names = names
         self._fragments = Fragments(MAX_MESSAGE_BYTES)
         self._frames = 0
         """In this read, so far."""
@@ -130,6 +136,8 @@ class Connection(picows.WSListener):
             raise ends.refused(head) from error.with_traceback(None)
         except TimeoutError as error:
             raise ends.unanswered() from error.with_traceback(None)
+        except socket.gaierror as error:
+            raise ends.unknown() from error.with_traceback(None)
         except OSError as error:
             raise ends.unreachable() from error.with_traceback(None)
         finally:
@@ -182,9 +190,8 @@ class Connection(picows.WSListener):
             del self._owner  # who has it has this: only a collection would free them
 
     async def _dial(self, url: WSParsedURL) -> socket.socket:
-        loop = asyncio.get_running_loop()
         self._socket = await aiohappyeyeballs.start_connection(
-            await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM),
+            await self._names.addresses(url.host, url.port),
             happy_eyeballs_delay=_NEXT_ADDRESS_S,
         )
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)

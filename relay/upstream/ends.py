@@ -35,6 +35,13 @@ def unanswered() -> UpstreamRefused:
     return UpstreamRefused("upstream_unavailable", "The Realtime API does not answer.")
 
 
+def unknown() -> UpstreamRefused:
+    """Its name leads nowhere, or nobody could say where."""
+    return UpstreamRefused(
+        "upstream_unavailable", "The Realtime API's name cannot be looked up."
+    )
+
+
 def unreachable() -> UpstreamRefused:
     """There is no way there, or nobody, or somebody else."""
     return UpstreamRefused(

@@ -6,7 +6,9 @@ import contextlib
 import functools
 import gc
 import hashlib
+import socket
 import ssl
+import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from relay.life import Life
 from relay.upstream import connection
 from relay.upstream.client import RealtimeClient
 from relay.upstream.events import UpstreamEvent
+from relay.upstream.names import Addresses, Names
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.support.certificates import self_signed
 from tests.support.waiting import LIMIT_S, until
@@ -89,8 +92,11 @@ class Receiver:
         self.heard.put_nowait(message)
 
 
-def calling(url: str, tls: ssl.SSLContext | None = None) -> RealtimeClient:
-    return RealtimeClient(url, KEY, {}, tls or ssl.create_default_context())
+def calling(
+    url: str, tls: ssl.SSLContext | None = None, names: Names | None = None
+) -> RealtimeClient:
+    tls = tls or ssl.create_default_context()
+    return RealtimeClient(url, KEY, {}, tls, names or Names())
 
 
 @contextlib.asynccontextmanager
@@ -365,3 +371,72 @@ async def test_a_client_that_failed_is_freed_without_a_collection(
         await until(lambda: [one() for one in held] == [None, None])
     finally:
         gc.enable()
+
+
+class Resolver:
+    """Takes its time; fails if it is told to."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.questions = 0
+        self.answers = threading.Event()
+        self._fails = fails
+
+    def ask(self, host: str, port: int) -> asyncio.Future[Addresses]:
+        self.questions += 1
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(None, self._answer, port)
+
+    def _answer(self, port: int) -> Addresses:
+        assert self.answers.wait(LIMIT_S)
+        if self._fails:
+            raise socket.gaierror(socket.EAI_AGAIN, "no server answers")
+        nobody, server = ("127.0.0.2", port), ("127.0.0.1", port)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", there)
+            for there in (nobody, server)
+        ]
+
+
+@pytest.mark.asyncio
+async def test_clients_do_not_queue_behind_a_slow_resolver_and_try_all_it_names() -> (
+    None
+):
+    resolver = Resolver()
+    names, tls = Names(resolver.ask), ssl.create_default_context()
+    async with (
+        serving(saying()) as port,
+        asyncio.timeout(LIMIT_S),
+        asyncio.TaskGroup() as tasks,
+    ):
+        url = f"ws://api:{port}/"
+        receivers = [Receiver(calling(url, tls, names)) for _ in range(50)]
+        sessions = [
+            tasks.create_task(each.upstream.run(each, tasks)) for each in receivers
+        ]
+        await asyncio.sleep(0)
+        resolver.answers.set()
+        await until(lambda: all(each.is_connected for each in receivers))
+        for session in sessions:
+            session.cancel()
+    assert resolver.questions == 1
+
+
+@pytest.mark.asyncio
+async def test_a_name_that_cannot_be_looked_up_is_told() -> None:
+    resolver = Resolver(fails=True)
+    resolver.answers.set()
+    error = await ending(calling("ws://api/", names=Names(resolver.ask)))
+    assert isinstance(error, UpstreamRefused)
+    assert error.message == "The Realtime API's name cannot be looked up."
+
+
+@pytest.mark.asyncio
+async def test_a_resolver_that_says_nothing_does_not_hold_a_client_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
+    resolver = Resolver()
+    error = await ending(calling("ws://api/", names=Names(resolver.ask)))
+    assert isinstance(error, UpstreamRefused)
+    assert error.message == "The Realtime API does not answer."
+    resolver.answers.set()

@@ -16,6 +16,7 @@ from picows import WSCloseCode, WSMsgType
 from relay.upstream import client, connection
 from relay.upstream.client import RealtimeClient
 from relay.upstream.events import UpstreamEvent
+from relay.upstream.names import Names
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.support import clock as virtual
 
@@ -146,7 +147,8 @@ async def conversing(
 ) -> AsyncIterator[RealtimeClient]:
     """Converse over a transport meanwhile; `early` is sent before there is any."""
     wish = {"url": "ws://x/v1", "key": "", "query": {"model": "m"}} | how
-    upstream = RealtimeClient(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), **wish)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    upstream = RealtimeClient(tls=tls, names=Names(), **wish)
     for message in early:
         upstream.send(message)
     with pytest.MonkeyPatch.context() as patched:
