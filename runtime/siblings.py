@@ -4,7 +4,8 @@ A question is sent over a connection made for it: one end of a socket pair goes 
 sibling's mailbox as a file descriptor. Each side sends all that it has to say and shuts
 its half. So nothing is listened on, and no stranger can ask.
 
-    question    name, newline, body       answer    body; none at all: it was not taken
+    question    name, newline, body
+    answer      bytes of the body, body; none at all: it was not taken
 """
 
 import asyncio
@@ -32,6 +33,9 @@ AVOIDED_S: Final = 10.0
 
 _SENT_AT: Final = struct.Struct("=d")
 """The message: seconds of the clock of all loops on one machine, CLOCK_MONOTONIC."""
+
+_LENGTH: Final = struct.Struct("=Q")
+"""Before an answer: of one who dies over it, what came is not taken for all of it."""
 
 _BURST: Final = 16
 """Connections taken from the mailbox before the loop gets its turn."""
@@ -88,7 +92,7 @@ class Siblings:
                 with contextlib.closing(writer):
                     writer.write(name.encode() + b"\n" + body)
                     writer.write_eof()
-                    answer = await reader.read()
+                    answer = _whole(await reader.read())
         except OSError as error:  # TimeoutError is one
             why = type(error).__name__
             log.warning("sibling does not answer", extra={"sibling": index, "why": why})
@@ -170,7 +174,8 @@ class Siblings:
                 reader, writer = await asyncio.open_unix_connection(sock=connection)
                 with contextlib.closing(writer):
                     name, _, body = (await reader.read()).partition(b"\n")
-                    writer.write(await answers[name.decode()](body))
+                    answer = await answers[name.decode()](body)
+                    writer.write(_LENGTH.pack(len(answer)) + answer)
                     await writer.drain()
         except OSError as error:  # who asked is gone, or waits no longer
             log.warning("answer not sent", extra={"why": type(error).__name__})
@@ -178,6 +183,12 @@ class Siblings:
             log.exception("answer failed")
         finally:
             self._asked -= 1
+
+
+def _whole(sent: bytes) -> bytes:
+    """Return the answer that was sent; nothing if not all of it was."""
+    length, answer = sent[: _LENGTH.size], sent[_LENGTH.size :]
+    return answer if length == _LENGTH.pack(len(answer)) else b""
 
 
 def _taken(inbox: socket.socket) -> tuple[socket.socket, float] | None:

@@ -141,6 +141,33 @@ async def test_a_fault_in_an_answer_ends_nothing_else(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("lost_bytes", [1, len(b"calls 12"), len(b"calls 12") + 1])
+async def test_half_an_answer_of_one_who_dies_over_it_is_none(
+    lost_bytes: int,
+) -> None:
+    async with workers({}, {"metrics": echo}) as (one, other):
+        asking = asyncio.create_task(one.ask(1, "metrics", b"calls 12"))
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(inbox_of(other))
+        await readable(inbox_of(other))
+        taken = under_test._taken(inbox_of(other))
+        assert taken is not None
+        with taken[0] as connection:
+            assert await loop.sock_recv(connection, 64) == b"metrics\ncalls 12"
+            whole = under_test._LENGTH.pack(8) + b"calls 12"
+            await loop.sock_sendall(connection, whole[:-lost_bytes])
+        assert await asking is None
+
+
+async def readable(end: socket.socket) -> None:
+    """Return when something waits in a socket."""
+    loop, there_is = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(end, there_is.set)
+    await there_is.wait()
+    loop.remove_reader(end)
+
+
+@pytest.mark.asyncio
 async def test_who_is_asked_too_much_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(under_test, "MAX_ASKED", 0)
     async with workers({}, {"echo": echo}) as (one, _):
