@@ -78,6 +78,7 @@ class Calls:
         with contextlib.ExitStack() as slot:
             slot.enter_context(self._admission.slot(request.tenant))
             sight = self._metrics.sight(slot.enter_context(self._traced(request)))
+            await self._uplink.sure()
             async with self._answering:
                 call, answer = await self._answer(request, self._choose(), sight)
             sight.trace.end(OFFER)

@@ -96,7 +96,7 @@ async def _serve_on(
     metrics.calls.set_function(lambda: len(calls))
     metrics.slots.set_function(lambda: len(admission))
     strain = Strain(easing_saves(settings.profile))
-    watch = Watch(strain, calls.relieve, calls.second)
+    watch = Watch(strain, calls.relieve, calls.second, uplink.slept)
     metrics.tell_of_strain(watch, admission)
     siblings = Siblings(worker)
     spread = Spread(calls, admission, siblings, worker.table)

@@ -4,6 +4,10 @@ Names are resolved again and again, so that relays come and go behind one name. 
 relays that take calls the nearest region comes first, then the least of ours on it,
 then the shortest way. One that refuses because it drains gets no more new calls for as
 long as that link to it lasts; it goes on with those it has.
+
+A process that did not run for longer than links last in silence finds them dead when it
+wakes, but only by and by: what the relays sent before they gave it up was kept by the
+kernel, and is taken for a sign of life. A new call waits until that is over.
 """
 
 import asyncio
@@ -16,6 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from proto.errors import LinkError
+from proto.liveness import DEAD_AFTER_S
 from proto.payload import Payload
 from proto.realtime import error_event
 from proto.udp import Dialer
@@ -26,6 +31,11 @@ log = logging.getLogger(__name__)
 RESOLVE_S = 5.0
 """Seconds between two looks at what a name stands for: as long as cluster DNS lets
 answers be kept (CoreDNS, plugin kubernetes: ttl 5)."""
+
+SURE_AFTER_S = DEAD_AFTER_S + 0.5
+"""Seconds from waking to links that can be relied on: those that are dead are known to
+be after `DEAD_AFTER_S` and a PING's pause, and are dialled again 0.1 s later at most;
+the rest is for three times there and back."""
 
 Resolve = Callable[[Address], Awaitable[Sequence[Address]]]
 
@@ -91,6 +101,7 @@ class Uplink:
         self._regions: dict[Dialer, int] = {}
         self._draining: dict[Dialer, int] = {}
         self._dialling: dict[Dialer, asyncio.Task[None]] = {}
+        self._sure_at = -math.inf
         for region, addresses in enumerate(regions):
             for address in addresses:
                 self._names[address] = {address: self._add(address, region)}
@@ -103,6 +114,17 @@ class Uplink:
                     self._dial(known[name], group)
                 else:
                     group.create_task(self._follow(name, known, group))
+
+    def slept(self) -> None:
+        """Note that this process has just woken, and that its links may be dead."""
+        self._sure_at = asyncio.get_running_loop().time() + SURE_AFTER_S
+        log.warning("links in doubt", extra={"links": len(self.dialers)})
+
+    async def sure(self) -> None:
+        """Return as soon as links that are up can be relied on; mostly at once."""
+        now = asyncio.get_running_loop().time()
+        if now < self._sure_at:
+            await asyncio.sleep(self._sure_at - now)
 
     def connected(self) -> list[Dialer]:
         """Return the relays that are connected.

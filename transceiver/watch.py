@@ -1,4 +1,8 @@
-"""The shell of `strain`: reads the clocks, and tells whoever has to act on a change."""
+"""The shell of `strain`: reads the clocks, and tells whoever has to act on a change.
+
+Whether the process ran at all is told as well: who did not for as long as links last in
+silence has links that are dead, and does not know it yet.
+"""
 
 import asyncio
 import logging
@@ -6,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from proto.liveness import DEAD_AFTER_S
 from transceiver.strain import Level, Second, Strain
 
 log = logging.getLogger(__name__)
@@ -18,6 +23,10 @@ SECOND_S: Final = 1.0
 """How long is looked at as one; longer by as much as the loop is late."""
 
 
+def _nobody() -> None:
+    """Stand where somebody would be told."""
+
+
 class Watch:
     """Measures a process each second.
 
@@ -25,6 +34,7 @@ class Watch:
         strain: Judges what is measured.
         changed: Gets each new level.
         measured: Gets each second.
+        slept: Called when the process has not run for `DEAD_AFTER_S`, once it does.
         cpu_s: Tells the CPU time of the process so far, in seconds.
     """
 
@@ -33,11 +43,13 @@ class Watch:
         strain: Strain,
         changed: Callable[[Level], None],
         measured: Callable[[Second], None],
+        slept: Callable[[], None] = _nobody,
         cpu_s: Callable[[], float] = time.process_time,
     ) -> None:
         self.strain = strain
         self._changed = changed
         self._measured = measured
+        self._slept = slept
         self._cpu_s = cpu_s
 
     async def run(self) -> None:
@@ -55,7 +67,10 @@ class Watch:
         worst_s = 0.0
         while (now := loop.time()) < end:
             await asyncio.sleep(STEP_S)
-            worst_s = max(worst_s, loop.time() - now - STEP_S)
+            late_s = loop.time() - now - STEP_S
+            worst_s = max(worst_s, late_s)
+            if late_s >= DEAD_AFTER_S:
+                self._slept()
         return worst_s
 
     def _take(self, second: Second) -> None:

@@ -35,6 +35,8 @@ class NoSocket:
 
 
 class _OneRelay:
+    async def sure(self) -> None: ...
+
     def choose(self) -> Dialer:
         return cast(Dialer, self)
 

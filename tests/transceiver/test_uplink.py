@@ -10,7 +10,7 @@ from proto.stats import LinkStats
 from runtime.settings import Address
 from tests.support import clock as virtual
 from transceiver import uplink as uplink_module
-from transceiver.uplink import RESOLVE_S, NoRelay, Uplink
+from transceiver.uplink import RESOLVE_S, SURE_AFTER_S, NoRelay, Uplink
 
 NAME = Address("relays.example", 7000)
 ONE, TWO, THREE = (Address(f"10.0.0.{number}", 7000) for number in (1, 2, 3))
@@ -190,3 +190,18 @@ def test_a_name_that_cannot_be_resolved_takes_no_relay_away() -> None:
         assert stage.known == [ONE]
 
     play(lambda: Stage([NAME]), scene)
+
+
+def test_links_are_not_relied_on_until_a_sleep_is_got_over() -> None:
+    async def scene(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        awake_at = loop.time()
+        await stage.uplink.sure()
+        assert loop.time() == awake_at
+        stage.uplink.slept()
+        await stage.uplink.sure()
+        assert loop.time() == awake_at + SURE_AFTER_S
+        await stage.uplink.sure()
+        assert loop.time() == awake_at + SURE_AFTER_S
+
+    play(lambda: Stage([ONE]), scene)

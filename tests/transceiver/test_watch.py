@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from proto.liveness import DEAD_AFTER_S
 from tests.support import clock
 from transceiver.strain import FALL_SECONDS, RISE_SECONDS, Level, Second, Strain
 from transceiver.watch import STEP_S, Watch
@@ -15,13 +16,19 @@ class Watched:
     def __init__(self, share: float, busy_s: int) -> None:
         self.levels: list[tuple[int, Level]] = []
         self.seconds: list[Second] = []
+        self.slept_at: list[float] = []
         self._share = share
         self._busy_s = busy_s
         strain = Strain(saved=0.4)
-        self.watch = Watch(strain, self._changed, self.seconds.append, self._cpu_s)
+        self.watch = Watch(
+            strain, self._changed, self.seconds.append, self._slept, self._cpu_s
+        )
 
     def _changed(self, level: Level) -> None:
         self.levels.append((len(self.seconds), level))
+
+    def _slept(self) -> None:
+        self.slept_at.append(asyncio.get_running_loop().time())
 
     def _cpu_s(self) -> float:
         now = asyncio.get_running_loop().time()
@@ -64,3 +71,21 @@ def test_a_loop_that_is_held_is_found_late() -> None:
 
     clock.run(main())
     assert Level.EASED in [level for _, level in watched.levels]
+
+
+@pytest.mark.parametrize(
+    ("held_s", "told"), [(DEAD_AFTER_S - STEP_S, 0), (DEAD_AFTER_S + STEP_S, 1)]
+)
+def test_a_process_that_did_not_run_for_as_long_as_links_last_is_told_so_once(
+    held_s: float, told: int
+) -> None:
+    watched = Watched(share=0.3, busy_s=1000)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, clock.VirtualTimeLoop)
+        loop.call_at(1.01, loop.hold, held_s)
+        await watched.run(4)
+
+    clock.run(main())
+    assert watched.slept_at == [pytest.approx(1.01 + held_s)] * told
