@@ -136,7 +136,7 @@ class Call:
         self._channel_opened: asyncio.Future[None] = self._loop.create_future()
         self._caller_left: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[Ending] = self._loop.create_future()
-        self._edge_stops: asyncio.Future[None] = self._loop.create_future()
+        self._stopped: asyncio.Future[None] = self._loop.create_future()
         self._relay_left = False
         self._told_of_dropped = False
         self._is_eased = False
@@ -227,7 +227,7 @@ class Call:
         return ending
 
     async def _deliver_last_words(self, set_up_by: float) -> None:
-        nobody_waits = self._caller_left, self._edge_stops
+        nobody_waits = self._caller_left, self._stopped
         if self._waiting_events:
             left_s = max(0.0, set_up_by - self._loop.time())
             await self._first_of(left_s, self._channel_opened, *nobody_waits)
@@ -251,11 +251,11 @@ class Call:
         if self.media is not None:
             self.media.ease(eased=eased)
 
-    def stop(self) -> None:
-        """End the call with the edge: what it was waiting for is not waited for."""
-        if not self._edge_stops.done():
-            self._edge_stops.set_result(None)
-        self.end(CloseCode.DRAINING, "the edge is stopping")
+    def stop(self, code: CloseCode, reason: str) -> None:
+        """End the call at once: what it was waiting for is not waited for."""
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+        self.end(code, reason)
 
     async def release(self, ending: Ending) -> None:
         """Free the leg and the session; the caller's side sees the close at once."""

@@ -97,7 +97,7 @@ class Calls:
         call = self._live.get(call_id)
         if call is None or call.tenant != tenant:
             return False
-        call.end(CloseCode.NORMAL, "the call was hung up")
+        call.stop(CloseCode.NORMAL, "the call was hung up")
         return True
 
     def _traced(self, request: CallRequest) -> Steps:
@@ -146,7 +146,7 @@ class Calls:
                 log.info("draining", extra={"inside": len(self._admission)})
             await stop.set_after(emptied.wait())
             for call in self._live.values():
-                call.stop()
+                call.stop(CloseCode.DRAINING, "the edge is stopping")
 
     def relieve(self, level: Level) -> None:
         """Give up what a strained process has to; take it up again when it is not."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from proto.errors import CloseCode
 from proto.udp import Dialer
 from tests.transceiver.edge import taking_calls, turns
 from transceiver.call import Call, CallRequest
@@ -72,6 +73,21 @@ async def test_a_call_that_is_just_ending_is_not_looked_for_elsewhere(
         await held.control.hang_up(held.call_id, "ours")
         await held.control.hang_up(held.call_id, "ours")
         assert held.relays.asked == []
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_waits_to_pass_on_its_relays_last_words_is_hung_up_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with one_call(monkeypatch) as held:
+        call = held.calls._live[held.call_id]
+        call.event_received(b"{}")  # for a channel that is never opened
+        call.closed(CloseCode.NORMAL, "the relay left")
+        await turns()
+        assert len(held.calls) == 1
+        await held.control.hang_up(held.call_id, "ours")
+        await turns()
+        assert len(held.calls) == 0
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from proto.errors import CloseCode
 from proto.udp import Dialer
 from tests.transceiver.edge import taking_calls
 from transceiver import calls as calls_module
@@ -22,7 +23,7 @@ async def test_few_answers_are_made_at_a_time_and_all_in_the_end(
         most = max(most, under_way)
         await asyncio.sleep(0)
         under_way -= 1
-        call.stop()
+        call.stop(CloseCode.NORMAL, "over")
         return "answer"
 
     async with taking_calls(monkeypatch, answer, max_calls=50) as calls:
