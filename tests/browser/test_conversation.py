@@ -14,7 +14,7 @@ import pytest
 from proto.frames import SAMPLE_RATE_HZ
 from tests.browser import recording, transcript
 from tests.browser.calling import calling
-from tests.browser.recording import Span
+from tests.browser.recording import WORDS_WRONG, Span
 from tests.browser.transcript import Shown
 from tests.support import chromium
 from tests.support.sound import Pcm, write_wav
@@ -43,8 +43,6 @@ PAUSE_S = 1.2
 """Longer than the pauses in what either side says, shorter than those between turns."""
 
 SILENCED_S = 0.3
-WORDS_WRONG = 0.34
-"""The recogniser is the smallest of its kind; a wrong sentence gives near 1."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from aiohttp import web
 from tests.support.caller import Caller
 from tests.support.services import Stack, running_stack
 from tests.support.waiting import LIMIT_S
+from tests.support.web import serving
 
 pytestmark = pytest.mark.interop
 
@@ -86,13 +87,8 @@ async def tattling() -> AsyncIterator[str]:
             web.post("/v1/chat/completions", refuse_to_chat),
         ]
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield "ws://{}:{}/v1/realtime".format(*runner.addresses[0])
-    finally:
-        await runner.cleanup()
+    async with serving(app) as address:
+        yield f"ws://{address}/v1/realtime"
 
 
 async def minted(stack: Stack, http: aiohttp.ClientSession) -> str:

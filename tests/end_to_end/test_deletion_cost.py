@@ -14,6 +14,7 @@ from deploy.deletion_cost.cluster import COST
 from tests.support.service_account import TOKEN, service_account
 from tests.support.services import Process, free_ports
 from tests.support.waiting import until
+from tests.support.web import serving
 
 PODS = "/api/v1/namespaces/tandem/pods"
 
@@ -67,19 +68,6 @@ class FakeCluster:
         if self.calls[name] is None:
             raise web.HTTPServiceUnavailable
         return web.Response(text=f"tandem_calls {self.calls[name]}\n")
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    app: web.Application, port: int, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[None]:
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
-    try:
-        yield
-    finally:
-        await runner.cleanup()
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.support.caller import RATE_HZ, Caller
 from tests.support.realtime_server import ApiSession, running_server
 from tests.support.services import free_ports, running_stack
+from tests.support.web import serving
 
 pytestmark = pytest.mark.interop
 
@@ -81,14 +82,9 @@ async def collecting() -> AsyncIterator[Collector]:
     collector = Collector()
     app = web.Application()
     app.router.add_post("/v1/traces", collector.take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        collector.url = "http://127.0.0.1:{}".format(*runner.addresses[0][1:])
+    async with serving(app) as address:
+        collector.url = f"http://{address}"
         yield collector
-    finally:
-        await runner.cleanup()
 
 
 async def converse(caller: Caller, api: ApiSession) -> None:

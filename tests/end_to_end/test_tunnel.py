@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import aiohttp
 import aiohttp.web
@@ -21,7 +22,8 @@ from tests.support.services import free_ports
 from tests.support.tunnels import ANYWHERE, KEY, Echo, Talk, running_door, tunnels_to
 from tests.support.waiting import until
 from transceiver import tunnel as edge
-from transceiver.tunnel import Closed, Refusal
+from transceiver.tunnel import Closed, Refusal, Tunnel
+from transceiver.uplink import Uplink
 
 REQUEST = SessionRequest(call_id="sess_1", tenant="t", model="m")
 FORMER = b"f" * 32
@@ -39,6 +41,33 @@ def unknown(_: tunnel.TunnelRequest) -> Refused:
 async def gone(door: Door) -> None:
     """Wait until a door holds no tunnel."""
     await until(lambda: not len(door))
+
+
+@dataclass
+class Held:
+    """A conversation that is held by hand at both ends."""
+
+    conversation: Tunnel
+    client: ClientEnd
+    talk: Talk
+    door: Door
+    uplink: Uplink
+
+    async def over(self) -> None:
+        """End it at the relay, and see it gone."""
+        self.talk.over.set()
+        await gone(self.door)
+
+
+@contextlib.asynccontextmanager
+async def held() -> AsyncIterator[Held]:
+    talk = Talk()
+    async with (
+        running_door(lambda _: talk) as door,
+        tunnels_to(door.address) as (ours, uplink),
+    ):
+        conversation = await ours.converse(REQUEST)
+        yield Held(conversation, await talk.client, talk, door, uplink)
 
 
 @pytest.mark.asyncio
@@ -99,13 +128,8 @@ async def test_the_relay_gets_the_request_as_it_was_made() -> None:
 
 @pytest.mark.asyncio
 async def test_what_was_sent_before_a_close_arrives_before_it() -> None:
-    talk = Talk()
-    async with (
-        running_door(lambda _: talk) as door,
-        tunnels_to(door.address) as (ours, _),
-    ):
-        conversation = await ours.converse(REQUEST)
-        client = await talk.client
+    async with held() as both:
+        conversation, client = both.conversation, both.client
         for number in range(100):
             client.send(b"%d" % number)
         client.close(4000, "enough " * 40)
@@ -114,26 +138,19 @@ async def test_what_was_sent_before_a_close_arrives_before_it() -> None:
         assert received == [b"%d" % number for number in range(100)]
         assert await conversation.receive() == Closed(4000, ("enough " * 40)[:123])
         assert await client.receive() is None
-        talk.over.set()
-        await gone(door)
+        await both.over()
 
 
 @pytest.mark.asyncio
 async def test_a_conversation_learns_that_its_client_left() -> None:
-    talk = Talk()
-    async with (
-        running_door(lambda _: talk) as door,
-        tunnels_to(door.address) as (ours, uplink),
-    ):
-        conversation = await ours.converse(REQUEST)
-        assert uplink.tunnels.total() == 1
-        client = await talk.client
+    async with held() as both:
+        conversation, client = both.conversation, both.client
+        assert both.uplink.tunnels.total() == 1
         await asyncio.gather(conversation.close(1000, ""), client.receive())
         assert await client.receive() is None
         client.send(b"to nobody")
-        talk.over.set()
-        await gone(door)
-        assert uplink.tunnels.total() == 0
+        await both.over()
+        assert both.uplink.tunnels.total() == 0
 
 
 @pytest.mark.asyncio
@@ -150,20 +167,15 @@ async def test_the_largest_event_passes_and_a_larger_one_is_refused() -> None:
 
 @pytest.mark.asyncio
 async def test_a_client_whose_queue_is_full_counts_as_gone() -> None:
-    talk = Talk()
-    async with (
-        running_door(lambda _: talk) as door,
-        tunnels_to(door.address) as (ours, _),
-    ):
-        conversation = await ours.converse(REQUEST)
-        client = await talk.client
+    async with held() as both:
+        conversation, client = both.conversation, both.client
         for _ in range(relay_door.MAX_QUEUED_MESSAGES + 1):
             client.send(b"flood")
         assert await client.receive() is None
         closed = await conversation.receive()
         assert isinstance(closed, Closed)
         assert closed.code == 1013
-        talk.over.set()
+        await both.over()
 
 
 @pytest.mark.asyncio
@@ -171,13 +183,8 @@ async def test_a_client_that_does_not_read_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(relay_door, "LAST_WORDS_S", 0.05)
-    talk = Talk()
-    async with (
-        running_door(lambda _: talk) as door,
-        tunnels_to(door.address) as (ours, _),
-    ):
-        conversation = await ours.converse(REQUEST)
-        client = await talk.client
+    async with held() as both:
+        conversation, client = both.conversation, both.client
         for _ in range(15):
             client.send(bytes(1 << 20))
         await asyncio.sleep(0)  # the writer gets its turn, and finds TCP full
@@ -186,8 +193,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
             await asyncio.sleep(0)
         async with asyncio.timeout(relay_door.HEARTBEAT_S / 2):  # it is not what tells
             assert await client.receive() is None
-        talk.over.set()
-        await gone(door)
+        await both.over()
         while isinstance(last := await conversation.receive(), bytes):
             pass
         assert last.code in {1013, edge.LOST}

@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 
 from tests.support.waiting import LIMIT_S
+from tests.support.web import serving
 
 BYTES_PER_MS = 48
 DELTA_BYTES = 9600
@@ -187,13 +188,6 @@ async def running_server() -> AsyncIterator[RealtimeServer]:
     server = RealtimeServer()
     app = web.Application()
     app.router.add_get("/v1/realtime", server.connect)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        server.url = f"ws://127.0.0.1:{port}/v1/realtime"
+    async with serving(app) as address:
+        server.url = f"ws://{address}/v1/realtime"
         yield server
-    finally:
-        await runner.cleanup()

@@ -15,6 +15,8 @@ import aiohttp
 import orjson
 from aiohttp import WSCloseCode, hdrs, web
 
+from tests.support.web import serving
+
 Side = Literal["client", "server"]
 Event = dict[str, Any]
 
@@ -98,15 +100,9 @@ class RecordingProxy:
         async with aiohttp.ClientSession() as self._http:
             app = web.Application()
             app.router.add_get("/{path:.*}", self._pass_on)
-            runner = web.AppRunner(app)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            try:
+            async with serving(app) as address:
+                self.url = f"http://{address}"
                 yield
-            finally:
-                await runner.cleanup()
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         names = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")

@@ -3,7 +3,7 @@
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from transceiver.auth import KeyRing
+from transceiver.auth import OPEN_TENANT, KeyRing, tenants_of
 from transceiver.client_secrets import ClientSecrets
 from transceiver.http.callers import caller_of
 from transceiver.http.errors import ApiError
@@ -17,7 +17,8 @@ def ring(*keys: str) -> KeyRing:
     "host", ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080"]
 )
 def test_without_keys_this_machine_may_be_called_by_its_names(host: str) -> None:
-    caller_of(make_mocked_request("POST", "/v1/x", {"Host": host}), ring())
+    caller = caller_of(make_mocked_request("POST", "/v1/x", {"Host": host}), ring())
+    assert caller.tenant == OPEN_TENANT
 
 
 @pytest.mark.parametrize(
@@ -39,4 +40,5 @@ def test_without_keys_a_name_made_to_lead_here_is_refused(host: str) -> None:
 
 def test_with_a_key_any_name_may_be_called() -> None:
     headers = {"Host": "edge.example", "Authorization": "Bearer sk"}
-    caller_of(make_mocked_request("POST", "/v1/x", headers), ring("sk"))
+    caller = caller_of(make_mocked_request("POST", "/v1/x", headers), ring("sk"))
+    assert (caller.tenant,) == tenants_of(("sk",))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.browser.recording import word_error, words
+from tests.browser.recording import WORDS_WRONG, word_error, words
 from tests.interop.javascript import client as clients
 from tests.interop.javascript.checks import assert_clean
 from tests.interop.javascript.client import Client
@@ -19,8 +19,6 @@ pytestmark = [
     pytest.mark.speech,
     pytest.mark.asyncio(loop_scope="package"),
 ]
-
-WORDS_WRONG = 0.34
 
 QUESTION = {
     "type": "message",

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from tests.browser.recording import spans, word_error, words
+from tests.browser.recording import WORDS_WRONG, spans, word_error, words
 from tests.interop.javascript.checks import answers, assert_clean
 from tests.interop.javascript.client import Client, Event, Heard, words_of
 from tests.interop.javascript.conftest import Place
+from tests.interop.javascript.says import COUNT, NAME, PICTURE
 
 speech = pytest.importorskip("tests.support.speech", exc_type=ImportError)
 
@@ -24,16 +25,8 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="package"),
 ]
 
-COUNT = "Please count slowly to twenty."
-NAME = "Hello, my name is Anna."
-
 SILENCED_S = 0.3
 PAUSE_S = 1.2
-WORDS_WRONG = 0.34
-"""As in tests/browser: the recogniser is the smallest of its kind."""
-
-PICTURE = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAA" * 2_500
-"""60,000 characters: what a snapshot of a camera weighs, in one message."""
 
 
 class Calls(NamedTuple):

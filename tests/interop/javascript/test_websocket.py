@@ -10,11 +10,12 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from tests.browser.recording import word_error, words
+from tests.browser.recording import WORDS_WRONG, word_error, words
 from tests.interop.javascript import client as clients
 from tests.interop.javascript.checks import answers, assert_clean
 from tests.interop.javascript.client import Client, words_of
 from tests.interop.javascript.conftest import Place
+from tests.interop.javascript.says import COUNT, NAME, PICTURE
 
 speech = pytest.importorskip("tests.support.speech", exc_type=ImportError)
 
@@ -25,13 +26,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="package"),
 ]
 
-COUNT = "Please count slowly to twenty."
-NAME = "Hello, my name is Anna."
-WORDS_WRONG = 0.34
-
 CORRECTED = "What is one plus one?"
-
-PICTURE = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAA" * 2_500
 
 
 class Sessions(NamedTuple):

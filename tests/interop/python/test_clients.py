@@ -14,7 +14,7 @@ import pytest_asyncio
 from aiohttp import WSCloseCode
 
 from proto.frames import SAMPLE_RATE_HZ
-from tests.browser.recording import word_error, words
+from tests.browser.recording import WORDS_WRONG, word_error, words
 from tests.interop.python import programs
 from tests.interop.python.clients import stage
 from tests.interop.python.conftest import KEY
@@ -49,9 +49,6 @@ REPLIES: tuple[set[str], ...] = (
     {"your", "name", "anna"},
 )
 """Words of each reply, in order; the one that is talked over has none for certain."""
-
-WORDS_WRONG = 0.34
-"""As in tests/browser: the recogniser is the smallest of its kind."""
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

@@ -20,7 +20,7 @@ from openai.types.realtime import (
 from openai.types.realtime.realtime_server_event import ConversationItemRetrieved
 from pydantic import BaseModel
 
-from tests.browser.recording import word_error
+from tests.browser.recording import WORDS_WRONG, word_error
 from tests.interop.python.conftest import KEY
 from tests.support import event_rules
 from tests.support.recording_proxy import RecordingProxy
@@ -36,9 +36,6 @@ pytestmark = [
 
 MODEL = "gpt-realtime"
 NAME = "Hello, my name is Anna."
-WORDS_WRONG = 0.34
-"""As in tests/browser: the recogniser is the smallest of its kind."""
-
 WAIT_S = 20.0
 CHUNK_BYTES = 9_600
 
