@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import msgpack
 
 from proto.errors import CloseCode, RemoteError
-from proto.frames import DownFrame, UpFrame, down_frame, maker, up_frame
+from proto.frames import DownFrame, UpFrame, new_tuple
 from proto.messages import (
     MAX_ASKED,
     MAX_FRAGMENT_BYTES,
@@ -73,8 +73,6 @@ _pack: Final[Callable[[tuple[Any, ...]], bytes]] = msgpack.Packer(autoreset=True
 _UP: Final = int(Kind.UP)
 _DOWN: Final = int(Kind.DOWN)
 
-_up, _down = maker(Up), maker(Down)
-
 _KINDS: Final[Mapping[type[Control], Kind]] = {
     Ping: Kind.PING,
     Pong: Kind.PONG,
@@ -96,12 +94,14 @@ def encode(message: Control) -> bytes:
 
 def encode_up(session: int, seq: int, frame: UpFrame) -> bytes:
     """Return the plaintext of an uplink frame."""
-    return _pack((_UP, session, seq, *frame))
+    position, talkspurt, heard, payload = frame
+    return _pack((_UP, session, seq, position, talkspurt, heard, payload))
 
 
 def encode_down(session: int, seq: int, frame: DownFrame) -> bytes:
     """Return the plaintext of a downlink frame."""
-    return _pack((_DOWN, session, seq, *frame))
+    talkspurt, position, lead_ms, payload = frame
+    return _pack((_DOWN, session, seq, talkspurt, position, lead_ms, payload))
 
 
 def encode_close(code: CloseCode, reason: str) -> bytes:
@@ -185,7 +185,8 @@ def _decode_up(fields: tuple[Any, ...]) -> Up:
         and 0 < len(payload) <= MAX_PAYLOAD_BYTES
     ):
         _reject()
-    return _up((session, seq, up_frame((position, talkspurt, heard, payload))))
+    frame = new_tuple(UpFrame, (position, talkspurt, heard, payload))
+    return new_tuple(Up, (session, seq, frame))
 
 
 def _decode_down(fields: tuple[Any, ...]) -> Down:
@@ -208,7 +209,8 @@ def _decode_down(fields: tuple[Any, ...]) -> Down:
         and 0 < len(payload) <= MAX_PAYLOAD_BYTES
     ):
         _reject()
-    return _down((session, seq, down_frame((talkspurt, position, lead_ms, payload))))
+    frame = new_tuple(DownFrame, (talkspurt, position, lead_ms, payload))
+    return new_tuple(Down, (session, seq, frame))
 
 
 def _integers(fields: tuple[Any, ...], count: int, *, session: bool) -> tuple[int, ...]:

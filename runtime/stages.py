@@ -49,19 +49,19 @@ class Stopwatch:
         self._left = 1  # the first is timed, so that short calls show, too
         self._began_s = 0.0
 
-    def begin(self, key: int, allowed_s: float = 0.0) -> None:
+    def begin(self, key: int, allowed_ms: int = 0) -> None:
         """Take note of what comes in.
 
         Args:
             key: What `key` shall be if it is timed.
-            allowed_s: How long it is to be held, which is no delay.
+            allowed_ms: How long it is to be held, which is no delay.
         """
         self._left -= 1
         if self._left or self._observe is None:
             return
         self._left = self._every
         self.key = key
-        self._began_s = self._clock() + allowed_s
+        self._began_s = self._clock() + allowed_ms / 1000
 
     def end(self) -> None:
         """What is being timed goes out."""

@@ -18,13 +18,13 @@ from typing import NamedTuple
 
 from pylibsrtp import Session
 
-from proto.frames import DownFrame, UpFrame
+from proto.frames import DownFrame, UpFrame, new_tuple
 from proto.payload import Payload
 from transceiver import red, rtcp, rtp
 from transceiver.adaptation import Adaptation, Tuning
 from transceiver.errors import MalformedPacket
 from transceiver.packetizer import Packetizer
-from transceiver.playout import MAX_LEAD_MS, Playout
+from transceiver.playout import Playout
 from transceiver.profile import Profile, plan
 from transceiver.reorder import ReorderWindow
 from transceiver.rtcp import Reception, ReportBlock
@@ -48,9 +48,6 @@ STREAM_QUIET_S = 1.0
 
 RTT_SMOOTHING = 1 / 8
 """Share of a new measurement in the round-trip time (as RFC 6298 section 2)."""
-
-_new = tuple.__new__
-"""Makes a named tuple without a call of Python's own."""
 
 
 class MediaKeys(NamedTuple):
@@ -213,21 +210,20 @@ class Media:
         except MalformedPacket:
             self._malformed += 1
             return
+        kind, sequence, timestamp, ssrc, payload = packet
         stream = self._stream
-        if stream is None or packet.ssrc != stream.reception.ssrc:
+        if stream is None or ssrc != stream.reception.ssrc:
             stream = self._change_stream(packet, now)
             if stream is None:
                 self._foreign += 1
                 return
         self._received += 1
         stream.received_at = now
-        timestamp = packet.timestamp
         self._timed_up.begin(timestamp)
-        sequence = stream.extender.extend(packet.sequence)
+        sequence = stream.extender.extend(sequence)
         stream.reception.received(sequence, timestamp, now)
-        payload = packet.payload
-        if packet.payload_type != self._payload_type:
-            other = self._other_payload(packet)
+        if kind != self._payload_type:
+            other = self._other_payload(kind, payload)
             if other is None:
                 return
             payload = other
@@ -240,8 +236,7 @@ class Media:
         """Queue a frame of the model's audio; what is due is sent at once."""
         if self._closed:
             return
-        lead_s = min(frame.lead_ms, MAX_LEAD_MS) / 1000
-        self._timed_down.begin(frame.position_samples, lead_s)
+        self._timed_down.begin(frame.position_samples, frame.lead_ms)
         self._playout.push(frame, now)
         self._send_due(now)
         self._await_due()
@@ -313,12 +308,11 @@ class Media:
 
     # Uplink.
 
-    def _other_payload(self, packet: RtpPacket) -> bytes | None:
+    def _other_payload(self, kind: int, payload: bytes) -> bytes | None:
         """Return the Opus packet in one of RED; None: it is malformed, as if lost.
 
         What is neither holds no audio, but keeps its place in the sequence: no loss.
         """
-        kind, payload = packet.payload_type, packet.payload
         if kind == self._red_type:
             try:
                 kind, payload = red.newest(payload)
@@ -382,8 +376,9 @@ class Media:
         pieces = self._voice.take(lost, timestamp, payload, now)
         if pieces:
             talkspurt, samples = self._playout.heard(now)
+            uplink = self._uplink
             for position, piece in pieces:
-                self._uplink(_new(UpFrame, (position, talkspurt, samples, piece)))
+                uplink(new_tuple(UpFrame, (position, talkspurt, samples, piece)))
             self._frames_up += len(pieces)
             if timestamp == self._timed_up.key:
                 self._timed_up.end()

@@ -6,7 +6,7 @@ Knows the fixed header and what may lie between it and the payload; nothing of c
 import struct
 from typing import NamedTuple
 
-from proto.frames import SAMPLE_RATE_HZ
+from proto.frames import SAMPLE_RATE_HZ, new_tuple
 from transceiver.errors import MalformedPacket
 
 CLOCK_HZ = 48_000
@@ -16,11 +16,9 @@ TICKS_PER_SAMPLE = CLOCK_HZ // SAMPLE_RATE_HZ
 """Ticks of that clock in a sample of ours."""
 
 HEADER = struct.Struct("!BBHII")
+HEADER_BYTES = HEADER.size
 VERSION_BITS = 0x80
 PADDING, EXTENSION, MARKER = 0x20, 0x10, 0x80
-
-_new = tuple.__new__
-"""Makes a named tuple without a call of Python's own."""
 
 
 class RtpPacket(NamedTuple):
@@ -45,14 +43,15 @@ def parse(data: bytes) -> RtpPacket:
         MalformedPacket: Not RTP version 2, or shorter than it says.
     """
     size = len(data)
-    if size < HEADER.size:
+    if size < HEADER_BYTES:
         raise MalformedPacket("RTP header cut off")
     first, second, sequence, timestamp, ssrc = HEADER.unpack_from(data)
     if first & 0xC0 != VERSION_BITS:
         raise MalformedPacket("not RTP version 2")
     if first == VERSION_BITS:  # neither of these, as from every browser here
-        return _new(RtpPacket, (second & 0x7F, sequence, timestamp, ssrc, data[12:]))
-    start = HEADER.size + 4 * (first & 0x0F)
+        payload = data[HEADER_BYTES:]
+        return new_tuple(RtpPacket, (second & 0x7F, sequence, timestamp, ssrc, payload))
+    start = HEADER_BYTES + 4 * (first & 0x0F)
     if first & EXTENSION:
         start += 4
         if start > size:

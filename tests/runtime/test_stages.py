@@ -14,8 +14,8 @@ class Timed:
         self.seen: list[float] = []
         self.stopwatch = Stopwatch(self.seen.append, lambda: self.now)
 
-    def passes(self, key: int, seconds: float, allowed_s: float = 0.0) -> None:
-        self.stopwatch.begin(key, allowed_s)
+    def passes(self, key: int, seconds: float, allowed_ms: int = 0) -> None:
+        self.stopwatch.begin(key, allowed_ms)
         self.now += seconds
         if self.stopwatch.key == key:
             self.stopwatch.end()
@@ -31,13 +31,13 @@ def test_one_in_fifty_is_timed_beginning_with_the_first() -> None:
 
 def test_what_was_to_be_held_back_is_no_delay() -> None:
     timed = Timed()
-    timed.passes(0, 0.17, allowed_s=0.16)
+    timed.passes(0, 0.17, allowed_ms=160)
     assert timed.seen == pytest.approx([0.01])
 
 
 def test_what_goes_out_before_its_time_was_not_delayed() -> None:
     timed = Timed()
-    timed.passes(0, 0.1, allowed_s=0.16)
+    timed.passes(0, 0.1, allowed_ms=160)
     assert timed.seen == [0.0]
 
 
