@@ -62,12 +62,12 @@ class Voice:
             pieces = self._make_up(position_samples, payload, lost_samples)
         try:
             pcm = self._decode(payload)
-            self.packet_samples = len(pcm) // SAMPLE_BYTES
         except OpusError:
             self.corrupt += 1
             pcm = self._conceal(self.packet_samples)
-        self.end_samples = position_samples + len(pcm) // SAMPLE_BYTES
-        if len(pcm) <= FRAME_BYTES:
+        samples = self.packet_samples = len(pcm) // SAMPLE_BYTES
+        self.end_samples = position_samples + samples
+        if samples <= FRAME_SAMPLES:
             pieces.append((position_samples, pcm))
         else:
             _cut(pieces, position_samples, pcm)

@@ -179,7 +179,7 @@ class Reception:
         self._clock_hz = clock_hz
         self._first = self._highest = first
         self._received = self._received_before = self._expected_before = 0
-        self._transit: int | None = None
+        self._transit: float | None = None
         self._jitter = 0.0
         self._last_report = 0
         self._last_report_at = 0.0
@@ -189,12 +189,12 @@ class Reception:
         self._received += 1
         if sequence > self._highest:
             self._highest = sequence
-        transit = int(now * self._clock_hz) - timestamp
+        transit = now * self._clock_hz - timestamp
         if self._transit is not None:
-            difference = transit - self._transit
-            if not -HALF <= difference < HALF:  # over the wrap of a timestamp
-                difference = signed_distance(difference, 0, 32)
-            self._jitter += (abs(difference) - self._jitter) / 16
+            difference = abs(transit - self._transit)
+            if difference >= HALF:  # over the wrap of a timestamp
+                difference = abs(signed_distance(int(difference), 0, 32))
+            self._jitter += (difference - self._jitter) / 16
         self._transit = transit
 
     def sender_reported(self, sender: SenderInfo, now: float) -> None:
