@@ -104,10 +104,11 @@ class Packetizer:
 
     def packetize(self, frame: DownFrame, now: float) -> bytes | None:
         """Encode one frame, or give None for what no frame can be."""
-        marker = frame.talkspurt != self._talkspurt
+        talkspurt, position, _, payload = frame
+        marker = talkspurt != self._talkspurt
         if marker:
             self._begin()
-        payload, read = frame.payload, self._read
+        read = self._read
         if read is None:
             samples = packet_samples(payload)
         else:
@@ -118,9 +119,9 @@ class Packetizer:
             except OpusError:
                 self.unencodable += 1
                 return None
-        ticks = frame.position_samples * TICKS_PER_SAMPLE
+        ticks = position * TICKS_PER_SAMPLE
         if marker:
-            self._talkspurt = frame.talkspurt
+            self._talkspurt = talkspurt
             start = max(self._end_ticks, self._ticks_at(now))
             self._offset = start - ticks
         ticks += self._offset
