@@ -77,6 +77,9 @@ class LinkInput(enum.Enum):
 
 _SEALED: Final = int(DatagramType.SEALED)
 _S, _I = LinkState, LinkInput
+_FINISHING, _CLOSED = _S.FINISHING, _S.CLOSED
+"""As `_SEALED`: looked up for each datagram."""
+
 _ENDINGS = {_I.LOST: _S.CLOSED, _I.LEAVE: _S.CLOSED}
 
 SUCCESSORS: Final[Mapping[LinkState, Mapping[LinkInput, LinkState]]] = {
@@ -144,21 +147,24 @@ class Link:
             if datagram[1] != _SEALED:
                 self._receive_welcome(datagram, now)
                 return False
-            if self._ends is None or self.state is _S.CLOSED:
+            if self._ends is None or self.state is _CLOSED:
                 raise RemoteError("no keys, or no more")
             opener = self._ends.opener
             newest = opener.newest
             plaintext = opener.open(datagram)
             self._liveness.heard_at = now
-            if self.state is _S.FINISHING:
+            if self.state is _FINISHING:
                 self._come_up(now)
             message = wire.decode(plaintext)
-            if type(message) is not self._audio_type:
+            if type(message) is self._audio_type:
+                number, seq, frame = message
+                session = self.sessions.get(number)
+                if session is None:
+                    self._receive_stray(message)
+                elif session.audio.receive_frame(seq, frame, now):
+                    self._settle(session)
+            else:
                 self._receive_control(message, now)
-            elif (session := self.sessions.get(message.session)) is None:
-                self._receive_stray(message)
-            elif session.audio.receive_frame(message.seq, message.frame, now):
-                self._settle(session)
             return opener.newest > newest
         except RemoteError as error:
             self._count(error)
