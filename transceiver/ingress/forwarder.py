@@ -1,6 +1,6 @@
 """HOT PATH. The forwarder's two sockets, with the router between them.
 
-Neither sends in runs: speech has another size every 20 ms, so that a run would be of 1.6
+Neither sends in runs: speech has another size every 20 ms, so a run would be of 1.6
 datagrams, and take as much CPU as they do (1.01; all of one size: 0.77).
 """
 
