@@ -2,9 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
 
 GLANCE_S = 0.02
 LIMIT_S = 30.0
@@ -22,7 +19,7 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(GLANCE_S)
 
 
-async def until_reads(read: Callable[[], Awaitable[T]], wanted: T) -> None:
+async def until_reads(read: Callable[[], Awaitable[object]], wanted: object) -> None:
     """Return once it reads as wanted.
 
     Raises:
