@@ -12,6 +12,7 @@ from tests.end_to_end.test_workers import figures, free_pair
 from tests.support.caller import RATE_HZ, Caller, calling
 from tests.support.ingress import Ingress, forwarded_stack
 from tests.support.services import Process, free_ports
+from tests.support.waiting import until_reads
 
 pytestmark = pytest.mark.interop
 
@@ -113,9 +114,7 @@ async def test_a_forwarder_that_drains_goes_on_forwarding() -> None:
         await caller.wait_for("session.created")
         assert ingress.process is not None
         ingress.process.send(signal.SIGTERM)
-        async with aiohttp.ClientSession() as http:
-            while (await http.get(f"{ingress.url}/readyz")).status != 503:
-                pass
+        await until_reads(ingress.process.readiness, (503, "draining"))
         await hears_itself(caller)
         ingress.process.send(signal.SIGTERM)
         assert await ingress.process.ended() == 0

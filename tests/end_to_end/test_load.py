@@ -37,9 +37,15 @@ async def test_calls_are_placed_heard_and_measured() -> None:
 async def test_an_interrupted_run_ends_with_what_it_has() -> None:
     async with running_stack("echo") as stack:
         options = Options(url=stack.url, calls=2, duration_s=600.0)
-        stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(run.SETTLE_S + 2.0, stop.set)
-        outcome = await run.run(options, run.load_voice(options), stop, lambda _: None)
+        stop, enough_s = asyncio.Event(), run.SETTLE_S + 1.0
+        told: list[str] = []
+
+        def tell(line: str) -> None:
+            told.append(line)
+            if sum("2/2 calls up" in one for one in told) * run.PROGRESS_S > enough_s:
+                stop.set()
+
+        outcome = await run.run(options, run.load_voice(options), stop, tell)
     figures = summary.summarize(outcome)
     assert figures.stopped
     assert figures.connected == 2
