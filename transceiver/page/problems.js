@@ -2,10 +2,14 @@
 
 const MICROPHONE = {
   NotAllowedError:
-    "The microphone is blocked. Allow it for this page in the browser’s address bar.",
-  NotFoundError: "No microphone was found.",
-  NotReadableError: "The microphone is in use by another program.",
-  SecurityError: "Browsers give the microphone only to https:// pages and to localhost.",
+    "The microphone is blocked. Allow it beside the browser’s address bar, and in the " +
+    "system’s privacy settings; then start the call again.",
+  NotFoundError: "No microphone was found. Connect one, then start the call again.",
+  NotReadableError:
+    "The microphone is in use by another program. Close that, then start the call again.",
+  SecurityError:
+    "Browsers give the microphone only to pages at https:// and to localhost: open this " +
+    "page at such an address.",
 };
 
 /** @param {Error} error from getUserMedia */
