@@ -4,6 +4,7 @@ Starts the built-in engine (unless another upstream is set), the relay and the
 transceiver as processes of their own, waits until each says it is ready, prints the
 page's address, and stops them in reverse order on Ctrl-C. Their logs go to this
 terminal. When one ends by itself the others are stopped too, and the exit code is 1.
+Settings that one of them would refuse are named before any starts: exit code 2.
 """
 
 import argparse
@@ -21,12 +22,15 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 
+from relay.engine.settings import EngineSettings
+from relay.settings import RelaySettings
 from runtime import logs, settings as env
 from runtime.settings import SettingsError, setting
+from transceiver.settings import TransceiverSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 OPENAI = "wss://api.openai.com/v1/realtime"
@@ -44,10 +48,14 @@ log = logging.getLogger("run")
 
 
 class Service(NamedTuple):
-    """One process: its name in messages, its module, and where it says it is ready."""
+    """One process: its name in messages, its module and its settings.
+
+    `ready_url` is where it says it is ready.
+    """
 
     name: str
     module: str
+    settings: type[Any]
     ready_url: str
 
 
@@ -109,6 +117,8 @@ def main() -> int:
     environ = completed(os.environ)
     try:
         settings = env.load(RunSettings, environ)
+        for service in services(settings):
+            env.load(service.settings, environ)
         refuse_taken(ports(settings))
     except SettingsError as error:
         sys.stderr.write(f"run: {error}\n")
@@ -145,13 +155,12 @@ def _link_ports(given: Mapping[str, str]) -> str:
 
 def services(settings: RunSettings) -> list[Service]:
     """Return what to run, in the order of starting."""
-    engine = Service("engine", "relay.engine", _ready_url(settings.engine_port))
+    engine_url = _ready_url(settings.engine_port)
+    engine = Service("engine", "relay.engine", EngineSettings, engine_url)
     relay_url = _ready_url(settings.relay_http_port, settings.relay_http_host)
-    relay = Service("relay", "relay", relay_url)
-    transceiver_url = _ready_url(
-        settings.http_port, settings.http_host, settings.scheme
-    )
-    transceiver = Service("transceiver", "transceiver", transceiver_url)
+    relay = Service("relay", "relay", RelaySettings, relay_url)
+    edge_url = _ready_url(settings.http_port, settings.http_host, settings.scheme)
+    transceiver = Service("transceiver", "transceiver", TransceiverSettings, edge_url)
     own_engine = [engine] if settings.upstream == "builtin" else []
     return [*own_engine, relay, transceiver]
 
@@ -225,26 +234,30 @@ async def supervise(
     """
     faults: list[str] = []
     started: list[tuple[Service, Process]] = []
+    awaited = list(wanted)
     async with asyncio.TaskGroup() as watchers:
         try:
             for service in wanted:
                 process = await _start(service, environ)
                 started.append((service, process))
                 watchers.create_task(_watch(service, process, stop, faults))
-            if await _all_ready(wanted, stop, faults):
+            if await _all_ready(awaited, stop, faults):
                 announce()
             await stop.wait()
         finally:
             stop.set()
             for service, process in reversed(started):
-                await _end(service, process)
+                # SIGINT would be a traceback in a Python that is still importing;
+                # SIGTERM would wait for calls to end.
+                early = service in awaited
+                await _end(service, process, signal.SIGTERM if early else signal.SIGINT)
     return 1 if faults else 0
 
 
 async def _all_ready(
-    wanted: Sequence[Service], stop: asyncio.Event, faults: list[str]
+    awaited: list[Service], stop: asyncio.Event, faults: list[str]
 ) -> bool:
-    awaited = list(wanted)
+    """Wait; who is not ready when it returns is left in `awaited`."""
     try:
         async with asyncio.timeout(READY_S):
             await _until_ready(awaited, stop)
@@ -309,11 +322,11 @@ async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
-async def _end(service: Service, process: Process) -> None:
+async def _end(service: Service, process: Process, number: signal.Signals) -> None:
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGINT)  # SIGTERM would wait for calls to end
+        process.send_signal(number)
     try:
         async with asyncio.timeout(STOP_S):
             await process.wait()

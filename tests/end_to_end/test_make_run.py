@@ -76,12 +76,23 @@ async def test_one_line_names_the_page_and_ctrl_c_ends_all(upstream: str) -> Non
 
 
 @pytest.mark.asyncio
-async def test_a_bad_setting_ends_the_run_and_is_named() -> None:
+async def test_a_bad_setting_is_one_line_before_anything_starts() -> None:
     process = await start(environ(TANDEM_UPSTREAM="echo", TANDEM_MAX_CALLS="many"))
+    async with asyncio.timeout(60):
+        out, log = await process.communicate()
+    assert process.returncode == 2
+    assert out == b""
+    assert log.startswith(b"run: TANDEM_MAX_CALLS: 'many'")
+    assert log.count(b"\n") == 1
+
+
+@pytest.mark.asyncio
+async def test_a_service_that_cannot_start_ends_the_run_and_is_named() -> None:
+    elsewhere = {"TANDEM_STATUS_HOST": "203.0.113.1", "TANDEM_STATUS_PORT": "8084"}
+    process = await start(environ(TANDEM_UPSTREAM="echo", **elsewhere))
     async with asyncio.timeout(60):
         out, log = await process.communicate()
     assert process.returncode == 1
     assert out == b""
-    assert b"transceiver: TANDEM_MAX_CALLS: 'many'" in log
-    assert b"service=transceiver code=2" in log
+    assert b"service=transceiver code=1" in log
     assert b"Traceback" not in log

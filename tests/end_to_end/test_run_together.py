@@ -61,7 +61,8 @@ class Stage:
         )
         (self.folder / f"sample_{name}.py").write_text(textwrap.dedent(source))
         url = f"http://127.0.0.1:{port}/readyz"
-        self.services.append(Service(name, f"sample_{name}", url))
+        module = f"sample_{name}"
+        self.services.append(Service(name, module, run.RunSettings, url))
 
     async def run(self, stop: asyncio.Event) -> int:
         environ = {**os.environ, "PYTHONPATH": str(self.folder)}
