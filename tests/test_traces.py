@@ -38,6 +38,8 @@ class OneRelay:
         self.asked: list[bytes] = []
         self.caller: Any = None
 
+    async def sure(self) -> None: ...
+
     def choose(self) -> Dialer:
         return cast(Dialer, self)
 

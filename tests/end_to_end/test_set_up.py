@@ -34,6 +34,8 @@ class FakeRelay:
         self.closed_with: CloseCode | None = None
         self.frame_counts = FrameCounts()
 
+    async def sure(self) -> None: ...
+
     def choose(self, *, but: Collection[Dialer] = ()) -> "FakeRelay":
         return self
 

@@ -58,6 +58,8 @@ class NotingRelay:
     def __init__(self) -> None:
         self.requests: list[SessionRequest] = []
 
+    async def sure(self) -> None: ...
+
     def choose(self, *, but: Collection[Dialer] = ()) -> "NotingRelay":
         return self
 
