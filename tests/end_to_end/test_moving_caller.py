@@ -167,6 +167,6 @@ async def test_claims_of_many_addresses_are_forgotten_and_change_nothing(
             await microphone_heard.wait()
     assert len(agent._remote_candidates) <= ice.MAX_CANDIDATES
     assert len(agent._check_list) <= ice.MAX_CANDIDATES
-    assert len(scene.port._by_transaction) <= ice.MAX_TRANSACTIONS
+    assert len(scene.port._by_check) <= ice.MAX_CHECKS
     assert len(scene.leg.addresses) <= ice.MAX_ADDRESSES
     await scene.send_until_heard()

@@ -6,7 +6,8 @@ runs the ICE agent of each call; it gets no socket of its own but a share of thi
 How a datagram finds its call (first byte as in RFC 7983):
 
     STUN request      by the local ufrag in USERNAME, once MESSAGE-INTEGRITY holds
-    STUN response     by its transaction id, drawn at random by our own request
+    STUN response     by its transaction id, drawn at random by our own request, and by
+                      source address, which must be the one that was asked
     DTLS, SRTP        by source address, once an authenticated STUN request came from it
     anything else     dropped and counted
 
@@ -44,7 +45,7 @@ MAX_CANDIDATES = 16
 """Addresses one agent may check; beyond that the oldest not nominated is forgotten, so
 that who knows a call's password cannot have us send to ever more addresses."""
 
-MAX_TRANSACTIONS = 64
+MAX_CHECKS = 64
 """Checks of one leg whose answers are waited for; the oldest is forgotten beyond."""
 
 MOVED_AFTER_S = 3.0
@@ -53,6 +54,9 @@ caller has moved: browsers check theirs every 2.5 s and nominate anew, others do
 
 MAX_WAITING_DTLS = 64
 """Datagrams kept for a DTLS transport that does not read; more are dropped."""
+
+_Check = tuple[bytes, UdpAddress]
+"""Transaction id, and the address that is asked: nobody else can answer."""
 
 UFRAG_BYTES = 4
 """Randomness of our ICE username fragment: unique among the calls of one port."""
@@ -77,7 +81,7 @@ class IceLeg:
     Attributes:
         on_media: Gets each SRTP or SRTCP datagram; keeps it until somebody hears them.
         addresses: Where it may be heard from, and when it was last heard there.
-        transactions: Ids of our own checks, oldest first.
+        checks: Our own, by id and whom they ask, oldest first.
         ufrag: The local username fragment: this leg's name on the port.
     """
 
@@ -87,9 +91,9 @@ class IceLeg:
         "_nominated",
         "_port",
         "addresses",
+        "checks",
         "on_media",
         "protocol",
-        "transactions",
         "ufrag",
     )
 
@@ -97,7 +101,7 @@ class IceLeg:
         self._early = EarlyMedia()
         self.on_media: OnMedia = self._early.keep
         self.addresses: dict[UdpAddress, float] = {}
-        self.transactions: deque[bytes] = deque()
+        self.checks: deque[_Check] = deque()
         self.ufrag = connection.local_username
         self._port = port
         self._connection = connection
@@ -222,7 +226,7 @@ class UdpPort:
         self._now = asyncio.get_running_loop().time
         self._by_ufrag: dict[str, IceLeg] = {}
         self._by_address: dict[UdpAddress, IceLeg] = {}
-        self._by_transaction: dict[bytes, IceLeg] = {}
+        self._by_check: dict[_Check, IceLeg] = {}
 
     def attach(self, connection: aioice.Connection) -> IceLeg:
         """Give an ICE agent this port in place of sockets of its own."""
@@ -249,19 +253,19 @@ class UdpPort:
             if self._by_address.get(address) is leg:
                 del self._by_address[address]
         leg.addresses.clear()
-        for transaction in leg.transactions:
-            self._by_transaction.pop(transaction, None)
-        leg.transactions.clear()
+        for check in leg.checks:
+            self._by_check.pop(check, None)
+        leg.checks.clear()
 
-    def expect_response(self, request: bytes, leg: IceLeg) -> None:
+    def expect_response(self, request: bytes, address: UdpAddress, leg: IceLeg) -> None:
         """Remember whose check this is, so that its response finds the leg."""
-        transaction = request[8:20]
-        if transaction in self._by_transaction:
+        check = request[8:20], address
+        if check in self._by_check:
             return  # sent again
-        if len(leg.transactions) >= MAX_TRANSACTIONS:
-            self._by_transaction.pop(leg.transactions.popleft(), None)
-        leg.transactions.append(transaction)
-        self._by_transaction[transaction] = leg
+        if len(leg.checks) >= MAX_CHECKS:
+            self._by_check.pop(leg.checks.popleft(), None)
+        leg.checks.append(check)
+        self._by_check[check] = leg
 
     def dropped(self) -> dict[str, int]:
         """Return how many datagrams were dropped, by reason, for metrics."""
@@ -296,7 +300,7 @@ class UdpPort:
         if ufrag is not None:
             leg = self._by_ufrag.get(ufrag)
         else:
-            leg = self._by_transaction.get(data[8:20])
+            leg = self._by_check.get((data[8:20], address))
         if leg is None:
             if ufrag is not None:
                 self.counters.unknown_ufrag += 1
@@ -309,7 +313,7 @@ class UdpPort:
             self.counters.not_stun += 1
             return
         if ufrag is None:
-            del self._by_transaction[data[8:20]]
+            del self._by_check[data[8:20], address]
             if leg.stun_response(message, address):
                 self._bind(address, leg)
         elif leg.stun_request(message, address, self._now()):
@@ -350,7 +354,7 @@ class _PortShare(asyncio.DatagramTransport):
         if self._leg is None:
             return
         if data[:2] == BINDING_REQUEST:
-            self._port.expect_response(data, self._leg)
+            self._port.expect_response(data, addr, self._leg)
         self._port.socket.send(data, addr)
 
     def close(self) -> None:
