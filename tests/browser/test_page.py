@@ -163,6 +163,19 @@ async def test_a_call_that_the_server_ends_can_be_started_again(
     await expect(page.locator("#problem")).to_be_hidden()
 
 
+async def test_an_error_that_ends_the_call_stays_in_sight(
+    playground: Playground,
+) -> None:
+    page = await fresh(playground)
+    await playground.start()
+    await playground.say({"type": "error", "error": {"message": "The time is up."}})
+    await expect(page.locator("#problem")).to_have_text("The time is up.")
+    await playground.close_far_end()
+    await expect(page.locator("#problem")).to_have_text(
+        "The server ended the call. The time is up."
+    )
+
+
 async def test_an_error_event_is_shown_and_the_call_goes_on(
     playground: Playground,
 ) -> None:

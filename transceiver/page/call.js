@@ -6,7 +6,7 @@
  *   microphone -> connecting -> live <-> unsteady -> ended | failed
  */
 
-import { describeMicrophone, describeResponse } from "./problems.js";
+import { describeEnd, describeMicrophone, describeResponse } from "./problems.js";
 
 const ENDPOINT = "/v1/realtime/calls";
 const CHANNEL = "oai-events";
@@ -32,6 +32,8 @@ export class Call {
   /** @type {RTCPeerConnection | null} */ #peer = null;
   /** @type {RTCDataChannel | null} */ #channel = null;
   #wasLive = false;
+  /** Of the last event, if it was an error: the server may end the call for it. @type {string | null} */
+  #complaint = null;
   /** The call's id as the server named it, `null` until it answered. @type {string | null} */
   id = null;
 
@@ -106,8 +108,8 @@ export class Call {
       this.#wasLive = true;
       this.#listener.stateChanged("live", null);
     };
-    channel.onmessage = ({ data }) => this.#listener.eventReceived(JSON.parse(data));
-    channel.onclose = () => this.#end("The server ended the call.");
+    channel.onmessage = ({ data }) => this.#received(JSON.parse(data));
+    channel.onclose = () => this.#end(describeEnd(this.#complaint));
     return peer;
   }
 
@@ -123,6 +125,12 @@ export class Call {
     if (!response.ok) throw new Error(describeResponse(response.status, body));
     this.id = response.headers.get("Location")?.split("/").at(-1) ?? null;
     return body;
+  }
+
+  /** @param {RealtimeEvent} event */
+  #received(event) {
+    this.#complaint = event.type === "error" ? event.error.message : null;
+    this.#listener.eventReceived(event);
   }
 
   /** @param {RTCPeerConnectionState} state */

@@ -8,8 +8,8 @@ const MICROPHONE = {
   NotReadableError:
     "The microphone is in use by another program. Close that, then start the call again.",
   SecurityError:
-    "Browsers give the microphone only to pages at https:// and to localhost: open this " +
-    "page at such an address.",
+    "Browsers give the microphone only to https:// pages and to localhost: open this page " +
+    "at such an address.",
 };
 
 /** @param {Error} error from getUserMedia */
@@ -25,6 +25,12 @@ export function describeResponse(status, body) {
   const message = sentence(errorMessage(body) ?? "the server refused the call");
   const hint = status === 401 ? " The key is set under Settings." : "";
   return `${message} (HTTP\u00a0${status}).${hint}`;
+}
+
+/** @param {string | null} complaint of the server, if it said one last */
+export function describeEnd(complaint) {
+  const end = "The server ended the call.";
+  return complaint === null ? end : `${end} ${sentence(complaint)}.`;
 }
 
 /** With a capital and without a full stop. */
