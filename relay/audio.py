@@ -212,6 +212,11 @@ class Speech:
         return bool(self.waiting)
 
     @property
+    def sent_samples(self) -> int:
+        """How many of the talkspurt have left."""
+        return self._position_samples
+
+    @property
     def is_played_out(self) -> bool:
         """Nothing waits, and all that was sent was heard."""
         return not self.waiting and not self._rest and self.playback.is_heard

@@ -55,6 +55,7 @@ class Media:
         "_link",
         "_loop",
         "_owner",
+        "_rings_at_s",
         "_sight",
         "_stopped_at",
         "_timer",
@@ -78,7 +79,8 @@ class Media:
         self._clock = clock
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings_at_s = 0.0
         self._is_closed = False
         self._uplink = Uplink(clock.silence, upstream.append_silence, owner.failed)
         self._traffic = Traffic()
@@ -140,7 +142,7 @@ class Media:
         if timed.key is not None:
             timed.end()
         commands = self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
-        if commands:  # without any, nothing new can be due
+        if commands or self._turn.played_by_s is not None:  # else nothing new is due
             self._carry_out(commands)
 
     def frames_lost(self, count: int) -> None:
@@ -225,9 +227,8 @@ class Media:
             self._carry_out(commands)
 
     def _time_out(self) -> None:
-        due_s = self._timer.when() if self._timer is not None else 0.0
         self._timer = None
-        now = max(self._loop.time(), due_s)  # a loop may ring a fraction of a ms early
+        now = max(self._loop.time(), self._rings_at_s)  # it may ring a bit early
         self._carry_out(self._turn.handle_timeout(now))
 
     def _carry_out(self, commands: list[Command]) -> None:
@@ -252,9 +253,10 @@ class Media:
         So a deadline that moves on with each frame costs no timer each.
         """
         if self._timer is not None:
-            if self._timer.when() <= due_s:
+            if self._rings_at_s <= due_s:
                 return
             self._timer.cancel()
+        self._rings_at_s = due_s  # of a time that has come uvloop's handle knows none
         self._timer = self._loop.call_at(due_s, self._time_out)
 
 

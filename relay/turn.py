@@ -22,6 +22,11 @@ talkspurt. Only the newest flush is answered. Its answer settles those before it
 at what it says when it is of their talkspurt, else at the last position told, for the
 edge goes on telling it until it sends the next talkspurt.
 
+Playback has stopped when the caller has heard the end. That is told with the caller's
+frames: too late by one that is silent, and so sends one in 0.4 s (DTX). But how long
+after it was due a sample is told as heard hardly changes. So the end of a response that
+is done counts as heard that long after it was due, whether it is told or not.
+
 `Turn` takes inputs with `now` and returns commands for the session to carry out. It
 knows no socket and no clock.
 """
@@ -31,6 +36,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from proto.frames import SAMPLE_RATE_HZ
 from relay.audio import Playback, Speech
 from relay.upstream import events
 from relay.upstream.events import AudioDelta, EventIds
@@ -41,8 +47,8 @@ and the link asks again for as long as it lives: without a sign of life, 0.7 s. 
 sooner, a flush that was merely slow is remembered by what was played long before it."""
 
 PLAYOUT_GRACE_S = 0.5
-"""Seconds after the last frame was due when it counts as heard, though no uplink frame
-has said so: a muted caller sends none."""
+"""Seconds after the last frame was due when it counts as heard at the latest, though no
+uplink frame has said so: a muted caller sends none."""
 
 MAX_RESPONSES = 64
 """Responses under way that are followed; of more, the oldest is forgotten."""
@@ -149,13 +155,15 @@ class Turn:
     __slots__ = (
         "_active",
         "_commands",
+        "_end_s",
         "_ids",
         "_interrupts",
+        "_lag_s",
         "_pending",
-        "_played_by_s",
         "_playing_id",
         "_silenced",
         "interruptions",
+        "played_by_s",
         "settled",
         "speech",
         "state",
@@ -177,7 +185,11 @@ class Turn:
         """Responses begun and not done -> out of band and without audio so far."""
         self._silenced: deque[str] = deque(maxlen=SILENCED_RESPONSES)
         self._playing_id: str | None = None
-        self._played_by_s: float | None = None
+        self.played_by_s: float | None = None
+        """When all that was sent counts as heard; None: more is to be sent."""
+        self._end_s = 0.0
+        self._lag_s = PLAYOUT_GRACE_S
+        """After a sample was due, until it is told as heard; as it was last."""
         self._pending: deque[_Interruption] = deque()
         self._commands: list[Command] = []
 
@@ -210,6 +222,8 @@ class Turn:
         self.speech.complete(event.response_id)
         if not self._live_ids():
             self._step(Input.RESPONSES_ENDED, now)
+        if self.played_by_s is not None:
+            self._expect_end()
         self._check_played_out(now)
         return self._take_commands()
 
@@ -253,8 +267,11 @@ class Turn:
             interruption.heard(talkspurt, samples)
         speech = self.speech
         speech.playback.heard(talkspurt, samples)
-        if self.state is _S and not speech.waiting:
-            self._check_played_out(now)
+        if self.state is _S:
+            if talkspurt == speech.talkspurt and samples:
+                self._note_lag(samples, now)
+            if not speech.waiting:
+                self._check_played_out(now)
         return self._take_commands() if self._commands else []
 
     def flush_done(self, talkspurt: int, samples: int) -> list[Command]:
@@ -284,15 +301,16 @@ class Turn:
             self._stop()
             self._playing_id = response_id
             self._tell_client(events.playback_started, response_id)
-        self._played_by_s = None
+        self._end_s = end_s
+        self.played_by_s = None
         if not self.speech.waiting and self.speech.is_drained:
-            self._played_by_s = end_s + PLAYOUT_GRACE_S
+            self._expect_end()
             self._check_played_out(now)
         return self._take_commands() if self._commands else []
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is due, if ever. HOT PATH."""
-        played_by_s = self._played_by_s
+        played_by_s = self.played_by_s
         if not self._pending:
             return played_by_s
         settle_by_s = self._pending[0].settle_by_s
@@ -302,8 +320,8 @@ class Turn:
         """Do what is due."""
         while self._pending and now >= self._pending[0].settle_by_s:
             self._settle(self._pending[0])
-        if self._played_by_s is not None and now >= self._played_by_s:
-            self._played_by_s = None
+        if self.played_by_s is not None and now >= self.played_by_s:
+            self.played_by_s = None
             self.speech.assume_heard()
             self._check_played_out(now)
         return self._take_commands()
@@ -323,6 +341,21 @@ class Turn:
             if not out_of_band and response_id not in self._silenced
         )
 
+    def _note_lag(self, samples: int, now: float) -> None:
+        """Learn from what has been told of the talkspurt, unless that was its end."""
+        unheard_samples = self.speech.sent_samples - samples
+        if unheard_samples <= 0 or not self.speech.in_talkspurt:
+            return
+        lag_s = now + unheard_samples / SAMPLE_RATE_HZ - self._end_s
+        self._lag_s = min(max(lag_s, 0.0), PLAYOUT_GRACE_S)
+        if self.played_by_s is not None:
+            self._expect_end()
+
+    def _expect_end(self) -> None:
+        """Set when all that was sent is heard: of a response under way not too soon."""
+        is_done = self._playing_id not in self._active
+        self.played_by_s = self._end_s + (self._lag_s if is_done else PLAYOUT_GRACE_S)
+
     def _check_played_out(self, now: float) -> None:
         if self.state is not State.SPEAKING or not self.speech.is_played_out:
             return
@@ -339,7 +372,7 @@ class Turn:
 
     def _forget_playing(self) -> None:
         self._playing_id = None
-        self._played_by_s = None
+        self.played_by_s = None
         self.speech.last_response_id = None
 
     def _interrupt(self, now: float) -> None:

@@ -176,6 +176,57 @@ def test_a_muted_caller_is_taken_to_have_heard_after_a_grace() -> None:
     assert scene.turn.next_timeout() is None
 
 
+def test_the_end_is_heard_as_long_after_it_was_due_as_what_was_told() -> None:
+    scene = speaking_scene()
+    scene.done()
+    scene.hear(1, 12_000, now=0.9)
+    assert scene.turn.next_timeout() == pytest.approx(1.4)
+    scene.hear(1, 18_000, now=0.95)
+    assert scene.turn.next_timeout() == pytest.approx(1.2)
+    assert scene.turn.handle_timeout(1.19) == []
+    scene.commands += scene.turn.handle_timeout(1.21)
+    assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
+
+
+@pytest.mark.parametrize(
+    ("samples", "now", "end_s"), [(12_000, 0.3, 1.0), (12_000, 3.0, 1.5)]
+)
+def test_nothing_told_moves_the_end_ahead_of_its_time_or_beyond_the_grace(
+    samples: int, now: float, end_s: float
+) -> None:
+    scene = speaking_scene()
+    scene.done()
+    scene.hear(1, samples, now)
+    assert scene.turn.next_timeout() == end_s
+
+
+def test_what_is_told_of_another_talkspurt_says_nothing_of_this_ones_end() -> None:
+    scene = speaking_scene()
+    scene.done()
+    scene.hear(0, 12_000, now=0.7)
+    assert scene.turn.next_timeout() == 1.0 + PLAYOUT_GRACE_S
+
+
+def test_the_end_of_a_response_under_way_is_heard_when_that_is_told() -> None:
+    scene = speaking_scene()
+    scene.hear(1, 12_000, now=0.7)
+    assert scene.turn.next_timeout() == 1.0 + PLAYOUT_GRACE_S
+    scene.speak(now=1.3)
+    scene.told()
+    scene.commands += scene.turn.flush_done(1, 18_000)
+    cut = ("upstream", "conversation.item.truncate", "item_1", "750")
+    assert cut in scene.told()
+
+
+def test_a_response_that_is_done_late_has_been_heard_by_then() -> None:
+    scene = speaking_scene()
+    scene.hear(1, 12_000, now=0.7)
+    scene.done(now=1.3)
+    assert scene.turn.next_timeout() == pytest.approx(1.2)
+    scene.commands += scene.turn.handle_timeout(1.3)
+    assert scene.told() == [("client", "output_audio_buffer.stopped", "resp_1")]
+
+
 def test_a_delta_without_a_sound_leaves_the_grace_as_it_was() -> None:
     scene = speaking_scene()
     scene.say(b"")
