@@ -1,5 +1,7 @@
 """What a strained process gives up, when, and that it settles."""
 
+import pathlib
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -145,6 +147,14 @@ def test_encoders_are_as_they_are_set_again_once_the_load_is_a_tenth_less(
     assert strain.level is (Level.EASED if saves else Level.NORMAL)
     under(AT_REST_SHARE - 0.01, strain, saves=saves, seconds=60)
     assert strain.level is Level.NORMAL
+
+
+@pytest.mark.parametrize("profile", [Profile.AUTO, Profile.QUALITY])
+def test_the_document_says_what_easing_saves_and_until_when(profile: Profile) -> None:
+    document = pathlib.Path(__file__).parents[2] / "docs" / "deployment.md"
+    saves = easing_saves(profile)
+    for share in (saves, AT_REST_SHARE * (1 - saves)):
+        assert f" {share:.0%}".replace("%", " %") in document.read_text()
 
 
 def test_where_easing_saves_nothing_calls_are_refused_at_once_at_the_limit() -> None:
