@@ -8,14 +8,15 @@ connect is over.
 import asyncio
 import functools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
+
+from aiohappyeyeballs import AddrInfoType
 
 KEPT_S: Final = 10.0
 """Seconds from the question that an answer is used; as aiohttp's `ttl_dns_cache`."""
 
-_Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
-Addresses = list[tuple[int, int, int, str, _Address]]
+Addresses = Sequence[AddrInfoType]
 """As `socket.getaddrinfo` returns them."""
 
 
