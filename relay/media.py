@@ -6,6 +6,7 @@ voice entails is decided by `Turn`; this carries it out.
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -80,7 +81,7 @@ class Media:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.Handle | None = None
-        self._rings_at_s = 0.0
+        self._rings_at_s = math.inf
         self._is_closed = False
         self._uplink = Uplink(clock.silence, upstream.append_silence, owner.failed)
         self._traffic = Traffic()
@@ -142,7 +143,8 @@ class Media:
         if timed.key is not None:
             timed.end()
         commands = self._turn.heard(frame.heard_talkspurt, frame.heard_samples, now)
-        if commands or self._turn.played_by_s is not None:  # else nothing new is due
+        due_s = self._turn.played_by_s
+        if commands or (due_s is not None and due_s < self._rings_at_s):
             self._carry_out(commands)
 
     def frames_lost(self, count: int) -> None:
@@ -227,8 +229,8 @@ class Media:
             self._carry_out(commands)
 
     def _time_out(self) -> None:
-        self._timer = None
         now = max(self._loop.time(), self._rings_at_s)  # it may ring a bit early
+        self._timer, self._rings_at_s = None, math.inf
         self._carry_out(self._turn.handle_timeout(now))
 
     def _carry_out(self, commands: list[Command]) -> None:
@@ -252,9 +254,9 @@ class Media:
 
         So a deadline that moves on with each frame costs no timer each.
         """
+        if self._rings_at_s <= due_s:
+            return
         if self._timer is not None:
-            if self._rings_at_s <= due_s:
-                return
             self._timer.cancel()
         self._rings_at_s = due_s  # of a time that has come uvloop's handle knows none
         self._timer = self._loop.call_at(due_s, self._time_out)

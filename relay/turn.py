@@ -25,7 +25,7 @@ edge goes on telling it until it sends the next talkspurt.
 Playback has stopped when the caller has heard the end. That is told with the caller's
 frames: too late by one that is silent, and so sends one in 0.4 s (DTX). But how long
 after it was due a sample is told as heard hardly changes. So the end of a response that
-is done counts as heard that long after it was due, whether it is told or not.
+is known to be done counts as heard that long after it was due, told or not.
 
 `Turn` takes inputs with `now` and returns commands for the session to carry out. It
 knows no socket and no clock.
@@ -155,6 +155,7 @@ class Turn:
     __slots__ = (
         "_active",
         "_commands",
+        "_done_id",
         "_end_s",
         "_ids",
         "_interrupts",
@@ -185,6 +186,8 @@ class Turn:
         """Responses begun and not done -> out of band and without audio so far."""
         self._silenced: deque[str] = deque(maxlen=SILENCED_RESPONSES)
         self._playing_id: str | None = None
+        self._done_id: str | None = None
+        """Of those that may be heard, the last to be done."""
         self.played_by_s: float | None = None
         """When all that was sent counts as heard; None: more is to be sent."""
         self._end_s = 0.0
@@ -218,7 +221,8 @@ class Turn:
 
     def response_done(self, event: events.ResponseDone, now: float) -> list[Command]:
         """End a response; its audio may still be on its way."""
-        self._active.pop(event.response_id, None)
+        if not self._active.pop(event.response_id, False):
+            self._done_id = event.response_id
         self.speech.complete(event.response_id)
         if not self._live_ids():
             self._step(Input.RESPONSES_ENDED, now)
@@ -353,7 +357,7 @@ class Turn:
 
     def _expect_end(self) -> None:
         """Set when all that was sent is heard: of a response under way not too soon."""
-        is_done = self._playing_id not in self._active
+        is_done = self._playing_id == self._done_id
         self.played_by_s = self._end_s + (self._lag_s if is_done else PLAYOUT_GRACE_S)
 
     def _check_played_out(self, now: float) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from proto.frames import FRAME_MS, DownFrame
 from relay.pacer import LEAD_S, Downlink
-from relay.turn import Command, ToClient, Turn
+from relay.turn import PLAYOUT_GRACE_S, Command, ToClient, Turn
 from relay.upstream.events import AudioDelta, EventIds, ResponseCreated, ResponseDone
 from transceiver.playout import Playout
 
@@ -57,9 +57,13 @@ class Conversation:
     def reply(self, response: str, seconds: float) -> None:
         """Have the model say something, faster than it is spoken."""
         self._do(self._turn.response_created(ResponseCreated(response, False), 0.0))
-        pcm = bytes(int(seconds / FRAME_S) * int(FRAME_S * BYTES_PER_S))
-        self._do(self._turn.audio(AudioDelta(response, "item", 0, pcm), self.now))
+        self.say(response, int(seconds / FRAME_S))
         self._do(self._turn.response_done(ResponseDone(response), self.now))
+
+    def say(self, response: str, frames: int) -> None:
+        """Have the model say so many frames, and tell of them nothing else."""
+        pcm = bytes(frames * int(FRAME_S * BYTES_PER_S))
+        self._do(self._turn.audio(AudioDelta(response, "item", 0, pcm), self.now))
 
     def run_for(self, seconds: float) -> None:
         """Let time pass."""
@@ -121,3 +125,16 @@ def test_playback_stops_when_the_ear_has_come_to_the_end(
             late_s = scene.stopped_at[-1] - scene.ended_at
             assert -0.005 <= late_s <= 0.04 + 3 * jitter_s + 0.02
         assert len(scene.stopped_at) == 3
+
+
+def test_what_may_go_on_is_given_the_whole_grace_and_what_is_done_is_not() -> None:
+    turn = Turn(EventIds())
+    pcm = bytes(2 * int(FRAME_S * BYTES_PER_S))
+    turn.audio(AudioDelta("resp", "item", 0, pcm), now=0.0)
+    turn.speech.begin_talkspurt()
+    frames = [turn.speech.take(0), turn.speech.take(0)]
+    turn.frames_sent(end_s=2 * FRAME_S, now=0.0)
+    turn.heard(frames[0].talkspurt, frames[1].position_samples, FRAME_S + 0.01)
+    assert turn.played_by_s == 2 * FRAME_S + PLAYOUT_GRACE_S
+    turn.response_done(ResponseDone("resp"), FRAME_S + 0.01)
+    assert turn.played_by_s == pytest.approx(2 * FRAME_S + 0.01)
