@@ -4,7 +4,6 @@ import asyncio
 import base64
 import contextlib
 import functools
-import gc
 import hashlib
 import socket
 import ssl
@@ -22,6 +21,7 @@ from relay.upstream.events import UpstreamEvent
 from relay.upstream.names import Addresses, Names
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.support.certificates import self_signed
+from tests.support.freeing import no_collection
 from tests.support.waiting import LIMIT_S, until
 
 KEY = "sk-1"
@@ -363,14 +363,11 @@ async def test_a_client_that_failed_is_freed_without_a_collection(
         assert life.failure is not None
         return [weakref.ref(upstream), weakref.ref(upstream._connection)]
 
-    gc.disable()
-    try:
+    with no_collection():
         async with serving(behave or silent) as port:
             held = await failed_at(port) if behave else []
         held = held or await failed_at(port)  # where nobody is any more
         await until(lambda: [one() for one in held] == [None, None])
-    finally:
-        gc.enable()
 
 
 class Resolver:

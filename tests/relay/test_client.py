@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -19,6 +18,7 @@ from relay.upstream.events import UpstreamEvent
 from relay.upstream.names import Names
 from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from tests.support import clock as virtual
+from tests.support.freeing import no_collection
 
 
 class Frame(NamedTuple):
@@ -343,11 +343,8 @@ def test_a_client_is_freed_when_its_session_is_over_not_in_a_collection() -> Non
         async with conversing(Transport()) as upstream:
             return weakref.ref(upstream)
 
-    gc.disable()
-    try:
+    with no_collection():
         assert virtual.run(main())() is None
-    finally:
-        gc.enable()
 
 
 def test_an_upstream_is_cut_off_at_once_when_even_the_leave_is_cut_short() -> None:

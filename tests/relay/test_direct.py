@@ -1,8 +1,6 @@
 """One WebSocket client's session, between a remembering client and upstream."""
 
 import asyncio
-import gc
-import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +18,7 @@ from relay.upstream.port import UpstreamError, UpstreamLost, UpstreamRefused
 from relay.upstream.protocol import LOCK_ID
 from tests.relay.fakes import FakeClient, FakeUpstream
 from tests.support import clock as virtual
+from tests.support.freeing import still_held
 
 MAX_S = 3600.0
 
@@ -332,11 +331,8 @@ async def failed(stage: Stage) -> None:
 def test_a_session_is_freed_when_it_is_over_not_in_a_collection(
     scene: Callable[[Stage], Awaitable[None]],
 ) -> None:
-    gc.disable()
-    try:
+    def parts() -> tuple[object, ...]:
         stage = play(scene)
-        held = [weakref.ref(part) for part in (stage.session, stage.upstream)]
-        del stage
-        assert [one() for one in held] == [None, None]
-    finally:
-        gc.enable()
+        return stage.session, stage.upstream
+
+    assert still_held(parts) == []

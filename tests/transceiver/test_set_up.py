@@ -20,6 +20,7 @@ from proto.frames import UpFrame
 from proto.udp import Dialer
 from tests.support import clock
 from tests.support.clock import HandTurnedLoop
+from tests.support.freeing import no_collection
 from tests.transceiver.edge import turns, unbound_port
 from tests.transceiver.leg import keys
 from transceiver.call import SETUP_S, Call, CallRequest, Ending
@@ -216,14 +217,11 @@ async def test_a_connection_goes_without_a_collection(port: UdpPort) -> None:
     parts = [connection, sctp, dtls, ice_transport, leg.protocol]
     held = [weakref.ref(part) for part in [*parts, ice_transport._connection]]
     del connection, sctp, dtls, ice_transport, leg, parts
-    gc.disable()
-    try:
+    with no_collection():
         await call.release(Ending(CloseCode.NORMAL, "over"))
         del call
         await turns()
         assert [one() for one in held] == [None] * len(held)
-    finally:
-        gc.enable()
 
 
 @pytest.mark.asyncio
@@ -249,13 +247,10 @@ def test_closed_media_go_without_a_collection() -> None:
 
     media = Media(keys(), lambda _: None, up, SharedTimer(HandTurnedLoop()))
     held = weakref.ref(up)
-    gc.disable()
-    try:
+    with no_collection():
         media.close()
         del media, up
         assert held() is None
-    finally:
-        gc.enable()
 
 
 @pytest.mark.asyncio
@@ -267,13 +262,10 @@ async def test_an_error_that_begins_anew_leaves_its_future_free() -> None:
         await failed
 
     held: list[weakref.ref[asyncio.Future[None]]] = []
-    gc.disable()
-    try:
+    with no_collection():
         with contextlib.suppress(ConnectionError):
             await unframed(fail, ConnectionError)()
         assert held[0]() is None
-    finally:
-        gc.enable()
 
 
 @pytest.mark.asyncio
