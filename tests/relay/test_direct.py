@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -331,8 +332,5 @@ async def failed(stage: Stage) -> None:
 def test_a_session_is_freed_when_it_is_over_not_in_a_collection(
     scene: Callable[[Stage], Awaitable[None]],
 ) -> None:
-    def parts() -> tuple[object, ...]:
-        stage = play(scene)
-        return stage.session, stage.upstream
-
-    assert still_held(parts) == []
+    parts = attrgetter("session", "upstream")
+    assert still_held(lambda: parts(play(scene))) == []
