@@ -23,10 +23,6 @@ SECOND_S: Final = 1.0
 """How long is looked at as one; longer by as much as the loop is late."""
 
 
-def _nobody() -> None:
-    """Stand where somebody would be told."""
-
-
 class Watch:
     """Measures a process each second.
 
@@ -43,7 +39,7 @@ class Watch:
         strain: Strain,
         changed: Callable[[Level], None],
         measured: Callable[[Second], None],
-        slept: Callable[[], None] = _nobody,
+        slept: Callable[[], None],
         cpu_s: Callable[[], float] = time.process_time,
     ) -> None:
         self.strain = strain

@@ -47,7 +47,7 @@ def registries() -> Mapping[str, CollectorRegistry]:
     listener = SimpleNamespace(link_count=0, rtts_s=[], refused=0, stats=LinkStats())
     metrics = TransceiverMetrics(lambda: {"unsent": 0})
     admission, calls = Admission(max_calls=1), cast(Opens, None)
-    watch = Watch(Strain(saved=0.0), lambda _: None, metrics.second)
+    watch = Watch(Strain(saved=0.0), lambda _: None, metrics.second, lambda: None)
     metrics.tell_of_strain(watch, admission)
     transceiver = metrics.registry
     transceiver.register(UsageCollector(list))

@@ -19,7 +19,7 @@ def test_datagrams_dropped_are_read_when_scraped() -> None:
 
 def test_strain_is_told_with_what_was_done_about_it() -> None:
     metrics, admission = Metrics(dict), Admission(max_calls=1)
-    watch = Watch(Strain(saved=0.4), lambda _: None, metrics.second)
+    watch = Watch(Strain(saved=0.4), lambda _: None, metrics.second, lambda: None)
     metrics.tell_of_strain(watch, admission)
     read = metrics.registry.get_sample_value
     assert read("tandem_strain") == read("tandem_eased_total") == 0
