@@ -1,5 +1,6 @@
 """Where a service accepts TCP connections: bound apart, so that workers may share."""
 
+import asyncio
 import contextlib
 import errno
 import socket
@@ -9,6 +10,9 @@ from collections.abc import AsyncIterator, Iterable
 from aiohttp import web
 
 from runtime.settings import Address
+
+LINGER_S = 0.1
+"""Seconds at most between a connection that was let in and its request, at a stop."""
 
 
 def bound(address: Address) -> tuple[socket.socket, ...]:
@@ -31,14 +35,34 @@ def bound(address: Address) -> tuple[socket.socket, ...]:
     return tuple(opened)
 
 
-async def accept(
+@contextlib.asynccontextmanager
+async def accepting(
     runner: web.AppRunner,
     sockets: tuple[socket.socket, ...],
     tls: ssl.SSLContext | None = None,
-) -> None:
-    """Serve what comes to some sockets until the runner is cleaned up."""
-    for each in sockets:
-        await web.SockSite(runner, each, ssl_context=tls).start()
+) -> AsyncIterator[None]:
+    """Serve what comes to some sockets for the length of a block.
+
+    Who was let in just before its end is still answered: a worker that goes while its
+    siblings stay would else drop a client that they would have served.
+    """
+    await runner.setup()
+    try:
+        for each in sockets:
+            await web.SockSite(runner, each, ssl_context=tls).start()
+        yield
+    finally:
+        await _leave(runner)
+
+
+async def _leave(runner: web.AppRunner) -> None:
+    for site in tuple(runner.sites):
+        await site.stop()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while runner.server is not None and runner.server.connections:
+                await asyncio.sleep(LINGER_S / 10)
+    await runner.cleanup()
 
 
 @contextlib.asynccontextmanager
@@ -48,13 +72,8 @@ async def serving(
     """Serve some routes to operators and their tools for the length of a block."""
     app = web.Application()
     app.add_routes(routes)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await accept(runner, sockets)
+    async with accepting(web.AppRunner(app, access_log=None), sockets):
         yield
-    finally:
-        await runner.cleanup()
 
 
 def _hosts(address: Address) -> list[tuple[socket.AddressFamily, str]]:

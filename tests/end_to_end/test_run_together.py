@@ -22,6 +22,8 @@ SERVICE = """
     from runtime.logs import Form
     from runtime.settings import setting
 
+    here = pathlib.Path(__file__).parent
+
     @dataclass(frozen=True, slots=True)
     class Settings:
         log_level: str = setting("TANDEM_LOG_LEVEL", "info", env.log_level, "level")
@@ -33,11 +35,14 @@ SERVICE = """
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", {port}).start()
+        (here / "{name} serves").touch()
         if {dies}:
+            while not (here / "relay serves").exists():
+                await asyncio.sleep(0.01)
             sys.exit(3)
         await stop.wait()
         await runner.cleanup()
-        with open({diary!r}, "a") as diary:
+        with (here / "diary").open("a") as diary:
             diary.write("{name} stopped\\n")
 
     sys.exit(main.run("{name}", Settings, serve))
@@ -56,9 +61,7 @@ class Stage:
 
     def add(self, name: str, *, dies: bool = False, reason: str | None = None) -> None:
         (port,) = free_ports(1)
-        source = SERVICE.format(
-            name=name, port=port, dies=dies, reason=reason, diary=str(self.diary)
-        )
+        source = SERVICE.format(name=name, port=port, dies=dies, reason=reason)
         (self.folder / f"sample_{name}.py").write_text(textwrap.dedent(source))
         url = f"http://127.0.0.1:{port}/readyz"
         module = f"sample_{name}"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from runtime.listening import accept
+from runtime.listening import accepting
 from runtime.settings import Address
 
 MAX_FIELD_BYTES = 16 * 1024
@@ -45,9 +45,5 @@ async def listening(
         keepalive_timeout=IDLE_S,
         auto_decompress=False,
     )
-    await runner.setup()
-    try:
-        await accept(runner, sockets, tls)
+    async with accepting(runner, sockets, tls):
         yield Address(*runner.addresses[0][:2])
-    finally:
-        await runner.cleanup()
