@@ -14,6 +14,7 @@ class Trial:
         gaps: Waits over 40 ms while there was something to hear.
         longest_gap_ms: The longest of all such waits.
         media_p50_ms, media_p99_ms: From the offer sent to the first packet received.
+        cpu_ms: Of the process that is compared, a call-second.
         eased: Whether this project's encoders were eased in it.
         disturbed: Whether something else had the cores meanwhile, however often.
     """
@@ -27,12 +28,13 @@ class Trial:
     longest_gap_ms: float
     media_p50_ms: float | None
     media_p99_ms: float | None
+    cpu_ms: float
     eased: bool
     disturbed: bool
 
     @classmethod
-    def of(cls, run: Mapping[str, Any]) -> "Trial":
-        """Take it from what the generator wrote."""
+    def of(cls, run: Mapping[str, Any], compared: int) -> "Trial":
+        """Take it from what the generator wrote, of a process too."""
         delay, media = run["delay"] or {}, run["first_media"] or {}
         return cls(
             run["calls"],
@@ -44,6 +46,7 @@ class Trial:
             run["longest_gap_ms"],
             media.get("p50"),
             media.get("p99"),
+            run["cpu_ms"][str(compared)],
             run["eased"],
             run["disturbed"],
         )
@@ -79,6 +82,8 @@ class Result:
         held: With the most calls that one core did carry.
         at_ease: With 80 % of them.
         lossy: With a few calls, of whose packets 5 % are lost on the way up.
+        protecting: With as many as at ease, of ours 10 % are lost on the way down: the
+            callers' reports have a server protect its voice, if it can.
         burst: With a hundred offers in one second.
     """
 
@@ -93,7 +98,15 @@ class Result:
     held: Trial | None = None
     at_ease: Trial | None = None
     lossy: Trial | None = None
+    protecting: Trial | None = None
     burst: Trial | None = None
+
+    @property
+    def protection(self) -> float | None:
+        """How many times as much CPU the server takes for it; None: not measured."""
+        if self.protecting is None or self.at_ease is None or not self.at_ease.cpu_ms:
+            return None
+        return self.protecting.cpu_ms / self.at_ease.cpu_ms
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -102,5 +115,5 @@ class Result:
     @property
     def disturbed(self) -> list[str]:
         """Which of the runs shown something else had a part in."""
-        names = ("idle", "held", "at_ease", "lossy", "burst")
+        names = ("idle", "held", "at_ease", "lossy", "protecting", "burst")
         return [n for n in names if (one := getattr(self, n)) and one.disturbed]

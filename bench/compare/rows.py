@@ -4,7 +4,8 @@ A first run of a few calls gives the delay of an idle server, and from the CPU o
 call-second how many calls a core would carry. Further runs with more and more calls
 look for how many it does; since calls are cheaper in numbers, each one that holds gives
 a better guess. Then what callers notice: at 80 % of that load, of packets lost on the
-way up, and, of this project, of a hundred offers in one second.
+way up, and, of this project, of a hundred offers in one second; and what a server pays
+for protecting its voice, once packets are lost on the way down.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +28,9 @@ AT_EASE = 0.8
 """Of the calls that a core carries: the load that a cautious operator plans with."""
 
 LOSSY = ("--loss", "5")
+LOSSY_DOWN = ("--loss-down", "10")
+"""Less does not make libwebrtc send in-band FEC."""
+
 BURST_CALLS, BURST_S = 100, 3.0
 """Offers in one second, and how long their calls are held."""
 
@@ -100,7 +104,7 @@ def _measure(stand: Stand, result: Result, *, may_ease: bool, search: bool) -> N
     first = stand.load(FIRST_CALLS, FIRST_S)
     _check(first)
     _note_cpu(result, first, stand.server)
-    result.idle = Trial.of(first)
+    result.idle = Trial.of(first, stand.server.measured)
     if search and result.promised is not None and result.idle.p99_ms is not None:
         _search(stand, result, result.promised, result.idle.p99_ms, may_ease=may_ease)
         _notice(stand, result)
@@ -132,7 +136,7 @@ def _search(
             failed = calls
             continue
         promised, held = calls / step.share, calls
-        result.held = Trial.of(run)
+        result.held = Trial.of(run, stand.server.measured)
         if not run["eased"]:
             _note_cpu(result, run, stand.server)
 
@@ -151,13 +155,20 @@ def _try(
 
 def _notice(stand: Stand, result: Result) -> None:
     """See what callers notice where a server is neither idle nor overloaded."""
+
+    def trial(
+        calls: int, seconds: float, *options: str, ramp_hz: float | None = None
+    ) -> Trial:
+        run = stand.load(calls, seconds, *options, ramp_hz=ramp_hz)
+        return Trial.of(run, stand.server.measured)
+
     if result.held is not None:
         calls = max(1, round(AT_EASE * result.held.calls))
-        result.at_ease = Trial.of(stand.load(calls, FIRST_S))
-    result.lossy = Trial.of(stand.load(FIRST_CALLS, FIRST_S, *LOSSY))
+        result.at_ease = trial(calls, FIRST_S)
+        result.protecting = trial(calls, FIRST_S, *LOSSY_DOWN)
+    result.lossy = trial(FIRST_CALLS, FIRST_S, *LOSSY)
     if stand.is_own:
-        run = stand.load(BURST_CALLS, BURST_S, ramp_hz=BURST_CALLS)
-        result.burst = Trial.of(run)
+        result.burst = trial(BURST_CALLS, BURST_S, ramp_hz=BURST_CALLS)
 
 
 def _note_cpu(result: Result, run: Mapping[str, Any], server: Running) -> None:

@@ -20,6 +20,7 @@ NOTICED = (
     "gaps over 40 ms then (longest, ms)",
     "5 % lost on the way up: answered",
     "delay then",
+    "10 % lost on the way down: times the CPU at 80 %",
     "offer to first sound p50, ms",
 )
 
@@ -41,17 +42,11 @@ def noticed(results: Iterable[Result]) -> str:
 
 def ratios(limits: Mapping[str, float], results: Sequence[Result]) -> str:
     """Say of each row of this project how much less it costs than the others do."""
-    costs = {row.name: _spent(row) for row in results if _spent(row)}
-    lines = []
-    for row in results:
-        if row.codec not in limits or row.name not in costs:
-            continue
-        others = ", ".join(
-            f"{name} {ms / costs[row.name]:.1f}"
-            for name, ms in costs.items()
-            if not name.startswith("tandem")
-        )
-        lines.append(f"Times the CPU of {row.name}: {others or 'nobody else was run'}")
+    own = {row.name for row in results if row.codec in limits}
+    costs = {row.name: _spent(row) for row in results}
+    lines = _times("", costs, own)
+    told = {row.name: p.cpu_ms for row in results if (p := row.protecting) is not None}
+    lines += _times(" while 10 % is lost on the way down", told, own)
     lines += [
         f"{BURST_CALLS} offers in a second: {burst.connected} served, first sound "
         f"after p50 {_ms(burst.media_p50_ms)}, p99 {_ms(burst.media_p99_ms)} ms, "
@@ -60,6 +55,22 @@ def ratios(limits: Mapping[str, float], results: Sequence[Result]) -> str:
         if (burst := row.burst) is not None
     ]
     return "\n".join(lines)
+
+
+def _times(when: str, costs: Mapping[str, float], own: Iterable[str]) -> list[str]:
+    lines = []
+    for name in costs:
+        if name not in own or not costs[name]:
+            continue
+        others = ", ".join(
+            f"{other} {ms / costs[name]:.1f}"
+            for other, ms in costs.items()
+            if ms and not other.startswith("tandem")
+        )
+        lines.append(
+            f"Times the CPU of {name}{when}: {others or 'nobody else was run'}"
+        )
+    return lines
 
 
 def searched(results: Iterable[Result]) -> str:
@@ -112,6 +123,7 @@ def _noticed(result: Result) -> Sequence[str]:
         "-" if ease is None else f"{ease.gaps} ({ease.longest_gap_ms:.0f})",
         "-" if lossy is None else f"{100 * lossy.returned:.1f} %",
         _delay(lossy),
+        "-" if result.protection is None else f"{result.protection:.2f}",
         "-" if idle is None else _ms(idle.media_p50_ms),
     )
 

@@ -1,6 +1,7 @@
 import contextlib
 import re
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,10 @@ RUN = {
     "eased": False,
     "disturbed": False,
 }
+
+
+def trial(run: dict[str, Any]) -> Trial:
+    return Trial.of(run, 4711)
 
 
 def carried(capacity: int, promised: float) -> list[int]:
@@ -181,18 +186,39 @@ def test_a_row_is_held_against_the_limit_of_its_own_encoding() -> None:
     assert ratios({"VOIP": 10.0}, [mine, other]).endswith("tandem: wrtc 2.0")
 
 
+def test_who_protects_its_voice_is_compared_while_it_does() -> None:
+    figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
+    rows = [
+        Result(
+            name,
+            codec,
+            at_ease=trial(figures | {"cpu_ms": {"4711": at_ease_ms}}),
+            protecting=trial(figures | {"cpu_ms": {"4711": protecting_ms}}),
+        )
+        for name, codec, at_ease_ms, protecting_ms in (
+            ("tandem", "VOIP", 10.0, 12.0),
+            ("wrtc", "its own", 20.0, 30.0),
+        )
+    ]
+    assert [row.protection for row in rows] == [1.2, 1.5]
+    told = ratios({"VOIP": 10.0}, rows)
+    assert told == (
+        "Times the CPU of tandem while 10 % is lost on the way down: wrtc 2.5"
+    )
+
+
 def test_what_callers_notice_is_told_of_every_run_there_was() -> None:
     figures = RUN | {
         "gaps": 2,
         "longest_gap_ms": 61.0,
         "first_media": {"p50": 40.0, "p99": 90.0},
     }
-    heard = Trial.of(figures)
-    unheard = Trial.of(figures | {"delay": None, "first_media": None, "returned": 0.5})
+    heard = trial(figures)
+    unheard = trial(figures | {"delay": None, "first_media": None, "returned": 0.5})
     row = Result("tandem", "VOIP", idle=heard, at_ease=heard, lossy=unheard)
-    row.burst = heard
+    row.burst, row.protecting = heard, heard
     line = noticed([row]).splitlines()[2]
-    assert "| 7.0 / 12.0 | 7.0 / 12.0 | 2 (61) | 50.0 % | - | 40 |" in line
+    assert "| 7.0 / 12.0 | 7.0 / 12.0 | 2 (61) | 50.0 % | - | 1.00 | 40 |" in line
     row.cpu_ms = {"transceiver": 1.0}
     assert "10 served, first sound after p50 40, p99 90" in ratios({"VOIP": 1.0}, [row])
 
@@ -200,13 +226,13 @@ def test_what_callers_notice_is_told_of_every_run_there_was() -> None:
 def test_a_load_carried_with_encoders_eased_says_so() -> None:
     figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
     row = Result("tandem", "VOIP", cpu_ms={"transceiver": 8.0}, promised=125.0)
-    row.held = Trial.of(figures | {"eased": True})
+    row.held = trial(figures | {"eased": True})
     assert markdown({}, [row]).splitlines()[2].endswith("| 125 | 10, eased |")
 
 
 def test_why_a_load_was_not_carried_is_said_with_what_the_core_did() -> None:
     figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
-    row = Result("tandem", "VOIP", at_ease=Trial.of(figures | {"disturbed": True}))
+    row = Result("tandem", "VOIP", at_ease=trial(figures | {"disturbed": True}))
     row.steps = [Step(90, "", 0.8), Step(120, "delay p99 90 ms", 1.0)]
     assert searched([row]).splitlines() == [
         "tandem, 90 calls: carried at 80 % of a core",

@@ -13,7 +13,7 @@ from typing import Any
 import webrtc
 from aiohttp import web
 
-CODEC = "libopus 48 kHz in libwebrtc (its defaults: VOIP, 32 kbit/s mono, in-band FEC)"
+CODEC = "libopus 48 kHz in libwebrtc (its defaults: VOIP, 32 kbit/s mono, FEC on loss)"
 
 CALLS = web.AppKey("calls", set[Any])
 ECHOES = web.AppKey("echoes", set[Any])
