@@ -14,7 +14,7 @@ from bench.compare.pace import Pace
 from bench.compare.peer import ROOT, names
 from bench.compare.result import Result
 from bench.compare.stand import Cores
-from bench.compare.table import generator, markdown, noticed, ratios, searched
+from bench.compare.table import generator, markdown, more, ratios, searched
 from bench.load import picture, voice
 from codec import opus
 
@@ -24,6 +24,9 @@ DRAW = Path(__file__).parent / "plot.py"
 def main() -> int:
     """Measure, print, write; return the exit code."""
     asked = _arguments()
+    if asked.shown:
+        _show(json.loads(asked.shown.read_text(encoding="utf-8")))
+        return 0
     mine = sorted(os.sched_getaffinity(0))
     if len(mine) < 2 or shutil.which("taskset") is None:
         sys.stderr.write("compare: two cores and taskset (util-linux) are needed\n")
@@ -34,11 +37,9 @@ def main() -> int:
     for row in rows.rows(tuple(asked.only)):
         _tell(row.name)
         results.append(rows.measure(row, cores, pace, _tell, search=not asked.quick))
-    print(markdown(limits, results))
-    print(f"\n{noticed(results)}\n\n{searched(results)}\n\n{ratios(limits, results)}")
-    print(f"\n{generator(results)}")
-    print(f"Python {platform.python_version()}, {opus.version()}, {_processor()}")
-    _write(_as_json(limits, results), asked.json, asked.plot)
+    figures = _as_json(limits, results)
+    _show(figures)
+    _write(figures, asked.json, asked.plot)
     return 0
 
 
@@ -52,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     add("--quick", action="store_true", help="do not look for what a core carries")
     add("--json", type=Path, default=ROOT / "docs" / "benchmark.json")
     add("--plot", type=Path, default=ROOT / "docs" / "benchmark.png")
+    add("--shown", type=Path, metavar="FILE", help="print what an earlier run wrote")
     return parser.parse_args()
 
 
@@ -75,6 +77,14 @@ def _as_json(limits: dict[str, float], results: list[Result]) -> dict[str, Any]:
         "limits_ms": limits,
         "rows": [result.as_json() for result in results],
     }
+
+
+def _show(figures: dict[str, Any]) -> None:
+    limits, results = figures["limits_ms"], list(map(Result.read, figures["rows"]))
+    print(markdown(limits, results))
+    print(f"\n{more(results)}\n\n{searched(results)}\n\n{ratios(limits, results)}")
+    print(f"\n{generator(results)}")
+    print(f"Python {figures['python']}, {figures['libopus']}, {figures['processor']}")
 
 
 def _write(result: dict[str, Any], figures: Path, target: Path) -> None:

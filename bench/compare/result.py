@@ -66,6 +66,10 @@ class Step:
     share: float | None
 
 
+TRIALS = ("idle", "held", "at_ease", "lossy", "protecting", "burst")
+"""Those of a result, in the order they are made."""
+
+
 @dataclass(slots=True)
 class Result:
     """One row's figures; None: not measured.
@@ -101,6 +105,16 @@ class Result:
     protecting: Trial | None = None
     burst: Trial | None = None
 
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> "Result":
+        """Take back what `as_json` has returned."""
+        result = cls(**row)
+        result.steps = [Step(**step) for step in row["steps"]]
+        for name in TRIALS:
+            trial = row[name]
+            setattr(result, name, None if trial is None else Trial(**trial))
+        return result
+
     @property
     def protection(self) -> float | None:
         """How many times as much CPU the server takes for it; None: not measured."""
@@ -115,5 +129,4 @@ class Result:
     @property
     def disturbed(self) -> list[str]:
         """Which of the runs shown something else had a part in."""
-        names = ("idle", "held", "at_ease", "lossy", "protecting", "burst")
-        return [n for n in names if (one := getattr(self, n)) and one.disturbed]
+        return [n for n in TRIALS if (one := getattr(self, n)) and one.disturbed]

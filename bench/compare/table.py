@@ -6,38 +6,38 @@ from bench.compare.result import Result, Trial
 from bench.compare.rows import BURST_CALLS
 
 HEAD = (
-    "server",
+    "server, one core",
     "Opus encoder",
     "CPU ms a call-second",
     "times its limit",
-    "calls a core, worked out",
-    "calls a core, carried",
+    "calls carried",
+    "delay at 80 % of that, p50 / p99 ms",
+    "at 5 % loss: answered, p50 / p99 ms",
 )
-NOTICED = (
+MORE = (
     "server",
+    "CPU by process, ms a call-second",
+    "calls worked out from it",
     "delay idle p50 / p99, ms",
-    "delay at 80 % of what it carries",
-    "gaps over 40 ms then (longest, ms)",
-    "5 % lost on the way up: answered",
-    "delay then",
-    "10 % lost on the way down: times the CPU at 80 %",
+    "gaps over 40 ms at 80 % (longest, ms)",
+    "10 % lost on the way down: times the CPU",
     "offer to first sound p50, ms",
 )
 
 
 def markdown(limits: Mapping[str, float], results: Iterable[Result]) -> str:
-    """Return the table of cost; the limit's rows come last."""
-    lines: list[Sequence[str]] = [_cost(result, limits) for result in results]
+    """Return the table that the README shows; the limit's rows come last."""
+    lines: list[Sequence[str]] = [_row(result, limits) for result in results]
     lines += [
-        ("limit: C calls alone", codec, f"{ms:.1f}", "1", f"{1000 / ms:.0f}", "-")
+        ("limit: C calls alone", codec, f"{ms:.1f}", "1", f"{1000 / ms:.0f}", "-", "-")
         for codec, ms in limits.items()
     ]
     return _table(HEAD, lines)
 
 
-def noticed(results: Iterable[Result]) -> str:
-    """Return the table of what callers notice."""
-    return _table(NOTICED, [_noticed(row) for row in results if not row.left_out])
+def more(results: Iterable[Result]) -> str:
+    """Return the table of what else was measured."""
+    return _table(MORE, [_more(row) for row in results if not row.left_out])
 
 
 def ratios(limits: Mapping[str, float], results: Sequence[Result]) -> str:
@@ -100,29 +100,29 @@ def generator(results: Iterable[Result]) -> str:
     return f"{head}: {', '.join(shares)}"
 
 
-def _cost(result: Result, limits: Mapping[str, float]) -> Sequence[str]:
+def _row(result: Result, limits: Mapping[str, float]) -> Sequence[str]:
     if result.left_out:
-        return (result.name, f"left out: {result.left_out}", *["-"] * 4)
-    limit_ms = limits.get(result.codec)
+        return (result.name, f"left out: {result.left_out}", *["-"] * 5)
+    limit_ms, lossy = limits.get(result.codec), result.lossy
     return (
         result.name,
         result.codec,
-        _processes(result.cpu_ms),
+        f"{_spent(result):.1f}",
         "-" if limit_ms is None else f"{_spent(result) / limit_ms:.2f}",
-        _number(result.promised),
         _carried(result.held),
+        _delay(result.at_ease),
+        "-" if lossy is None else f"{100 * lossy.returned:.0f} %; {_delay(lossy)}",
     )
 
 
-def _noticed(result: Result) -> Sequence[str]:
-    ease, lossy, idle = result.at_ease, result.lossy, result.idle
+def _more(result: Result) -> Sequence[str]:
+    ease, idle = result.at_ease, result.idle
     return (
         result.name,
+        ", ".join(f"{name} {ms:.1f}" for name, ms in result.cpu_ms.items()),
+        _number(result.promised),
         _delay(idle),
-        _delay(ease),
         "-" if ease is None else f"{ease.gaps} ({ease.longest_gap_ms:.0f})",
-        "-" if lossy is None else f"{100 * lossy.returned:.1f} %",
-        _delay(lossy),
         "-" if result.protection is None else f"{result.protection:.2f}",
         "-" if idle is None else _ms(idle.media_p50_ms),
     )
@@ -137,12 +137,6 @@ def _carried(held: Trial | None) -> str:
 def _spent(result: Result) -> float:
     """Return the CPU of the process that is compared, of a call-second."""
     return next(iter(result.cpu_ms.values()), 0.0)
-
-
-def _processes(cpu_ms: Mapping[str, float]) -> str:
-    if len(cpu_ms) == 1:
-        return f"{next(iter(cpu_ms.values())):.1f}"
-    return ", ".join(f"{name} {ms:.1f}" for name, ms in cpu_ms.items())
 
 
 def _delay(trial: Trial | None) -> str:
