@@ -136,7 +136,8 @@ def _counted(
     )
     datagrams = CounterMetricFamily(
         "tandem_link_datagrams",
-        "Datagrams by kind; what is expected and not received is lost, or under way.",
+        "Datagrams by kind; what is expected and not received is lost, or under way; "
+        "unsent ones the kernel did not take.",
         labels=[*names, "kind"],
     )
     frames = CounterMetricFamily(
@@ -164,6 +165,7 @@ def _counted(
 def _datagrams(seen: LinkStats) -> Iterator[tuple[str, int]]:
     """Yield what only grows: a datagram that is missing may yet come."""
     yield "sent", seen.datagrams_sent
+    yield "unsent", seen.datagrams_unsent
     yield "received", seen.datagrams_received
     yield "expected", seen.datagrams_received + seen.datagrams_missing
     yield "unauthentic", seen.unauthentic

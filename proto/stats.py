@@ -101,6 +101,7 @@ _ADDED: Final = (
     "ups",
     "downs",
     "datagrams_sent",
+    "datagrams_unsent",
     "datagrams_received",
     "datagrams_missing",
     "malformed",
@@ -117,7 +118,9 @@ class LinkStats:
         dials: Attempts to make a link; counted where there are many.
         ups: Links that came up; likewise.
         downs: Links that had come up and ended, for whatever reason; likewise.
-        datagrams_sent: Sealed datagrams sent.
+        datagrams_sent: Sealed datagrams handed to the socket.
+        datagrams_unsent: Datagrams that the kernel did not take from the socket, those
+            of handshakes too; counted by who has the socket.
         datagrams_received: Sealed datagrams that were authentic and new.
         datagrams_missing: Counters skipped by the peer's newest datagram: lost or late.
         malformed: Datagrams or messages outside the specification.
@@ -133,6 +136,7 @@ class LinkStats:
         self.ups = 0
         self.downs = 0
         self.datagrams_sent = 0
+        self.datagrams_unsent = 0
         self.datagrams_received = 0
         self.datagrams_missing = 0
         self.malformed = 0

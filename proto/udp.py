@@ -67,6 +67,7 @@ class Dialer:
         self._payloads = payloads
         self._rng = rng or random.Random()
         self._live: LiveLink | None = None
+        self._udp: UdpSocket | None = None
         self._ended = LinkStats()
         self._down = asyncio.Event()
 
@@ -103,6 +104,8 @@ class Dialer:
         total.add(self._ended)
         if self._live is not None:
             total.add(self._live.core.stats)
+        if self._udp is not None:
+            total.datagrams_unsent += self._udp.dropped_sends
         return total
 
     def open_session(self, request: bytes, receiver: SessionReceiver) -> LinkSession:
@@ -139,7 +142,7 @@ class Dialer:
         wildcard = "::" if ":" in relay[0] else "0.0.0.0"
         link_id = int.from_bytes(os.urandom(4), "big") or 1
         name = link_id.to_bytes(4, "big")
-        udp = UdpSocket(
+        udp = self._udp = UdpSocket(
             wildcard, 0, self._receive, runs_of=lambda first: first[4:8] == name
         )
         handshake = DialerHandshake(self._key, link_id, os.urandom(NONCE_BYTES))
@@ -151,9 +154,10 @@ class Dialer:
         finally:
             self.is_up = False
             live.leave("the edge left")
-            self._live = None
+            udp.close()  # what it has left to send may be refused as well
+            self._live = self._udp = None
             self._ended.add(core.stats)
-            udp.close()
+            self._ended.datagrams_unsent += udp.dropped_sends
 
     async def _resolve(self) -> UdpAddress:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -240,6 +244,7 @@ class Listener:
         total.add(self._ended)
         for live in self._links.values():
             total.add(live.core.stats)
+        total.datagrams_unsent = self._udp.dropped_sends
         return total
 
     async def run(self) -> None:

@@ -8,7 +8,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from proto.frames import FRAME_BYTES, DownFrame, UpFrame
 from proto.metrics import DialerMetrics, ListenerMetrics, session_loss
 from proto.stats import FrameCounts
-from tests.end_to_end.test_link_over_udp import Pair, running
+from proto.udp import Dialer
+from runtime.settings import Address
+from tests.end_to_end.test_link_over_udp import KEY, Pair, running
 from tests.support.waiting import until
 
 
@@ -84,6 +86,35 @@ async def test_both_ends_tell_of_the_link_and_counters_outlive_it() -> None:
         assert sight.at_relay(frames, direction="up", kind="received") == 30
         assert sight.at_edge("link_jitter_seconds") is None
         edge.cancel()
+
+
+DATAGRAMS = "link_datagrams_total"
+
+
+@pytest.mark.asyncio
+async def test_what_an_edge_cannot_send_is_told_also_when_the_link_has_ended() -> None:
+    pair = Pair()
+    pair.dialer = Dialer(Address("255.255.255.255", 7000), KEY)  # EACCES: a broadcast
+    sight = Sight(pair)
+    async with asyncio.TaskGroup() as group:
+        relay = group.create_task(pair.listener.run())
+        edge = group.create_task(pair.dialer.run())
+        assert sight.at_edge(DATAGRAMS, kind="unsent") == 0
+        await until(lambda: sight.at_edge(DATAGRAMS, kind="unsent"))
+        seen = sight.at_edge(DATAGRAMS, kind="unsent") or 0
+        for end in (edge, relay):
+            end.cancel()
+    assert (sight.at_edge(DATAGRAMS, kind="unsent") or 0) >= seen
+
+
+@pytest.mark.asyncio
+async def test_what_a_relay_cannot_send_is_told_also_when_it_has_left() -> None:
+    async with running() as pair:
+        sight = Sight(pair)
+        assert sight.at_relay(DATAGRAMS, kind="unsent") == 0
+        pair.listener._udp.send(bytes(70_000), ("127.0.0.1", 9))  # EMSGSIZE
+        await until(lambda: sight.at_relay(DATAGRAMS, kind="unsent") == 1)
+    assert sight.at_relay(DATAGRAMS, kind="unsent") == 1
 
 
 @pytest.mark.asyncio
