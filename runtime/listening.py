@@ -60,7 +60,7 @@ async def _leave(runner: web.AppRunner) -> None:
         await site.stop()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
-            while runner.server is not None and runner.server.connections:
+            while runner.server is not None and runner.server.connections:  # noqa: ASYNC110  # aiohttp wakes nobody
                 await asyncio.sleep(LINGER_S / 10)
     await runner.cleanup()
 

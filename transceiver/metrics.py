@@ -112,8 +112,8 @@ class Metrics:
         """Have scrapes tell how strained the process is, and what came of it."""
         level = Gauge(
             "tandem_strain",
-            "0: none; 1: encoders are eased; 2: new calls are refused, and encoders are "
-            "eased unless that saves nothing.",
+            "0: none; 1: encoders are eased; 2: new calls are refused, and encoders "
+            "are eased unless that saves nothing.",
             registry=self.registry,
         )
         level.set_function(lambda: watch.strain.level)
