@@ -30,12 +30,13 @@ from relay.upstream.port import Upstream
 from relay.upstream.probe import Probe
 from runtime import status
 from runtime.admin import admin_addresses, admin_door
+from runtime.collector import exporting
 from runtime.restarts import Restarts
 from runtime.settings import Address
 from runtime.siblings import Siblings
 from runtime.stop import Stop
 from runtime.table import Phase
-from runtime.traces import Tracer, exporting
+from runtime.traces import Tracer
 from runtime.worker import ALONE, Share, Worker
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from runtime import logs, settings as environment, traces, workers
+from runtime import collector, logs, settings as environment, workers
 from runtime.heart import beating
 from runtime.stop import Stop
 from runtime.table import Phase
@@ -99,7 +99,7 @@ def run_workers(  # noqa: PLR0913  # all in which services differ
     try:
         values = environment.load(settings, os.environ)
         if is_traced:
-            traces.check(os.environ)
+            collector.check(os.environ)
     except environment.SettingsError as error:
         sys.stderr.write(f"{service}: {error}\n")
         return 2

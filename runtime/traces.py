@@ -4,33 +4,18 @@ Spans are objects that are handed on: no context variable knows which one is und
 since callbacks of many calls take turns in one thread. A call's spans in both services
 make one trace, because the request for a session carries a W3C `traceparent`.
 
-Unless an endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`, or `..._TRACES_ENDPOINT`)
-nothing is told, and no package is imported for it; what goes to one is `runtime.otlp`.
+Whether anybody listens is `runtime.collector`'s business.
 """
 
-import contextlib
-import importlib.util
-import os
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
-
-from runtime.settings import SettingsError, http_url
-
-ENDPOINTS: Final = (
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-)
-"""Variables of OpenTelemetry's that name a collector."""
 
 _TRACEPARENT: Final = re.compile(
     "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 """W3C Trace Context section 3.2; what later versions may add to it is not taken."""
-
-_PACKAGE: Final = "opentelemetry"
-_HTTP: Final = "http/protobuf"
 
 Fields = Mapping[str, str | bool | int | float]
 """Attributes: ids and figures; never content, keys or transcripts."""
@@ -163,56 +148,3 @@ def traceparent(headers: Sequence[str]) -> str | None:
     if len(headers) == 1 and _TRACEPARENT.fullmatch(headers[0].strip()):
         return headers[0].strip()
     return None
-
-
-def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Return whether spans are to be sent somewhere."""
-    return (
-        any(environ.get(name) for name in ENDPOINTS)
-        and environ.get("OTEL_SDK_DISABLED", "").lower() != "true"
-        and environ.get("OTEL_TRACES_EXPORTER", "otlp") != "none"
-    )
-
-
-def check(environ: Mapping[str, str]) -> None:
-    """Refuse an endpoint that cannot be sent to.
-
-    Raises:
-        SettingsError: It is no URL of HTTP; the packages for it are missing; the
-            protocol is another.
-    """
-    if not is_wanted(environ):
-        return
-    variable = next(name for name in ENDPOINTS if environ.get(name))
-    try:
-        http_url(environ[variable])
-    except ValueError as error:
-        raise SettingsError(f"{variable}: {error}") from None
-    if importlib.util.find_spec(_PACKAGE) is None:
-        raise SettingsError(
-            f"{variable}: is set, but the packages for it are not installed "
-            "(pip install --requirement requirements/traces.txt)"
-        )
-    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        if environ.get(name, _HTTP) not in {_HTTP, ""}:
-            raise SettingsError(f"{name}: {environ[name]!r} is not {_HTTP}")
-
-
-@contextlib.asynccontextmanager
-async def exporting(service: str, worker: int | None = None) -> AsyncIterator[Tracer]:
-    """Send spans to the environment's collector, if it names one.
-
-    Args:
-        service: Name where `OTEL_SERVICE_NAME` gives none.
-        worker: This process's number, where the service has several.
-    """
-    if not is_wanted(os.environ):
-        yield SILENT
-        return
-    from runtime.otlp import Exporter  # noqa: PLC0415  # costs 0.5 s and 20 MB
-
-    exporter = Exporter(service, worker)
-    try:
-        yield exporter.tracer
-    finally:
-        await exporter.close()

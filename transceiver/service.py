@@ -10,11 +10,12 @@ import aiohttp
 from proto.metrics import DialerMetrics
 from runtime import status
 from runtime.admin import admin_addresses, admin_door
+from runtime.collector import exporting
 from runtime.restarts import Restarts
 from runtime.siblings import Siblings
 from runtime.stop import Stop
 from runtime.table import Phase
-from runtime.traces import Tracer, exporting
+from runtime.traces import Tracer
 from runtime.worker import ALONE, Share, Worker
 from transceiver.admission import Admission
 from transceiver.auth import KeyRing, tenants_of

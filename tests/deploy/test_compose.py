@@ -8,7 +8,7 @@ import pytest
 from relay.engine.settings import EngineSettings
 from relay.settings import RelaySettings
 from runtime import settings as environment
-from runtime.traces import ENDPOINTS
+from runtime.collector import ENDPOINTS
 from tests.deploy.rendering import ROOT, load
 from transceiver.ingress.settings import IngressSettings
 from transceiver.settings import TransceiverSettings
