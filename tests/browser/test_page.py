@@ -224,3 +224,33 @@ async def test_nothing_runs_over_the_edge_of_a_narrow_phone(
     await page.click(".events > summary")
     await page.locator("#events summary").first.click()
     assert await page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+LINE_ENDS = """() => [...document.querySelectorAll("#events code")].flatMap(name => {
+    const range = document.createRange();
+    const nodes = document.createTreeWalker(name, NodeFilter.SHOW_TEXT);
+    const drawn = [];
+    while (nodes.nextNode()) for (let at = 0; at < nodes.currentNode.length; at += 1) {
+        range.setStart(nodes.currentNode, at);
+        range.setEnd(nodes.currentNode, at + 1);
+        drawn.push([range.toString(), range.getBoundingClientRect().top]);
+    }
+    return drawn.flatMap(([letter, top], index) =>
+        index + 1 < drawn.length && drawn[index + 1][1] > top ? [letter] : []);
+})"""
+"""The last letters of the lines of event names, but for each name's last line."""
+
+
+async def test_a_narrow_phone_breaks_event_names_between_their_words(
+    playground: Playground,
+) -> None:
+    page = await fresh(playground)
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await playground.start()
+    await playground.say(events.transcribed("u1", "Hi."))
+    await page.click(".events > summary")
+    name = "conversation.item.input_audio_transcription.completed"
+    await expect(page.locator("#events code")).to_have_text(name)
+    ends = await page.evaluate(LINE_ENDS)
+    assert ends
+    assert set(ends) <= {".", "_"}

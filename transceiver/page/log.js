@@ -54,12 +54,17 @@ function entry(direction, event, when) {
   arrow.role = "img";
   arrow.ariaLabel = direction;
   const type = document.createElement("code");
-  type.textContent = event.type;
+  type.append(...breakable(event.type));
   summary.append(time, arrow, type);
   details.append(summary);
   details.addEventListener("toggle", () => unfold(details, event), { once: true });
   item.append(details);
   return item;
+}
+
+/** A name too long for its line is broken after a dot or an underscore; a copy has no breaks. */
+function* breakable(name) {
+  for (const part of name.match(/[^._]*[._]?/g)) yield* [part, document.createElement("wbr")];
 }
 
 function unfold(details, event) {
