@@ -254,3 +254,16 @@ async def test_a_narrow_phone_breaks_event_names_between_their_words(
     ends = await page.evaluate(LINE_ENDS)
     assert ends
     assert set(ends) <= {".", "_"}
+
+
+async def test_how_replies_are_timed_can_be_read_by_keyboard(
+    playground: Playground,
+) -> None:
+    page = await fresh(playground)
+    note = page.get_by_text("the first sound of the agent")
+    await expect(note).to_be_hidden()
+    await page.focus("#call")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(note).to_be_visible()
+    assert await page.locator("[title]").count() == 0

@@ -1,7 +1,5 @@
 /** The figures under the meters: the last wait, the median wait, the length of the call. */
 
-import { HOW_MEASURED } from "./timing.js";
-
 export class Figures {
   #last;
   #median;
@@ -13,7 +11,6 @@ export class Figures {
     this.#last = last;
     this.#median = median;
     this.#clock = clock;
-    last.title = median.title = HOW_MEASURED;
   }
 
   clear() {

@@ -15,13 +15,6 @@ const PAUSE_S = 0.15;
 /** Voice is heard here before the server reports it; how much earlier at most. */
 const REPORT_DELAY_S = 1.5;
 
-/** For the reader of a measure. */
-export const HOW_MEASURED =
-  "Measured on the audio in this browser: from the last voiced sound of your microphone " +
-  "before the turn ended to the first sound of the agent, in windows of about 5 ms. " +
-  "Includes the server’s pause detection, the network and the browser’s jitter buffer; " +
-  "not the delay of your loudspeaker.";
-
 /**
  * @typedef {object} Timing
  * @property {number} now end of the last report

@@ -1,7 +1,6 @@
 /** Shows the entries of turns.js as a list; touches only what has changed. */
 
 import { followEnd } from "./follow.js";
-import { HOW_MEASURED } from "./timing.js";
 import { text } from "./turns.js";
 
 /** @typedef {import("./turns.js").Entry} Entry */
@@ -73,9 +72,7 @@ function* remarks(entry) {
   }
   if (entry.status === "failed") yield node("span", "remark failed", entry.problem || "failed");
   if (entry.reply_ms !== null) {
-    const remark = node("span", "remark reply", `answered after ${entry.reply_ms} ms`);
-    remark.title = HOW_MEASURED;
-    yield remark;
+    yield node("span", "remark", `answered after ${entry.reply_ms} ms`);
   }
 }
 
