@@ -8,7 +8,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from tests.end_to_end.test_workers import figures, free_pair
+from tests.end_to_end.test_workers import figures
 from tests.support.caller import RATE_HZ, Caller, calling
 from tests.support.ingress import Ingress, forwarded_stack
 from tests.support.services import Process, free_ports
@@ -93,9 +93,9 @@ async def test_one_port_serves_two_transceivers() -> None:
 
 @pytest.mark.asyncio
 async def test_one_port_serves_all_workers_of_a_transceiver() -> None:
-    port = str(free_pair())
+    (udp,) = free_ports(1)
     async with (
-        forwarded_stack(TANDEM_WORKERS="2", TANDEM_UDP_PORT=port) as (stack, _),
+        forwarded_stack(TANDEM_WORKERS="2", TANDEM_UDP_PORT=str(udp)) as (stack, _),
         contextlib.AsyncExitStack() as calls,
     ):
         for _ in range(4):

@@ -19,22 +19,10 @@ GRACE_S = "60"
 """Longer than any test: who ends earlier has not waited for it."""
 
 
-def free_pair() -> int:
-    """Return a port that is free together with the next one, for TCP and UDP."""
-    for _ in range(100):
-        (first,) = free_ports(1)
-        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                probe = held.enter_context(socket.socket(type=kind))
-                probe.bind(("127.0.0.1", first + 1))
-            return first
-    raise AssertionError("no two ports in a row are free")
-
-
 @contextlib.asynccontextmanager
 async def two_workers_each(**settings: str) -> AsyncIterator[Stack]:
     """Run edge and relay with the echo upstream, in two workers each."""
-    udp, link = free_pair(), free_pair()
+    udp, link = free_ports(2)
     ports = {
         "TANDEM_WORKERS": "2",
         "TANDEM_RELAY_WORKERS": "2",
@@ -271,11 +259,13 @@ async def test_the_admin_door_drains_all_workers() -> None:
             aiohttp.ClientSession(connector=anew) as http,
         ):
             await goes_on(caller)
-            for port in (edge, relay):
-                for _ in range(2):  # asking again ends nothing
-                    url = f"http://127.0.0.1:{port}/admin/drain"
-                    async with http.post(url) as answer:
-                        assert answer.status == 202
+            for service, port in ((stack.transceiver, edge), (stack.relay, relay)):
+                url = f"http://127.0.0.1:{port}/admin/drain"
+                async with http.post(url) as answer:
+                    assert answer.status == 202
+                await seen(service, f"{service.module} stopped")  # who had no call
+                async with http.post(url) as answer:  # asking again ends nothing
+                    assert answer.status == 202
             await seen(stack.transceiver, "draining +inside")
             await goes_on(caller)
         assert await stack.transceiver.ended() == 0
@@ -306,17 +296,19 @@ async def test_a_service_whose_worker_finds_its_port_taken_does_not_start(
     module: str,
 ) -> None:
     async with two_workers_each() as stack:
-        http, admin = free_ports(2)
-        first = "TANDEM_UDP_PORT" if module == "transceiver" else "TANDEM_LINK_PORT"
+        first, http, admin = free_ports(3)
         own = {
-            first: str(int(stack.environ[first]) - 1),  # its second one is taken
+            "TANDEM_UDP_PORT": str(first),
+            "TANDEM_LINK_PORT": str(first),
             "TANDEM_HTTP_PORT": str(http),
             "TANDEM_RELAY_HTTP_PORT": str(http),
             "TANDEM_ADMIN_PORT": str(admin),
         }
-        late = Process(module, f"http://127.0.0.1:{http}")
-        await late.start(stack.environ | own)
-        assert await late.ended() == 1
+        with socket.socket(type=socket.SOCK_DGRAM) as second:
+            second.bind(("127.0.0.1", first + 1))
+            late = Process(module, f"http://127.0.0.1:{http}")
+            await late.start(stack.environ | own)
+            assert await late.ended() == 1
         assert await late.stop() == 1
         assert "cannot listen: [Errno" in late.log
         assert "worker cannot start  worker=1" in late.log

@@ -3,13 +3,16 @@
 import asyncio
 import base64
 import contextlib
+import functools
+import itertools
 import os
 import pathlib
+import random
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -17,6 +20,16 @@ import aiohttp
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 READY_S = 60.0
 STOP_S = 30.0
+
+PORTS = range(20_000, 30_000)
+"""None that a system gives to who asks for any (Linux from 32768 on, others from 49152
+on, RFC 6335): a socket of the test's own would else take what a service is to have."""
+
+FIRST_PORT = 12_000
+"""Browsers dial none of some lower ones (WHATWG Fetch, port blocking)."""
+
+FIRST_EPHEMERAL_PORT = 32_768
+"""From here on Linux gives ports to whoever names none (ip(7)); others, higher up."""
 
 
 class Process:
@@ -98,10 +111,13 @@ class Process:
         self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Wait for the process to end by itself, and return its exit code."""
+        """Wait for the process to end by itself, log and all; return its exit code."""
         assert self._process is not None
+        assert self._reading is not None
         async with asyncio.timeout(STOP_S):
-            return await self._process.wait()
+            code = await self._process.wait()
+            await asyncio.shield(self._reading)
+        return code
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the process and return its exit code."""
@@ -157,17 +173,39 @@ class Stack:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free for TCP and UDP at this moment."""
+    """Return ports that are free for TCP and UDP, each given once in this process.
+
+    So who asks twice before it listens has no port twice.
+    """
+    return list(itertools.islice(filter(_is_free, _round()), count))
+
+
+def free_pair() -> int:
+    """Return a port that is free together with the next one."""
+    (first,) = free_ports(1)
+    for second in filter(_is_free, _round()):
+        if second == first + 1:
+            return first
+        first = second
+    raise AssertionError("a round has no end")
+
+
+@functools.cache
+def _round() -> Iterator[int]:
+    """Go round all ports, from a random one on: others may be at it meanwhile."""
+    start = secrets.randbelow(len(PORTS))
+    return itertools.cycle([*PORTS[start:], *PORTS[:start]])
+
+
+def _is_free(port: int) -> bool:
     with contextlib.ExitStack() as held:
-        ports: list[int] = []
-        while len(ports) < count:
-            tcp = held.enter_context(socket.socket())
-            tcp.bind(("127.0.0.1", 0))
-            udp = held.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-            with contextlib.suppress(OSError):
-                udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-                ports.append(tcp.getsockname()[1])
-        return ports
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            probe = held.enter_context(socket.socket(type=kind))
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
 
 
 @contextlib.asynccontextmanager
