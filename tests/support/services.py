@@ -7,7 +7,6 @@ import functools
 import itertools
 import os
 import pathlib
-import random
 import secrets
 import signal
 import socket
@@ -21,15 +20,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 READY_S = 60.0
 STOP_S = 30.0
 
-PORTS = range(20_000, 30_000)
+PORTS = range(20_000, 30_000, 2)
 """None that a system gives to who asks for any (Linux from 32768 on, others from 49152
 on, RFC 6335): a socket of the test's own would else take what a service is to have."""
-
-FIRST_PORT = 12_000
-"""Browsers dial none of some lower ones (WHATWG Fetch, port blocking)."""
-
-FIRST_EPHEMERAL_PORT = 32_768
-"""From here on Linux gives ports to whoever names none (ip(7)); others, higher up."""
 
 
 class Process:
@@ -173,38 +166,29 @@ class Stack:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free for TCP and UDP, each given once in this process.
+    """Return ports that are free for TCP and UDP, each together with the next one.
 
-    So who asks twice before it listens has no port twice.
+    Each is given once in this process: who asks again before it listens gets others.
     """
     return list(itertools.islice(filter(_is_free, _round()), count))
 
 
-def free_pair() -> int:
-    """Return a port that is free together with the next one."""
-    (first,) = free_ports(1)
-    for second in filter(_is_free, _round()):
-        if second == first + 1:
-            return first
-        first = second
-    raise AssertionError("a round has no end")
-
-
 @functools.cache
 def _round() -> Iterator[int]:
-    """Go round all ports, from a random one on: others may be at it meanwhile."""
+    """Go round all ports, from a random one on: other processes may do so, too."""
     start = secrets.randbelow(len(PORTS))
     return itertools.cycle([*PORTS[start:], *PORTS[:start]])
 
 
 def _is_free(port: int) -> bool:
     with contextlib.ExitStack() as held:
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            probe = held.enter_context(socket.socket(type=kind))
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
+        for number in (port, port + 1):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                probe = held.enter_context(socket.socket(type=kind))
+                try:
+                    probe.bind(("127.0.0.1", number))
+                except OSError:
+                    return False
     return True
 
 
