@@ -18,7 +18,7 @@ markers = browser: drives a real browser
 
 def output(pytester: pytest.Pytester, **files: str) -> str:
     """Run pytest with our conftest on the given test files; return what it prints."""
-    pytester.makeconftest(CONFTEST.replace("LINGER_S = 1.0", "LINGER_S = 0.01"))
+    pytester.makeconftest(CONFTEST.replace("LINGER_S = 10.0", "LINGER_S = 0.01"))
     pytester.makeini(SETTINGS)
     pytester.makepyfile(**files)
     options = ("-rA", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
