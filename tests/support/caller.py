@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 RATE_HZ = 48_000
 FRAME_SAMPLES = 960
-WAIT_S = 20.0
+WAIT_S = 60.0
+"""Only what never comes takes so long, spoken answers on a crowded machine included."""
 SDP = "application/sdp"
 
 Event = dict[str, Any]
@@ -77,6 +78,7 @@ class Caller:
         self.connection.on("track", self._track_received)
         self.connection.on("connectionstatechange", self._changed.set)
         self.channel.on("message", self._message_received)
+        self.channel.on("open", self._changed.set)
         self.channel.on("close", self._changed.set)
 
     @property

@@ -72,8 +72,8 @@ async def forwarded_stack(
         "echo", TANDEM_INGRESS_ADDRESS=f"127.0.0.1:{public}", **settings
     ) as stack:
         ingress.environ = stack.environ
-        await ingress.start()
         try:
+            await ingress.start()
             yield stack, ingress
         finally:
             assert ingress.process is not None

@@ -171,9 +171,13 @@ class RealtimeServer:
         session.refuses_updates = self.refuse_updates
         await session.send("session.created", session=session.config)
         self.sessions.put_nowait(session)
-        async for message in socket:
-            await session.take(message.data)
-        session.gone.set()
+        try:
+            async for message in socket:
+                await session.take(message.data)
+        except ConnectionError:  # it left before it was answered
+            pass
+        finally:
+            session.gone.set()
         return socket
 
     async def next_session(self) -> ApiSession:
