@@ -112,6 +112,19 @@ class Siblings:
         answers = {index: task.result() for index, task in asking.items()}
         return {index: answer for index, answer in answers.items() if answer}
 
+    async def one_answers(self, name: str, wanted: bytes) -> bool:
+        """Ask all that can be asked at once; return, once known, if one answers so."""
+        async with asyncio.TaskGroup() as tasks:
+            asking = [
+                tasks.create_task(self.ask(index, name)) for index in self.present()
+            ]
+            for answer in asyncio.as_completed(asking):
+                if await answer == wanted:
+                    for task in asking:
+                        task.cancel()
+                    return True
+        return False
+
     def _connection(self, index: int) -> socket.socket:
         """Return our end of a connection whose other end the sibling gets.
 

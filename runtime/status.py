@@ -7,9 +7,11 @@ Of a service with workers any one answers, for all: alive if it is; ready if one
 takes work, since who does not hands it over; with the metrics of all, by worker.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,6 +24,10 @@ from runtime.siblings import Answer, Siblings
 from runtime.worker import ALONE, Worker
 
 log = logging.getLogger(__name__)
+
+READY_S: Final = 0.5
+"""Seconds that siblings get to say that they are ready: whoever probes gives up soon
+(Kubernetes after 1 s unless told otherwise), and a loop that turns says it at once."""
 
 _READY = b"ready"
 _PROBES = frozenset({"/healthz", "/readyz"})
@@ -46,7 +52,7 @@ def routes(
 
     async def readyz(_: web.Request) -> web.Response:
         reason = reason_not_ready()
-        if reason is None or _READY in (await others.ask_all("ready")).values():
+        if reason is None or await _one_is_ready(others):
             return web.json_response({"status": "ready"})
         return web.json_response({"status": "not ready", "reason": reason}, status=503)
 
@@ -65,6 +71,13 @@ def routes(
         web.get("/readyz", readyz),
         web.get("/metrics", metrics),
     ]
+
+
+async def _one_is_ready(others: Siblings) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READY_S):
+            return await others.one_answers("ready", _READY)
+    return False
 
 
 def probes(pages: Iterable[web.RouteDef]) -> list[web.RouteDef]:

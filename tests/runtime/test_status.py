@@ -1,5 +1,6 @@
 """The status pages tell alive from ready."""
 
+import asyncio
 import json
 from typing import cast
 
@@ -9,12 +10,17 @@ from aiohttp.test_utils import make_mocked_request
 from prometheus_client import CollectorRegistry, Counter
 
 from runtime import status
+from runtime.siblings import Siblings
 
 
-async def page(path: str, reason_not_ready: str | None = None) -> web.Response:
+async def page(
+    path: str,
+    reason_not_ready: str | None = None,
+    siblings: Siblings | None = None,
+) -> web.Response:
     registry = CollectorRegistry()
     Counter("calls", "calls so far", registry=registry).inc(3)
-    routes = status.routes(registry, lambda: reason_not_ready)
+    routes = status.routes(registry, lambda: reason_not_ready, siblings)
     handler = next(route.handler for route in routes if route.path == path)
     return cast(web.Response, await handler(make_mocked_request("GET", path)))
 
@@ -35,6 +41,34 @@ async def test_a_service_that_takes_no_calls_is_alive_but_not_ready() -> None:
 @pytest.mark.asyncio
 async def test_a_service_without_a_reason_is_ready() -> None:
     assert (await page("/readyz")).status == 200
+
+
+class Others:
+    """Siblings of which one says it is ready, or all hang."""
+
+    def __init__(self, *, is_ready: bool) -> None:
+        self._is_ready = is_ready
+
+    async def one_answers(self, name: str, wanted: bytes) -> bool:
+        assert (name, wanted) == ("ready", b"ready")
+        if not self._is_ready:
+            await asyncio.Event().wait()
+        return True
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_takes_no_calls_is_ready_if_another_takes_them() -> None:
+    others = cast(Siblings, Others(is_ready=True))
+    assert (await page("/readyz", "no relay", others)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_siblings_that_hang_do_not_keep_a_probe_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(status, "READY_S", 0.01)
+    others = cast(Siblings, Others(is_ready=False))
+    assert (await page("/readyz", "no relay", others)).status == 503
 
 
 @pytest.mark.asyncio
