@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support.caller import Caller, calling
 from tests.support.services import Stack, running_stack
+from tests.support.waiting import LIMIT_S
 
 pytestmark = pytest.mark.interop
 
@@ -26,7 +27,6 @@ TOOL: Any = {
     },
 }
 TEXT_ONLY = {"type": "realtime", "output_modalities": ["text"]}
-WAIT_S = 10.0
 
 Scene = Callable[[Caller, AsyncRealtimeConnection, AsyncOpenAI], Awaitable[None]]
 
@@ -55,7 +55,7 @@ async def play(scene: Scene) -> None:
 
 async def event(connection: AsyncRealtimeConnection, kind: str) -> Any:
     """Return the next event of a type."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(LIMIT_S):
         while True:
             received = await connection.recv()
             assert received.type != "error", received
@@ -109,7 +109,7 @@ async def test_a_servers_mistake_is_told_to_it_alone() -> None:
     ) -> None:
         await event(connection, "session.created")
         await connection.conversation.item.delete(item_id="nothing", event_id="mine")
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(LIMIT_S):
             error = await connection.recv()
         assert error.type == "error"
         assert error.error.event_id == "mine"

@@ -45,9 +45,11 @@ async def test_who_asks_nothing_is_cut_off(
     async with opened() as address, asyncio.timeout(LIMIT_S):
         reader, writer = await asyncio.open_connection(*address)
         writer.write(said)
-        assert await reader.read() == b""
+        with contextlib.suppress(ConnectionError):  # or it is cut off before it speaks
+            assert await reader.read() == b""
         writer.close()
-        await writer.wait_closed()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 @pytest.mark.asyncio
@@ -73,9 +75,10 @@ async def test_a_relay_reads_no_body_of_a_stranger() -> None:
             b"Content-Length: 1000000\r\n\r\n" + b"junk" * 10_000
         )
         assert (await reader.readline()).split()[1] == b"403"
-        await reader.read()
-        writer.close()
         with contextlib.suppress(ConnectionError):  # it may be reset: much was unread
+            await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
 
