@@ -1,5 +1,6 @@
 """Control of a call by its id: only for the key it belongs to, and while it lives."""
 
+import asyncio
 import json
 import signal
 from typing import Any
@@ -8,6 +9,7 @@ import aiohttp
 import openai
 import pytest
 
+from tests.end_to_end.test_call import ended
 from tests.support.caller import Caller, calling
 from tests.support.front_door import KEY, FrontDoor, front_door
 from tests.support.services import Stack, running_stack
@@ -117,6 +119,7 @@ async def test_the_openai_package_mints_calls_and_hangs_up() -> None:
         await caller.wait_until(
             lambda: caller.connection.connectionState == "closed", "end of the call"
         )
+        await ended(stack)  # the client hears of it first
         assert (await get_call(stack, caller, KEY))[0] == 404
         with pytest.raises(openai.NotFoundError):
             await server.realtime.calls.hangup(call_id)
@@ -140,13 +143,21 @@ async def test_the_openai_package_calls_without_a_session() -> None:
 async def test_a_call_is_hung_up_though_its_relay_hangs() -> None:
     async with running_stack("echo") as stack, calling(stack.url) as caller:
         await caller.wait_for("session.created")
-        stack.relay.send(signal.SIGSTOP)
+        port = int(stack.environ["TANDEM_HTTP_PORT"])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        request = f"POST {caller.location}/hangup HTTP/1.0\r\n\r\n"
         try:
-            url = f"{stack.url}{caller.location}/hangup"
-            async with aiohttp.ClientSession() as http, http.post(url) as response:
-                assert response.status == 200
+            # The edge is to be asked before it finds that the relay is silent.
+            stack.transceiver.send(signal.SIGSTOP)
+            stack.relay.send(signal.SIGSTOP)
+            writer.write(request.encode())
+            stack.transceiver.send(signal.SIGCONT)
+            assert b" 200 " in await reader.readline()
             await caller.wait_until(
                 lambda: caller.connection.connectionState == "closed", "end of the call"
             )
         finally:
-            stack.relay.send(signal.SIGCONT)
+            for process in stack.processes:
+                process.send(signal.SIGCONT)
+            writer.close()
+            await writer.wait_closed()
