@@ -3,7 +3,7 @@
  * arrives on the data channel, says what it is told to, and plays a tone when asked.
  */
 
-let channel = null;
+let channel = null; // promise of an open one
 let peer = null;
 let tone = null;
 const received = [];
@@ -21,10 +21,12 @@ window.farEnd = {
     oscillator.connect(tone).connect(speaker);
     oscillator.start();
     peer.addTrack(speaker.stream.getAudioTracks()[0], speaker.stream);
-    peer.ondatachannel = (opening) => {
-      channel = opening.channel;
-      channel.onmessage = ({ data }) => received.push(JSON.parse(data));
-    };
+    channel = new Promise((opened) => {
+      peer.ondatachannel = (opening) => {
+        opening.channel.onmessage = ({ data }) => received.push(JSON.parse(data));
+        opening.channel.onopen = () => opened(opening.channel);
+      };
+    });
     await peer.setRemoteDescription({ type: "offer", sdp: offer });
     await peer.setLocalDescription(await peer.createAnswer());
     while (peer.iceGatheringState !== "complete") {
@@ -34,8 +36,9 @@ window.farEnd = {
     }
     return peer.localDescription.sdp;
   },
-  say(...events) {
-    for (const event of events) channel.send(JSON.stringify(event));
+  async say(...events) {
+    const open = await channel; // the page may have it before this end does
+    for (const event of events) open.send(JSON.stringify(event));
   },
   sound(on) {
     tone.gain.value = on ? 0.3 : 0;

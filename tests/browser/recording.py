@@ -67,12 +67,21 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9']+", text.lower())
 
 
+_SMALL = "zero one two three four five six seven eight nine ten"
+_FIGURES = {word: str(number) for number, word in enumerate(_SMALL.split())}
+
+
 def word_error(said: str, heard: str) -> float:
-    """Return the share of wrong, missing and added words (edit distance)."""
-    reference, row = words(said), list(range(len(words(heard)) + 1))
+    """Return the share of wrong, missing and added words (edit distance).
+
+    A small number is the same word and figure: a recogniser writes now one, now the
+    other.
+    """
+    reference, found = [[_FIGURES.get(w, w) for w in words(t)] for t in (said, heard)]
+    row = list(range(len(found) + 1))
     for index, word in enumerate(reference):
         diagonal, row[0] = row[0], index + 1
-        for column, other in enumerate(words(heard), start=1):
+        for column, other in enumerate(found, start=1):
             best = min(diagonal + (word != other), row[column] + 1, row[column - 1] + 1)
             diagonal, row[column] = row[column], best
     return row[-1] / max(1, len(reference))

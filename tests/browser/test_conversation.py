@@ -42,7 +42,9 @@ TAIL_S = 6.0
 PAUSE_S = 1.2
 """Longer than the pauses in what either side says, shorter than those between turns."""
 
-SILENCED_S = 0.3
+SILENCED_S = 1.0
+"""Less than half of the line that talks over it: how fast it is, `bench.barge_in` says;
+a machine with other things to do takes longer."""
 
 
 @dataclass(frozen=True)

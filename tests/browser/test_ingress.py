@@ -5,7 +5,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.browser import recording
-from tests.browser.calling import RECORDER
+from tests.browser.calling import LIVE_WITHIN_MS, RECORDER
 from tests.support import chromium
 from tests.support.ingress import forwarded_stack
 from tests.support.sound import Pcm
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 LOUD = 500
 STEP_MS = 250
-WITHIN_STEPS = 60
+WITHIN_STEPS = 240
 
 
 async def hears_itself(page: Page) -> None:
@@ -45,7 +45,9 @@ async def test_a_browser_s_call_outlives_its_forwarder() -> None:
         await page.add_init_script(path=RECORDER)
         await page.goto(stack.page_url)
         await page.click("#call")
-        await page.wait_for_selector('#state[data-state="live"]', timeout=15_000)
+        await page.wait_for_selector(
+            '#state[data-state="live"]', timeout=LIVE_WITHIN_MS
+        )
         await hears_itself(page)
         await ingress.replace()
         await hears_itself(page)

@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser import events
 from tests.browser.playground import Playground, error_body
+from tests.support.waiting import LIMIT_S
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -39,7 +40,7 @@ async def fresh(playground: Playground) -> Page:
 
 async def received(playground: Playground, kind: str) -> list[dict[str, Any]]:
     """Wait until the far end has events of a kind."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         while True:
             found = [one for one in await playground.received() if one["type"] == kind]
             if found:
@@ -49,7 +50,7 @@ async def received(playground: Playground, kind: str) -> list[dict[str, Any]]:
 async def test_a_call_shows_turns_and_the_wait_for_them(playground: Playground) -> None:
     page = await fresh(playground)
     await playground.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         await page.evaluate(BEEP)
     await playground.say(*events.said("u1", "Hello."))
     await playground.sound(on=True)

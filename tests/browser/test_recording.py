@@ -38,6 +38,7 @@ def test_silence_has_no_sound() -> None:
         ("one two three four", "one too three four", 0.25),
         ("one two", "", 1.0),
         ("one two", "one and two", 0.5),
+        ("2 plus 3 is 5.", "Two plus three is five.", 0.0),
     ],
 )
 def test_word_error_counts_wrong_missing_and_added_words(
