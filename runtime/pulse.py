@@ -8,7 +8,8 @@ still, or the container was frozen, it has not looked either.
        │ ▲                     └──rests, or is replaced──┐              ▲
        │ └───────────────────────────────────────────────┘              │
        └──────────────────────── many more looks ───────────────────────┘
-Before its first beat a worker starts, when it rests it ends: both may take longer.
+Before its first beat a worker starts, when it rests it ends: both may take longer. Once
+all have been told to end, fewer looks are enough.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ BEAT_S: Final = 1.0
 STILL_LOOKS: Final = 10
 """Looks in a row without a beat: nobody speaks on with a call that was mute for 10 s. A
 loop that is only overloaded turns within a fraction of a second."""
+
+ENDING_LOOKS: Final = 5
+"""Looks in a row once all have been told to end: Docker kills who has not ended after
+10 s, and no rush of callers keeps a loop busy any more: none are let in."""
 
 SLOW_LOOKS: Final = 60
 """Looks in a row at one that starts or ends: a second's work, and nobody's call waits
@@ -36,6 +41,7 @@ class Pulse:
     def __init__(self, workers: int) -> None:
         self._beats: list[int | None] = [None] * workers
         self._still = [0] * workers
+        self._hanging: set[int] = set()
         self._look_at = 0.0
 
     def wait_s(self, now: float) -> float:
@@ -47,21 +53,25 @@ class Pulse:
         self._beats[worker] = None
         self._still[worker] = 0
 
-    def look(self, beats: Sequence[int | None], now: float) -> list[int]:
+    def look(
+        self, beats: Sequence[int | None], now: float, *, are_ending: bool = False
+    ) -> list[int]:
         """Return the workers that hang, each once.
 
         Args:
             beats: Of each worker; None: it starts or ends.
             now: When; before it is time for a look, nothing is seen.
+            are_ending: All have been told to end, or to drain.
         """
         if now < self._look_at:
             return []
         self._look_at = now + BEAT_S
-        hanging = []
+        before, self._hanging = self._hanging, set()
+        patience = ENDING_LOOKS if are_ending else STILL_LOOKS
         for worker, counted in enumerate(beats):
             is_still = counted == self._beats[worker]
             self._still[worker] = self._still[worker] + 1 if is_still else 0
-            if self._still[worker] == (SLOW_LOOKS if counted is None else STILL_LOOKS):
-                hanging.append(worker)
+            if self._still[worker] >= (SLOW_LOOKS if counted is None else patience):
+                self._hanging.add(worker)
         self._beats[:] = beats
-        return hanging
+        return sorted(self._hanging - before)

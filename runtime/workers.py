@@ -146,7 +146,8 @@ class _Supervisor:
         """End who hangs; what follows is as after any death."""
         table = self._common.table
         beats = [table.beats(index) for index in range(table.workers)]
-        for index in self._pulse.look(beats, now):
+        are_ending = self._crew.is_ending
+        for index in self._pulse.look(beats, now, are_ending=are_ending):
             pid = self._crew.process_of(index)
             if pid is not None:
                 log.error("worker hangs, is ended", extra={"worker": index, "pid": pid})

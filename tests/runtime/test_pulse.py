@@ -2,7 +2,10 @@
 
 import pytest
 
-from runtime.pulse import BEAT_S, SLOW_LOOKS, STILL_LOOKS, Pulse
+from runtime.pulse import BEAT_S, ENDING_LOOKS, SLOW_LOOKS, STILL_LOOKS, Pulse
+
+DOCKER_STOP_S = 10.0
+"""From SIGTERM to SIGKILL, where no other time is set."""
 
 
 class Watch:
@@ -11,12 +14,13 @@ class Watch:
     def __init__(self, workers: int) -> None:
         self.pulse = Pulse(workers)
         self.now = 100.0
+        self.are_ending = False
 
     def look(self, *beats: int | None, times: int = 1) -> list[int]:
         found: list[int] = []
         for _ in range(times):
             self.now += 1.01 * BEAT_S
-            found += self.pulse.look(beats, self.now)
+            found += self.pulse.look(beats, self.now, are_ending=self.are_ending)
         return found
 
 
@@ -42,6 +46,43 @@ def test_who_starts_or_rests_is_given_longer() -> None:
     assert watch.look(None, times=SLOW_LOOKS) == []
     assert watch.look(None) == [0]
     assert watch.look(None, times=SLOW_LOOKS) == []
+
+
+def test_who_hangs_when_told_to_end_is_found_in_time_for_all_to_have_ended() -> None:
+    watch = Watch(2)
+    watch.are_ending = True
+    told_at = watch.now
+    assert watch.look(7, 7) == []  # the last beat of one came just before
+    for beat in range(8, 7 + ENDING_LOOKS):
+        assert watch.look(beat, 7) == []
+    assert watch.look(50, 7) == [1]
+    assert watch.now - told_at < 0.7 * DOCKER_STOP_S
+    assert watch.look(50, 7, times=ENDING_LOOKS - 1) == []
+
+
+def test_who_hung_before_it_was_told_to_end_has_had_its_time() -> None:
+    watch = Watch(1)
+    watch.look(7)
+    assert watch.look(7, times=STILL_LOOKS - 1) == []
+    watch.are_ending = True
+    assert watch.look(7) == [0]
+    assert watch.look(7, times=2 * STILL_LOOKS) == []
+
+
+def test_who_has_been_told_of_and_turns_again_may_hang_again() -> None:
+    watch = Watch(1)
+    watch.look(7)
+    assert watch.look(7, times=STILL_LOOKS) == [0]
+    assert watch.look(8) == []
+    assert watch.look(8, times=STILL_LOOKS) == [0]
+
+
+def test_who_rests_is_given_as_long_when_told_to_end() -> None:
+    watch = Watch(1)
+    watch.are_ending = True
+    watch.look(1)
+    assert watch.look(None, times=SLOW_LOOKS) == []
+    assert watch.look(None) == [0]
 
 
 def test_a_replacement_has_all_the_time_again() -> None:

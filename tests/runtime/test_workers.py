@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from runtime import workers
-from runtime.pulse import BEAT_S, SLOW_LOOKS, STILL_LOOKS
+from runtime.pulse import BEAT_S, ENDING_LOOKS, SLOW_LOOKS, STILL_LOOKS
 from runtime.table import Phase, Table
 from runtime.worker import Common
 
@@ -64,6 +64,21 @@ def test_a_worker_that_hangs_is_killed_once_and_no_other(
         supervisor._feel(look * BEAT_S)
     assert killed == [(101, signal.SIGKILL)]
     assert caplog.text.count("worker hangs, is ended") == 1
+
+
+def test_a_worker_that_hangs_is_killed_sooner_once_all_are_to_end(
+    supervisor: workers._Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *order: killed.append(order))
+    supervisor._crew.started(1, 101, 0.0)
+    supervisor._common.table.enter(1, Phase.RUNNING)
+    supervisor._common.table.beat(1)
+    supervisor._drain()
+    for look in range(ENDING_LOOKS + 1):
+        assert killed == []
+        supervisor._feel(look * BEAT_S)
+    assert killed == [(101, signal.SIGKILL)]
 
 
 def test_one_that_hangs_as_it_starts_is_killed_when_it_has_had_its_time(
