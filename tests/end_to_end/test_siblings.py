@@ -100,6 +100,31 @@ async def test_who_does_not_answer_in_time_is_done_without(
 
 
 @pytest.mark.asyncio
+async def test_one_that_hangs_delays_no_answer_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(under_test, "ASKING_S", 2 * LIMIT_S)
+
+    async def no(_: bytes) -> bytes:
+        return b"no"
+
+    async def yes(_: bytes) -> bytes:
+        return b"yes"
+
+    async with workers({}, {}, {"ready": no}, {"ready": yes}) as (one, hangs, *_):
+        asyncio.get_running_loop().remove_reader(inbox_of(hangs))
+        async with asyncio.timeout(LIMIT_S):
+            assert await one.one_answers("ready", b"yes")
+
+
+@pytest.mark.asyncio
+async def test_none_answers_so_when_all_have_answered_otherwise() -> None:
+    async with workers({}, {"echo": echo}, {}) as (one, *_):
+        assert not await one.one_answers("echo", b"yes")
+    assert not await Siblings(ALONE).one_answers("echo", b"yes")
+
+
+@pytest.mark.asyncio
 async def test_what_nobody_waits_for_any_more_is_not_done() -> None:
     done: list[bytes] = []
 
