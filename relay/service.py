@@ -21,7 +21,7 @@ from relay.door import Door
 from relay.pacer import Clock
 from relay.reception import Reception
 from relay.sessions import Sessions
-from relay.settings import BUILTIN, ECHO, RelaySettings
+from relay.settings import BUILTIN, ECHO, RelaySettings, without_secrets
 from relay.upstream import protocol
 from relay.upstream.client import RealtimeClient
 from relay.upstream.echo import Echo
@@ -146,7 +146,10 @@ class Relay:
             self._worker.enter(Phase.RUNNING)
             log.info(
                 "relay started",
-                extra={"link": str(address), "upstream": settings.upstream},
+                extra={
+                    "link": str(address),
+                    "upstream": without_secrets(settings.upstream),
+                },
             )
             gc.freeze()  # what start-up made lives on: collections need not visit it
             await stop.draining.wait()

@@ -24,6 +24,13 @@ def upstream(value: str) -> str:
         ) from None
 
 
+def without_secrets(value: str) -> str:
+    """Return an upstream without user, password and query, which may hold a key."""
+    parts = urlsplit(value)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl()
+
+
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
     """What the relay reads once, at start."""

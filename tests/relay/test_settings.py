@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from relay.settings import RelaySettings
+from relay.settings import RelaySettings, without_secrets
 from runtime import settings as environment
 from runtime.settings import SettingsError
 
@@ -28,6 +28,23 @@ def test_the_defaults_are_the_builtin_engine_on_loopback() -> None:
 def test_a_wrong_upstream_is_refused_by_name(upstream: str) -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_UPSTREAM: .*builtin, echo"):
         load(TANDEM_UPSTREAM=upstream)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "shown"),
+    [
+        ("builtin", "builtin"),
+        ("echo", "echo"),
+        (OPENAI, OPENAI),
+        ("ws://user:sk-1@host:9/v1?api-key=sk-2&model=m#sk-3", "ws://host:9/v1"),
+        ("wss://sk-1@[::1]/v1", "wss://[::1]/v1"),
+    ],
+)
+def test_what_may_hold_a_key_is_not_shown(upstream: str, shown: str) -> None:
+    assert (
+        without_secrets(load(TANDEM_UPSTREAM=upstream, OPENAI_API_KEY="a").upstream)
+        == shown
+    )
 
 
 def test_openai_needs_a_key() -> None:
