@@ -123,6 +123,7 @@ async def test_each_pod_costs_what_it_holds(tmp_path: Path) -> None:
         cluster.add("pending", 1, None, phase="Pending")
         async with keeping(tmp_path) as process:
             await process.wait_ready()
+            await until(lambda: cluster.told.qsize() == 2)
         told = {cluster.told.get_nowait() for _ in range(cluster.told.qsize())}
         assert told == {("busy", "7"), ("idle", "0")}
         assert cluster.cost("silent") is None
@@ -145,9 +146,10 @@ async def test_a_cluster_that_refuses_makes_it_not_ready(tmp_path: Path) -> None
     async with a_cluster(tmp_path, busy=7) as cluster:
         cluster.is_down = True
         async with keeping(tmp_path) as process:
-            await until(lambda: "costs cannot be kept" in process.log)
+            await until(lambda: "403" in process.log)
             status, reason = await process.readiness()
             assert status == 503
             assert "403" in reason
+            assert "costs cannot be kept" in process.log
             assert TOKEN not in process.log
         assert cluster.told.empty()

@@ -19,6 +19,9 @@ CLIENT_HELLO = bytes.fromhex(
 FATAL_ALERT = bytes.fromhex("15fefd00000000000000000002") + b"\x02\x28"
 
 
+TONE_SAMPLES = 30 * 48_000
+
+
 def stun_request(username: str, password: str | None) -> bytes:
     message = aioice.stun.Message(
         message_method=aioice.stun.Method.BINDING,
@@ -65,10 +68,10 @@ def hostile_datagrams(server_ufrag: str, client_ufrag: str) -> list[bytes]:
 
 
 async def assert_hears_itself(caller: Caller) -> None:
-    """The echo returns what the microphone says."""
+    """The echo returns what the microphone says, for as long as that takes."""
     before = len(caller.heard)
     caller.microphone.say(
-        (12_000 * np.sin(np.arange(24_000) * (2 * np.pi * 440 / 48_000))).astype(
+        (12_000 * np.sin(np.arange(TONE_SAMPLES) * (2 * np.pi * 440 / 48_000))).astype(
             np.int16
         )
     )

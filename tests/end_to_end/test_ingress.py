@@ -86,7 +86,8 @@ async def test_one_port_serves_two_transceivers() -> None:
             async with calling(stack.url) as one, calling(second.status_url) as two:
                 await hears_itself(one)
                 await hears_itself(two)
-            assert await metric(ingress, 'tandem_ingress_flows{state="proven"}') >= 2
+                proven = await metric(ingress, 'tandem_ingress_flows{state="proven"}')
+                assert proven >= 2
         finally:
             assert await second.stop() == 0
 

