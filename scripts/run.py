@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from relay.engine.settings import EngineSettings
-from relay.settings import RelaySettings
+from relay.settings import BUILTIN, ECHO, RelaySettings, without_secrets
 from runtime import logs, settings as env
 from runtime.settings import SettingsError, setting
 from transceiver.settings import TransceiverSettings
@@ -84,7 +84,7 @@ class RunSettings:
     relay_http_host: str = setting("TANDEM_RELAY_HTTP_HOST", "127.0.0.1", env.host, "")
     relay_http_port: int = setting("TANDEM_RELAY_HTTP_PORT", "8081", env.port, "")
     engine_port: int = setting("TANDEM_ENGINE_PORT", "8082", env.port, "")
-    upstream: str = setting("TANDEM_UPSTREAM", "builtin", env.text, "")
+    upstream: str = setting("TANDEM_UPSTREAM", BUILTIN, env.text, "")
     log_level: str = setting("TANDEM_LOG_LEVEL", "info", env.log_level, "")
     log_format: logs.Form = setting(  # noqa: RUF009  # an enum's member is immutable
         "TANDEM_LOG_FORMAT", "text", env.log_format, ""
@@ -136,7 +136,7 @@ def completed(environ: Mapping[str, str]) -> dict[str, str]:
     link_host = given.get("TANDEM_LINK_HOST", "127.0.0.1")
     return {
         "TANDEM_LINK_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
-        "TANDEM_UPSTREAM": OPENAI if "OPENAI_API_KEY" in given else "builtin",
+        "TANDEM_UPSTREAM": OPENAI if "OPENAI_API_KEY" in given else BUILTIN,
         "TANDEM_RELAYS": f"{link_host}:{_link_ports(given)}",
         **given,
     }
@@ -161,7 +161,7 @@ def services(settings: RunSettings) -> list[Service]:
     relay = Service("relay", "relay", RelaySettings, relay_url)
     edge_url = _ready_url(settings.http_port, settings.http_host, settings.scheme)
     transceiver = Service("transceiver", "transceiver", TransceiverSettings, edge_url)
-    own_engine = [engine] if settings.upstream == "builtin" else []
+    own_engine = [engine] if settings.upstream == BUILTIN else []
     return [*own_engine, relay, transceiver]
 
 
@@ -170,7 +170,7 @@ def ports(settings: RunSettings) -> list[Port]:
     s, tcp, udp = settings, socket.SOCK_STREAM, socket.SOCK_DGRAM
     engine = Port(tcp, "127.0.0.1", s.engine_port, "TANDEM_ENGINE_PORT")
     return [
-        *([engine] if s.upstream == "builtin" else []),
+        *([engine] if s.upstream == BUILTIN else []),
         Port(tcp, s.relay_http_host, s.relay_http_port, "TANDEM_RELAY_HTTP_PORT"),
         *(
             Port(udp, s.link_host, s.link_port + worker, "TANDEM_LINK_PORT")
@@ -189,6 +189,19 @@ def page_address(settings: RunSettings) -> str:
     host = _reachable(settings.http_host)
     name = "localhost" if host in {"127.0.0.1", "[::1]"} else host
     return f"{settings.scheme}://{name}:{settings.http_port}"
+
+
+def announcement(settings: RunSettings) -> str:
+    """Return the line that says all are ready, and what is not known yet.
+
+    Whether somebody else's upstream answers, and takes the key, shows with the first
+    call: to ask before that would open a session that is paid for.
+    """
+    ready = f"Tandem is ready: open {page_address(settings)}"
+    if settings.upstream in {BUILTIN, ECHO}:
+        return ready
+    upstream = without_secrets(settings.upstream)
+    return f"{ready} ({upstream} is first asked when a call begins)"
 
 
 def refuse_taken(wanted: Iterable[Port]) -> None:
@@ -275,8 +288,7 @@ async def _until_signal(settings: RunSettings, environ: Mapping[str, str]) -> in
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    line = f"Tandem is ready: open {page_address(settings)}"
-    announce = functools.partial(print, line, flush=True)
+    announce = functools.partial(print, announcement(settings), flush=True)
     return await supervise(services(settings), environ, stop, announce)
 
 

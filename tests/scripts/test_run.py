@@ -82,6 +82,21 @@ def test_with_a_certificate_all_is_asked_and_announced_over_https() -> None:
     assert run.page_address(chosen) == "https://localhost:8080"
 
 
+@pytest.mark.parametrize("upstream", ["builtin", "echo"])
+def test_ready_is_said_of_all_that_is_run_here(upstream: str) -> None:
+    line = run.announcement(settings(TANDEM_UPSTREAM=upstream))
+    assert line == "Tandem is ready: open http://localhost:8080"
+
+
+def test_of_an_upstream_elsewhere_it_is_said_that_nobody_has_asked_it_yet() -> None:
+    assert run.announcement(settings(OPENAI_API_KEY="sk-1")) == (
+        "Tandem is ready: open http://localhost:8080 "
+        "(wss://api.openai.com/v1/realtime is first asked when a call begins)"
+    )
+    line = run.announcement(settings(TANDEM_UPSTREAM="ws://user:secret@host:9/v1?k=s"))
+    assert "(ws://host:9/v1 is first asked" in line
+
+
 @pytest.mark.asyncio
 async def test_who_is_never_ready_is_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
