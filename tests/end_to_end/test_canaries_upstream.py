@@ -179,6 +179,23 @@ async def test_no_client_is_told_the_key_of_the_relay() -> None:
 
 
 @pytest.mark.asyncio
+async def test_no_secret_of_the_upstreams_url_is_logged() -> None:
+    user = f"someone:{UPSTREAM_KEY}"
+    async with (
+        tattling() as upstream,
+        running_stack(
+            upstream.replace("ws://", f"ws://{user}@") + f"?api-key={CHAT_KEY}",
+            TANDEM_LOG_LEVEL="debug",
+        ) as stack,
+        aiohttp.ClientSession() as http,
+    ):
+        for query in ("?model=m", "?model=refused"):
+            told = await converse(stack, http, "any", query, UPDATE, ITEM)
+            assert "error" in told
+    assert_none_in_logs(stack, user)
+
+
+@pytest.mark.asyncio
 async def test_nothing_that_a_sideband_says_is_logged() -> None:
     async with running_stack(
         "echo", TANDEM_API_KEYS=KEY, TANDEM_LOG_LEVEL="debug"
