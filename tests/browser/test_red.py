@@ -113,4 +113,5 @@ async def test_a_browser_and_the_edge_repair_each_others_loss(
     gone = counts["repeated_packets"] + counts["concealed_packets"]
     assert counts["repeated_packets"] > 0.7 * gone > 10
     assert heard["packetsLost"] > 0.05 * heard["packetsReceived"]
-    assert heard["concealedSamples"] < LOSS / 2 * heard["totalSamplesReceived"]
+    # A pause of the machine is one, too, however much is concealed for it.
+    assert heard["concealmentEvents"] < heard["packetsLost"] / 2
