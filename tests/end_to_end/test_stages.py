@@ -55,6 +55,8 @@ async def test_the_stages_add_up_to_the_delay_from_end_to_end() -> None:
         )
     }
     told_ms = 1000 * (sum(stages_s.values()) + stages_s["link"])  # it is passed twice
-    heard_ms = float(np.median(delays_ms(tap, payloads)))
-    heard_ms -= look_ahead_ms(pcm, payloads)
-    assert told_ms == pytest.approx(heard_ms, rel=0.1), stages_s
+    heard_ms = delays_ms(tap, payloads) - look_ahead_ms(pcm, payloads)
+    # A pause of the machine moves the mean of what was told, but no more than it delays
+    # a packet.
+    least_ms, most_ms = np.quantile(heard_ms, (0.1, 1.0))
+    assert 0.9 * least_ms < told_ms < 1.1 * most_ms, (stages_s, least_ms, most_ms)
