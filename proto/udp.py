@@ -70,6 +70,7 @@ class Dialer:
         self._udp: UdpSocket | None = None
         self._ended = LinkStats()
         self._down = asyncio.Event()
+        self._is_missed = False  # and the log has been told
 
     @property
     def session_count(self) -> int:
@@ -153,6 +154,7 @@ class Dialer:
             await self._down.wait()
         finally:
             self.is_up = False
+            self._is_missed = True  # it was said, or it is us who leave
             live.leave("the edge left")
             udp.close()  # what it has left to send may be refused as well
             self._live = self._udp = None
@@ -175,11 +177,17 @@ class Dialer:
         was_up, self.is_up = self.is_up, down is None
         if down is None:
             self._ended.ups += 1
+            self._is_missed = False
             log.info("link up", extra={"relay": self.address, "link": live.core.id})
             return
         if was_up:
             self._ended.downs += 1
             log.warning("link down", extra={"relay": self.address, "reason": down})
+        elif not self._is_missed:
+            log.warning(
+                "no link: does the relay run there, with the same TANDEM_LINK_KEY?",
+                extra={"relay": self.address, "reason": down},
+            )
         self._down.set()
 
 

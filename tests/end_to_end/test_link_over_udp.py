@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from proto import greeting
 from proto.errors import CloseCode, NotConnected
 from proto.frames import FRAME_BYTES, DownFrame, UpFrame
 from proto.udp import Dialer, LinkSession, Listener
@@ -170,6 +171,34 @@ async def test_a_relay_that_leaves_closes_the_sessions_and_is_dialled_again() ->
         assert again.told == [("opened",)]
         relay.cancel()
         edge.cancel()
+
+
+@pytest.mark.asyncio
+async def test_a_relay_that_never_answers_is_told_of_once_until_it_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(greeting, "TIMEOUT_S", 0.2)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        address = Address(*silent.getsockname())
+        dialer = Dialer(address, KEY)
+        async with asyncio.TaskGroup() as group:
+            edge = group.create_task(dialer.run())
+            await until(lambda: dialer.stats.dials >= 3)
+            edge.cancel()
+    (told,) = caplog.records
+    assert "TANDEM_LINK_KEY" in told.message
+    assert vars(told)["relay"] == address
+    assert vars(told)["reason"] == "no answer"
+
+
+@pytest.mark.asyncio
+async def test_an_edge_that_leaves_misses_no_relay(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running():
+        pass
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 @pytest.mark.asyncio
