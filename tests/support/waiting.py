@@ -19,14 +19,16 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(GLANCE_S)
 
 
-async def until_reads(read: Callable[[], Awaitable[object]], wanted: object) -> None:
+async def until_reads(
+    read: Callable[[], Awaitable[object]], wanted: object, limit_s: float = LIMIT_S
+) -> None:
     """Return once it reads as wanted.
 
     Raises:
-        AssertionError: It does not within `LIMIT_S`; names what it read last.
+        AssertionError: It does not within `limit_s`; names what it read last.
     """
     loop = asyncio.get_running_loop()
-    end_s = loop.time() + LIMIT_S
+    end_s = loop.time() + limit_s
     while (found := await read()) != wanted:
         assert loop.time() < end_s, found
         await asyncio.sleep(GLANCE_S)
