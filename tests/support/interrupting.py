@@ -40,6 +40,9 @@ LOUD_RMS = 300.0
 QUIET_S = 0.3
 """Without a packet for so long, all that was sent is there."""
 
+GLANCES = 15
+"""In that time: of a machine that pauses for as long, each finds what has come."""
+
 
 class Plan(NamedTuple):
     """One interruption to be.
@@ -126,10 +129,11 @@ class Listener:
 
     async def silence(self) -> None:
         """Wait until no more packets come."""
-        count = -1
-        while count != len(self.packets):
+        count, quiet = len(self.packets), 0
+        while quiet < GLANCES:
+            await asyncio.sleep(QUIET_S / GLANCES)
+            quiet = quiet + 1 if count == len(self.packets) else 0
             count = len(self.packets)
-            await asyncio.sleep(QUIET_S)
 
     def _track_received(self, track: MediaStreamTrack) -> None:
         (receiver,) = self.caller.connection.getReceivers()
