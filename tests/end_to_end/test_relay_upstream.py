@@ -194,6 +194,7 @@ async def test_a_barge_in_truncates_the_item_at_what_was_heard() -> None:
         await api.begin_response()
         item_id = await api.say(SECOND * 10)
         await edge.event("output_audio_buffer.started")
+        await edge.event("response.output_audio.done")  # the relay has all of it
         edge.heard_samples = 2400
         await api.interrupt()
         truncate = await api.received("conversation.item.truncate")
@@ -201,7 +202,7 @@ async def test_a_barge_in_truncates_the_item_at_what_was_heard() -> None:
         await edge.event("conversation.item.truncated")
         await edge.event("output_audio_buffer.cleared")
         assert edge.flushes == [1]
-        assert len(edge.frames) < 25
+        assert len(edge.frames) < 500  # of ten seconds
         assert "response.cancel" not in api.types
         assert "error" not in edge.types
 
@@ -214,6 +215,7 @@ async def test_clear_silences_cancels_and_hides_the_relays_own_errors() -> None:
         await api.begin_response()
         await api.say(SECOND * 10)
         await edge.event("output_audio_buffer.started")
+        await edge.event("response.output_audio.done")
         edge.send_event("response.cancel")
         edge.send_event("output_audio_buffer.clear")
         await edge.event("output_audio_buffer.cleared")

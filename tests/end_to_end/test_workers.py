@@ -308,8 +308,10 @@ async def test_a_service_whose_worker_finds_its_port_taken_does_not_start(
             second.bind(("127.0.0.1", first + 1))
             late = Process(module, f"http://127.0.0.1:{http}")
             await late.start(stack.environ | own)
-            assert await late.ended() == 1
-        assert await late.stop() == 1
+            try:
+                assert await late.ended() == 1
+            finally:
+                await late.stop()
         assert "cannot listen: [Errno" in late.log
         assert "worker cannot start  worker=1" in late.log
         assert "Traceback" not in late.log
