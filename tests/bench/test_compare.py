@@ -194,6 +194,14 @@ def test_what_a_run_has_written_is_shown_as_it_was() -> None:
     assert Result.read(json.loads(json.dumps(row.as_json()))) == row
 
 
+def test_the_readme_shows_what_the_last_run_has_written() -> None:
+    written = (ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8")
+    figures = json.loads(written)
+    results = map(Result.read, figures["rows"])
+    table = markdown(figures["limits_ms"], results)
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_who_protects_its_voice_is_compared_while_it_does() -> None:
     figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
     rows = [
