@@ -33,8 +33,8 @@ class Trial:
     disturbed: bool
 
     @classmethod
-    def of(cls, run: Mapping[str, Any], compared: int) -> "Trial":
-        """Take it from what the generator wrote, of a process too."""
+    def of(cls, run: Mapping[str, Any]) -> "Trial":
+        """Take it from what `Stand.load` has returned."""
         delay, media = run["delay"] or {}, run["first_media"] or {}
         return cls(
             run["calls"],
@@ -46,7 +46,7 @@ class Trial:
             run["longest_gap_ms"],
             media.get("p50"),
             media.get("p99"),
-            run["cpu_ms"][str(compared)],
+            run["server_ms"],
             run["eased"],
             run["disturbed"],
         )

@@ -104,7 +104,7 @@ def _measure(stand: Stand, result: Result, *, may_ease: bool, search: bool) -> N
     first = stand.load(FIRST_CALLS, FIRST_S)
     _check(first)
     _note_cpu(result, first, stand.server)
-    result.idle = Trial.of(first, stand.server.measured)
+    result.idle = Trial.of(first)
     if search and result.promised is not None and result.idle.p99_ms is not None:
         _search(stand, result, result.promised, result.idle.p99_ms, may_ease=may_ease)
         _notice(stand, result)
@@ -136,7 +136,7 @@ def _search(
             failed = calls
             continue
         promised, held = calls / step.share, calls
-        result.held = Trial.of(run, stand.server.measured)
+        result.held = Trial.of(run)
         if not run["eased"]:
             _note_cpu(result, run, stand.server)
 
@@ -155,27 +155,20 @@ def _try(
 
 def _notice(stand: Stand, result: Result) -> None:
     """See what callers notice where a server is neither idle nor overloaded."""
-
-    def trial(
-        calls: int, seconds: float, *options: str, ramp_hz: float | None = None
-    ) -> Trial:
-        run = stand.load(calls, seconds, *options, ramp_hz=ramp_hz)
-        return Trial.of(run, stand.server.measured)
-
     if result.held is not None:
         calls = max(1, round(AT_EASE * result.held.calls))
-        result.at_ease = trial(calls, FIRST_S)
-        result.protecting = trial(calls, FIRST_S, *LOSSY_DOWN)
-    result.lossy = trial(FIRST_CALLS, FIRST_S, *LOSSY)
+        result.at_ease = Trial.of(stand.load(calls, FIRST_S))
+        result.protecting = Trial.of(stand.load(calls, FIRST_S, *LOSSY_DOWN))
+    result.lossy = Trial.of(stand.load(FIRST_CALLS, FIRST_S, *LOSSY))
     if stand.is_own:
-        result.burst = trial(BURST_CALLS, BURST_S, ramp_hz=BURST_CALLS)
+        run = stand.load(BURST_CALLS, BURST_S, ramp_hz=BURST_CALLS)
+        result.burst = Trial.of(run)
 
 
 def _note_cpu(result: Result, run: Mapping[str, Any], server: Running) -> None:
     result.cpu_ms = {n: run["cpu_ms"][str(p)] for n, p in server.pids.items()}
     result.generator_ms = run["own_cpu_ms"]
-    spent_ms = run["cpu_ms"][str(server.measured)]
-    result.promised = 1000 / spent_ms if spent_ms else None
+    result.promised = 1000 / run["server_ms"] if run["server_ms"] else None
 
 
 def _check(run: Mapping[str, Any]) -> None:

@@ -68,8 +68,9 @@ class Stand:
         """Run a load, anew if something else had the cores.
 
         Returns:
-            What the generator wrote, whether encoders were `eased`, and whether it was
-            `disturbed` however often it was run.
+            What the generator wrote, the CPU of the process that is compared
+            (`server_ms`, a call-second), whether encoders were `eased`, and whether it
+            was `disturbed` however often it was run.
 
         Raises:
             LoadError: It came to no figures.
@@ -92,6 +93,7 @@ class Stand:
         pids = [f"--pid={pid}" for pid in server.pids.values()]
         eased, slowness = self._times_eased(), self.pace.slowness()
         run = _generate(server.url, self.cores.others, (*options, *pids))
+        run["server_ms"] = run["cpu_ms"][str(server.measured)]
         run["eased"] = self._times_eased() > eased
         run["slowness"] = max(slowness, self.pace.slowness())
         run["disturbed"] = judge.is_disturbed(run, self.cores.server)

@@ -1,6 +1,6 @@
 """The comparison's table, in Markdown, as it goes into the README. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from bench.compare.result import Result, Trial
 from bench.compare.rows import BURST_CALLS
@@ -57,7 +57,7 @@ def ratios(limits: Mapping[str, float], results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def _times(when: str, costs: Mapping[str, float], own: Iterable[str]) -> list[str]:
+def _times(when: str, costs: Mapping[str, float], own: Container[str]) -> list[str]:
     lines = []
     for name in costs:
         if name not in own or not costs[name]:
@@ -65,7 +65,7 @@ def _times(when: str, costs: Mapping[str, float], own: Iterable[str]) -> list[st
         others = ", ".join(
             f"{other} {ms / costs[name]:.1f}"
             for other, ms in costs.items()
-            if ms and not other.startswith("tandem")
+            if ms and other not in own
         )
         lines.append(
             f"Times the CPU of {name}{when}: {others or 'nobody else was run'}"
