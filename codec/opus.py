@@ -149,6 +149,19 @@ _PAYLOAD = _ffi.new("char[]", MAX_PAYLOAD_BYTES)
 _PCM_VIEW, _PAYLOAD_VIEW = _ffi.buffer(_PCM), _ffi.buffer(_PAYLOAD)
 
 
+DECODE_ADDRESS, ENCODE_ADDRESS = (
+    int(_ffi.cast("uintptr_t", function))
+    for function in (_lib.opus_decode, _lib.opus_encode)
+)
+"""Of the library's functions, for compiled callers."""
+
+
+def address(coder: "Decoder | Encoder") -> int:
+    """Return where libopus keeps the state of a coder, for compiled callers."""
+    state = coder._decoder if isinstance(coder, Decoder) else coder._encoder
+    return int(_ffi.cast("uintptr_t", state))
+
+
 def version() -> str:
     """Return libopus's own version string."""
     return bytes(_ffi.string(_lib.opus_get_version_string())).decode()

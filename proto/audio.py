@@ -5,10 +5,8 @@ queued, logged or timed. All else here is for loss.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from proto import wire
 from proto.errors import LocalError, RemoteError
 from proto.frames import FRAME_MS, FRAME_SAMPLES, DownFrame, UpFrame
 from proto.messages import Last, Nack
@@ -47,7 +45,6 @@ class Audio:
     """
 
     __slots__ = (
-        "_encode",
         "_frame_type",
         "_grain_bytes",
         "_head_samples",
@@ -74,9 +71,6 @@ class Audio:
         self._session = session
         self._port = port
         self._hears_downlink = is_dialer
-        self._encode: Callable[[int, int, Any], bytes] = (
-            wire.encode_up if is_dialer else wire.encode_down
-        )
         self._frame_type = UpFrame if is_dialer else DownFrame
         self._history = History()
         self._head_samples = 0 if is_dialer else HEAD_SAMPLES
@@ -108,7 +102,7 @@ class Audio:
         if not self._is_speaking:
             self._is_speaking = True
             port.spoke(self, now)
-        datagram = port.seal(self._encode(self._session, seq, frame))
+        datagram = port.seal_frame(self._session, seq, frame)
         if frame.position_samples < self._head_samples:
             self._double(seq, frame, now)
         return datagram
@@ -229,7 +223,7 @@ class Audio:
         if type(frame) is DownFrame:
             frame = frame._replace(lead_ms=_lead_left_ms(frame, sent_at, now))
         self._resent += 1
-        self._port.transmit(self._port.seal(self._encode(self._session, seq, frame)))
+        self._port.transmit(self._port.seal_frame(self._session, seq, frame))
 
     @property
     def _rtt_s(self) -> float:

@@ -39,6 +39,7 @@ from proto.messages import (
     Flush,
     Flushed,
     Fragment,
+    Kind,
     Last,
     Nack,
     Ping,
@@ -54,6 +55,11 @@ from proto.session import Session
 from proto.sharing import Sharing
 from proto.stats import LinkStats, Rtt
 from proto.wire import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, DatagramType
+
+try:
+    from proto.lane import FrameOpener, FrameSealer
+except ImportError:  # not compiled
+    from proto.laneless import FrameOpener, FrameSealer
 
 
 class LinkState(enum.Enum):
@@ -151,11 +157,11 @@ class Link:
                 raise RemoteError("no keys, or no more")
             opener = self._ends.opener
             newest = opener.newest
-            plaintext = opener.open(datagram)
+            opened = self._open(datagram)
             self._liveness.heard_at = now
             if self.state is _FINISHING:
                 self._come_up(now)
-            message = wire.decode(plaintext)
+            message = wire.decode(opened) if type(opened) is bytes else opened
             if type(message) is self._audio_type:
                 number, seq, frame = message
                 session = self.sessions.get(number)
@@ -267,6 +273,10 @@ class Link:
         """Replaced by the sealer's own method when there are keys."""
         raise NotConnected(f"link is {self.state.name}")
 
+    def seal_frame(self, session: int, seq: int, frame: Any) -> bytes:
+        """Replaced like `seal`."""
+        raise NotConnected(f"link is {self.state.name}")
+
     # Handshake and end
 
     def _greet_again(self, greeting: Greeting, now: float) -> None:
@@ -293,7 +303,12 @@ class Link:
 
     def _take(self, ends: Ends) -> None:
         self._ends = ends
+        ours, theirs = Kind.UP, Kind.DOWN
+        if self.role is Role.LISTENER:
+            ours, theirs = theirs, ours
+        self._open = FrameOpener(ends.opener, theirs).open
         self.seal = ends.sealer.seal  # type: ignore[method-assign]  # spares a call per frame
+        self.seal_frame = FrameSealer(ends.sealer, ours).seal  # type: ignore[method-assign]  # likewise
 
     def _go_down(self, how: LinkInput, reason: str) -> None:
         if self.state is _S.CLOSED:

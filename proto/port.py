@@ -69,6 +69,9 @@ class Port(Protocol):
     def seal(self, plaintext: bytes) -> bytes:
         """Return the datagram of a message."""
 
+    def seal_frame(self, session: int, seq: int, frame: UpFrame | DownFrame) -> bytes:
+        """Return the datagram of a frame of this end's direction."""
+
     def send(self, message: Control) -> None:
         """Seal a message and put it among the outgoing datagrams."""
 

@@ -20,19 +20,25 @@ from pylibsrtp import Session
 
 from proto.frames import DownFrame, UpFrame, new_tuple
 from proto.payload import Payload
-from transceiver import red, rtcp, rtp
+from transceiver import laneless, red, rtcp, rtp
 from transceiver.adaptation import Adaptation, Tuning
 from transceiver.errors import MalformedPacket
 from transceiver.packetizer import Packetizer
 from transceiver.playout import Playout
 from transceiver.profile import Profile, plan
 from transceiver.reorder import ReorderWindow
-from transceiver.rtcp import Reception, ReportBlock
-from transceiver.rtp import RtpPacket, SequenceExtender
+from transceiver.rtcp import ReportBlock
+from transceiver.rtp import RtpPacket
 from transceiver.sight import Sight
 from transceiver.sound import SOUNDS
 from transceiver.srtp import SrtpReceiver, SrtpSender
+from transceiver.stream import Stream
 from transceiver.timer import SharedTimer
+
+try:
+    from transceiver.lane import DownLane, UpLane
+except ImportError:  # not compiled
+    from transceiver.laneless import DownLane, UpLane
 
 RTCP_TYPES = frozenset(bytes((kind,)) for kind in range(192, 224))
 """Second bytes of RTCP, that RTP does not use beside it (RFC 5761 section 4)."""
@@ -48,6 +54,9 @@ STREAM_QUIET_S = 1.0
 
 RTT_SMOOTHING = 1 / 8
 """Share of a new measurement in the round-trip time (as RFC 6298 section 2)."""
+
+
+_Lanes = tuple[DownLane, UpLane]
 
 
 class MediaKeys(NamedTuple):
@@ -82,17 +91,6 @@ class Coding(NamedTuple):
     profile: Profile = Profile.AUTO
 
 
-class _Stream:
-    """The caller's current RTP stream."""
-
-    __slots__ = ("extender", "received_at", "reception")
-
-    def __init__(self, packet: RtpPacket, now: float) -> None:
-        self.extender = SequenceExtender(packet.sequence)
-        self.reception = Reception(packet.ssrc, packet.sequence, rtp.CLOCK_HZ)
-        self.received_at = now
-
-
 class Media:
     """One leg's audio, both ways.
 
@@ -105,6 +103,7 @@ class Media:
         "_alarm",
         "_closed",
         "_cname",
+        "_down",
         "_foreign",
         "_former",
         "_frames_up",
@@ -127,6 +126,7 @@ class Media:
         "_timer",
         "_tuning",
         "_unheard",
+        "_up",
         "_uplink",
         "_voice",
         "_window",
@@ -165,7 +165,7 @@ class Media:
         self._cname = keys.cname
         self._receiver = SrtpReceiver(keys.inbound)
         self._sender = SrtpSender(keys.outbound)
-        self._stream: _Stream | None = None
+        self._stream: Stream | None = None
         self._former: set[int] = set()
         self._window: ReorderWindow[tuple[int, bytes]] = ReorderWindow()
         sound = SOUNDS[coding.payload]
@@ -182,6 +182,7 @@ class Media:
             sound,
             planned.encoding,
         )
+        self._down, self._up = self._lanes(coding.payload, send)
         self._tuning: Tuning | None = None
         self._tune(now)
         self._received = self._frames_up = self._malformed = self._foreign = 0
@@ -194,51 +195,42 @@ class Media:
 
     def watched_by(self, sight: Sight) -> None:
         """Have delays measured."""
+        self._leave_lanes()
         self._timed_up, self._timed_down = sight.uplink, sight.downlink
         self._unheard = sight.unheard
 
     def datagram_received(self, data: bytes, now: float) -> None:
         """Take an SRTP or SRTCP datagram from the caller's address."""
-        if self._closed or data[1:2] in RTCP_TYPES:
-            self._rtcp_received(data, now)
+        clear = self._up.take(data, now)
+        if clear is True:
             return
-        clear = self._receiver.open_rtp(data)
         if clear is None:
-            return
+            if self._closed or data[1:2] in RTCP_TYPES:
+                self._rtcp_received(data, now)
+                return
+            clear = self._receiver.open_rtp(data)
+            if clear is None:
+                return
+        self._leave_up()
         try:
             packet = rtp.parse(clear)
         except MalformedPacket:
             self._malformed += 1
-            return
-        kind, sequence, timestamp, ssrc, payload = packet
-        stream = self._stream
-        if stream is None or ssrc != stream.reception.ssrc:
-            stream = self._change_stream(packet, now)
-            if stream is None:
-                self._foreign += 1
-                return
-        self._received += 1
-        stream.received_at = now
-        self._timed_up.begin(timestamp)
-        sequence = stream.extender.extend(sequence)
-        stream.reception.received(sequence, timestamp, now)
-        if kind != self._payload_type:
-            other = self._other_payload(kind, payload)
-            if other is None:
-                return
-            payload = other
-        if self._window.passes(sequence):
-            self._hand_on(0, timestamp, payload, now)
         else:
-            self._put_in_order(sequence, packet, payload, now)
+            self._packet_received(packet, now)
+        self._enter_up()
 
     def play(self, frame: DownFrame, now: float) -> None:
         """Queue a frame of the model's audio; what is due is sent at once."""
         if self._closed:
             return
-        self._timed_down.begin(frame.position_samples, frame.lead_ms)
-        self._playout.push(frame, now)
-        self._send_due(now)
+        down = self._down
+        if not down.play(frame, now):
+            down.leave()
+            self._timed_down.begin(frame.position_samples, frame.lead_ms)
+            self._playout.push(frame, now)
+            self._send_due(now)
+            down.enter(self._timed_down)
         self._await_due()
 
     def frames_lost(self, count: int, now: float) -> None:
@@ -253,6 +245,7 @@ class Media:
             The talkspurt last sent (0: none) and how many samples of it the caller
             hears before silence: all that were sent.
         """
+        self._down.leave()
         heard = self._playout.flush(talkspurt, now)
         self._await_due()
         return heard
@@ -278,10 +271,11 @@ class Media:
     @property
     def waiting_frames(self) -> int:
         """Frames of the model's voice that are not due."""
-        return self._playout.waiting_frames
+        return self._playout.waiting_frames + self._down.count
 
     def counts(self) -> dict[str, int]:
         """Return what happened so far, by kind, for metrics."""
+        self._leave_lanes()
         window, voice, playout = self._window, self._voice, self._playout
         return {
             "received_packets": self._received,
@@ -306,7 +300,65 @@ class Media:
             "missing_frames": playout.missing,
         }
 
+    # The lanes: of audio as PCM.
+
+    def _lanes(self, payload: Payload, send: Callable[[bytes], None]) -> _Lanes:
+        down_lane, up_lane = laneless.DownLane, laneless.UpLane
+        if payload is Payload.PCM:
+            down_lane, up_lane = DownLane, UpLane
+        down = down_lane(self._playout, self._packetizer, self._sender, send)
+        up = up_lane(
+            self._receiver,
+            self._voice,
+            self._window,
+            (self._payload_type, self._red_type),
+            self._uplink,
+            down,
+        )
+        return down, up
+
+    def _enter_up(self) -> None:
+        if self._stream is not None:
+            self._up.enter(self._stream, self._timed_up)
+
+    def _leave_up(self) -> None:
+        passed = self._up.leave()
+        self._received += passed
+        self._frames_up += passed
+
+    def _enter_lanes(self) -> None:
+        self._down.enter(self._timed_down)
+        self._enter_up()
+
+    def _leave_lanes(self) -> None:
+        """Have all state where it is looked for."""
+        self._down.leave()
+        self._leave_up()
+
     # Uplink.
+
+    def _packet_received(self, packet: RtpPacket, now: float) -> None:
+        kind, sequence, timestamp, ssrc, payload = packet
+        stream = self._stream
+        if stream is None or ssrc != stream.reception.ssrc:
+            stream = self._change_stream(packet, now)
+            if stream is None:
+                self._foreign += 1
+                return
+        self._received += 1
+        stream.received_at = now
+        self._timed_up.begin(timestamp)
+        sequence = stream.extender.extend(sequence)
+        stream.reception.received(sequence, timestamp, now)
+        if kind != self._payload_type:
+            other = self._other_payload(kind, payload)
+            if other is None:
+                return
+            payload = other
+        if self._window.passes(sequence):
+            self._hand_on(0, timestamp, payload, now)
+        else:
+            self._put_in_order(sequence, packet, payload, now)
 
     def _other_payload(self, kind: int, payload: bytes) -> bytes | None:
         """Return the Opus packet in one of RED; None: it is malformed, as if lost.
@@ -347,7 +399,7 @@ class Media:
             elif waits is None or waits[0] != timestamp:
                 return
 
-    def _change_stream(self, packet: RtpPacket, now: float) -> _Stream | None:
+    def _change_stream(self, packet: RtpPacket, now: float) -> Stream | None:
         """Follow the caller to another SSRC, at once if it is a new one.
 
         Stragglers of one it has left do not lead back to it, nor do other payloads.
@@ -363,7 +415,7 @@ class Media:
             for lost, (timestamp, payload) in self._window.drain():
                 self._hand_on(lost, timestamp, payload, now)
             self._voice.restart()
-        self._stream = _Stream(packet, now)
+        self._stream = Stream(packet, now)
         return self._stream
 
     def _deliver(self, now: float) -> None:
@@ -375,7 +427,7 @@ class Media:
     def _hand_on(self, lost: int, timestamp: int, payload: bytes, now: float) -> None:
         pieces = self._voice.take(lost, timestamp, payload, now)
         if pieces:
-            talkspurt, samples = self._playout.heard(now)
+            talkspurt, samples = self._down.heard(now)
             uplink = self._uplink
             for position, piece in pieces:
                 uplink(new_tuple(UpFrame, (position, talkspurt, samples, piece)))
@@ -386,6 +438,9 @@ class Media:
     # Downlink.
 
     def _send_due(self, now: float) -> None:
+        if self._down.is_on:
+            self._down.send_due(now)
+            return
         for frame in self._playout.pull(now):
             packet = self._packetizer.packetize(frame, now)
             datagram = None if packet is None else self._sender.seal_rtp(packet)
@@ -395,7 +450,7 @@ class Media:
                     self._timed_down.end()
 
     def _await_due(self) -> None:
-        due = self._playout.next_due()
+        due = self._down.next_due()
         if due < self._alarm.deadline:
             self._alarm.set(due)
 
@@ -405,12 +460,14 @@ class Media:
         if now >= self._report_at:
             self._report_at = now + self._rng.uniform(*REPORT_INTERVAL_S)
             self._send_report(now)
-        next_due, give_up = self._playout.next_due(), self._window.deadline
+            self._enter_lanes()
+        next_due, give_up = self._down.next_due(), self._window.deadline
         self._alarm.set(min(self._report_at, next_due, give_up))
 
     # Reports.
 
     def _send_report(self, now: float, *, leaving: bool = False) -> None:
+        self._leave_lanes()
         sender = self._packetizer.sender_info(now)
         report = rtcp.build_report(
             sender,
@@ -433,6 +490,7 @@ class Media:
         except MalformedPacket:
             self._malformed += 1
             return
+        self._leave_lanes()
         stream, sender = self._stream, feedback.sender
         if stream and sender and sender.ssrc == stream.reception.ssrc:
             stream.reception.sender_reported(sender, now)
@@ -442,6 +500,7 @@ class Media:
         if feedback.estimate_bps is not None:
             self.adaptation.estimated(feedback.estimate_bps, now)
         self._tune(now)
+        self._enter_lanes()
 
     def _caller_reported(self, block: ReportBlock, now: float) -> None:
         rtt_s = rtcp.round_trip_s(block, now)
@@ -460,5 +519,6 @@ class Media:
     def _tune(self, now: float) -> None:
         tuning = self.adaptation.tuning(now)
         if tuning != self._tuning:
+            self._down.leave()
             self._tuning = tuning
             self._packetizer.tune(tuning)

@@ -28,6 +28,12 @@ except (ImportError, AttributeError) as missing:
         f"pylibsrtp has changed inside ({missing}); the pinned version is 1.0"
     ) from missing
 
+UNPROTECT_ADDRESS, PROTECT_ADDRESS = (
+    int(_ffi.cast("uintptr_t", _ffi.addressof(_lib, name)))
+    for name in ("srtp_unprotect", "srtp_protect")
+)
+"""Of the library's functions, for compiled callers."""
+
 MAX_TRAILER_BYTES = 4 + 16 + 128
 """Most that protection appends: SRTCP index, tag, MKI (libsrtp's srtp.h)."""
 
@@ -49,6 +55,11 @@ MAX_STREAMS = 32
 
 RTP_HEADER_BYTES = 12
 RTCP_HEADER_BYTES = 8
+
+
+def address(end: "SrtpReceiver | SrtpSender") -> int:
+    """Return where libsrtp keeps the state of an end, for compiled callers."""
+    return int(_ffi.cast("uintptr_t", end._context))
 
 
 class SrtpReceiver:

@@ -11,7 +11,7 @@ from proto.messages import Control, Down, Last, Message, Nack, Up
 from proto.port import Role, Speaker
 from proto.sharing import Sharing
 from proto.stats import Rtt
-from proto.wire import decode
+from proto.wire import decode, encode_down, encode_up
 
 SESSION = 1
 PCM = b"\x01\x02"
@@ -46,6 +46,11 @@ class Trace:
 
     def seal(self, plaintext: bytes) -> bytes:
         return plaintext
+
+    def seal_frame(self, session: int, seq: int, frame: UpFrame | DownFrame) -> bytes:
+        if isinstance(frame, UpFrame):
+            return encode_up(session, seq, frame)
+        return encode_down(session, seq, frame)
 
     def transmit(self, datagram: bytes) -> None:
         message: Message = decode(datagram)

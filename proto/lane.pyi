@@ -1,0 +1,5 @@
+from typing import Final
+
+from proto.laneless import FrameOpener as FrameOpener, FrameSealer as FrameSealer
+
+COMPILED: Final = True

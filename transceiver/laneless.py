@@ -1,0 +1,106 @@
+"""The lanes where none were compiled: nothing takes them. Also, what a lane offers.
+
+A lane is the compiled short cut of `media` for what is usual (`lane.pyx`). Entered, it
+takes the state of the modules below `media` over; left, it gives all of it back. What
+it does not take goes the long way, which here is the only one.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+from proto.frames import DownFrame, UpFrame
+from runtime.stages import Stopwatch
+from transceiver.packetizer import Packetizer
+from transceiver.playout import Playout
+from transceiver.reorder import ReorderWindow
+from transceiver.srtp import SrtpReceiver, SrtpSender
+from transceiver.stream import Stream
+from transceiver.voice import AsItCame, Decoded
+
+COMPILED = False
+
+
+class DownLane:
+    """The way down of a leg, in the midst of a talkspurt.
+
+    Args:
+        playout: When frames are due.
+        packetizer: The encoder, and RTP's numbers.
+        sender: SRTP.
+        send: Puts a datagram on the wire.
+
+    Attributes:
+        is_on: It has been entered, and not left.
+        count: Frames that wait in it.
+        next_due: As of the playout, which does not know while this is on.
+        heard: Likewise.
+    """
+
+    is_on: bool = False
+    count: int = 0
+
+    def __init__(
+        self,
+        playout: Playout,
+        packetizer: Packetizer,
+        sender: SrtpSender,
+        send: Callable[[bytes], None],
+    ) -> None:
+        self.next_due, self.heard = playout.next_due, playout.heard
+
+    def enter(self, stopwatch: Stopwatch) -> None:
+        """Take over, if all is as usual."""
+
+    def leave(self) -> None:
+        """Give everything back."""
+
+    def play(self, frame: DownFrame, now: float) -> bool:
+        """Queue a frame and send what is due, or do nothing and return False."""
+        del frame, now
+        return False
+
+    def send_due(self, now: float) -> None:
+        """Send the frames that are due."""
+
+
+class UpLane:
+    """The way up of a leg, while its packets come one after the other.
+
+    Args:
+        receiver: SRTP.
+        voice: The decoder, and media time.
+        window: The packets' order.
+        types: RTP payload types of Opus and of RED, which may not be agreed on.
+        uplink: Takes the caller's frames.
+        down: Knows what was heard.
+    """
+
+    is_on: bool = False
+
+    def __init__(
+        self,
+        receiver: SrtpReceiver,
+        voice: AsItCame | Decoded,
+        window: ReorderWindow[tuple[int, bytes]],
+        types: tuple[int, int | None],
+        uplink: Callable[[UpFrame], None],
+        down: DownLane,
+    ) -> None:
+        pass
+
+    def enter(self, stream: Stream, stopwatch: Stopwatch) -> None:
+        """Take over, if all is as usual."""
+
+    def leave(self) -> int:
+        """Give everything back; return how many packets have passed."""
+        return 0
+
+    def take(self, datagram: bytes, now: float) -> bytes | Literal[True] | None:
+        """Take an SRTP datagram.
+
+        Returns:
+            True: its voice was handed on. Bytes: the RTP packet, nothing was done but
+            to open it. None: nothing was done.
+        """
+        del datagram, now
+        return None
