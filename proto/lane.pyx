@@ -23,7 +23,6 @@ from proto import frames, messages, payload as _payload, seal, wire
 from proto.frames import DownFrame, UpFrame
 from proto.messages import Down, Kind, Up
 
-COMPILED = True
 
 cdef enum:
     HEADER_BYTES = 16

@@ -5,8 +5,6 @@ from proto.frames import DownFrame, UpFrame
 from proto.messages import Down, Kind, Up
 from proto.seal import Opener, Sealer
 
-COMPILED = False
-
 
 class FrameSealer:
     """Seals the frames of one end.

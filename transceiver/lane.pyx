@@ -30,7 +30,6 @@ from proto import frames
 from proto.frames import DownFrame, UpFrame
 from transceiver import playout as _playout, red, rtp, srtp, voice as _voice
 
-COMPILED = True
 
 ctypedef int (*srtp_function)(void *, void *, int *) noexcept
 ctypedef int (*decode_function)(

@@ -17,8 +17,6 @@ from transceiver.srtp import SrtpReceiver, SrtpSender
 from transceiver.stream import Stream
 from transceiver.voice import AsItCame, Decoded
 
-COMPILED = False
-
 
 class DownLane:
     """The way down of a leg, in the midst of a talkspurt.

@@ -40,6 +40,9 @@ try:
 except ImportError:  # not compiled
     from transceiver.laneless import DownLane, UpLane
 
+HAS_LANES = DownLane is not laneless.DownLane
+"""What is usual goes through compiled code."""
+
 RTCP_TYPES = frozenset(bytes((kind,)) for kind in range(192, 224))
 """Second bytes of RTCP, that RTP does not use beside it (RFC 5761 section 4)."""
 
@@ -54,9 +57,6 @@ STREAM_QUIET_S = 1.0
 
 RTT_SMOOTHING = 1 / 8
 """Share of a new measurement in the round-trip time (as RFC 6298 section 2)."""
-
-
-_Lanes = tuple[DownLane, UpLane]
 
 
 class MediaKeys(NamedTuple):
@@ -300,9 +300,11 @@ class Media:
             "missing_frames": playout.missing,
         }
 
-    # The lanes: of audio as PCM.
+    # Lanes, which are for audio as PCM.
 
-    def _lanes(self, payload: Payload, send: Callable[[bytes], None]) -> _Lanes:
+    def _lanes(
+        self, payload: Payload, send: Callable[[bytes], None]
+    ) -> tuple[DownLane, UpLane]:
         down_lane, up_lane = laneless.DownLane, laneless.UpLane
         if payload is Payload.PCM:
             down_lane, up_lane = DownLane, UpLane

@@ -27,6 +27,7 @@ from transceiver.http.calls import call_routes
 from transceiver.http.client_secrets import client_secret_routes
 from transceiver.http.realtime import realtime_routes
 from transceiver.http.server import listening
+from transceiver.media import HAS_LANES
 from transceiver.metrics import Metrics
 from transceiver.profile import easing_saves
 from transceiver.settings import TransceiverSettings
@@ -154,6 +155,7 @@ def _log_start(settings: TransceiverSettings, port: UdpPort) -> None:
         "transceiver listens",
         extra={
             "tls": bool(settings.tls_certificate),
+            "lanes": HAS_LANES,
             "http": f"{settings.http_host}:{settings.http_port}",
             "udp": "{}:{}".format(*port.socket.address),
             "advertised": ",".join(candidate.host for candidate in port.candidates),
