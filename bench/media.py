@@ -148,10 +148,11 @@ class Bench:
 
     def _report_loss(self) -> None:
         fraction = round(self._case.loss_percent * 2.56)
-        block = rtcp.ReportBlock(OUR_SSRC, fraction, 0, 0, 0, 0, 0)
         info = rtcp.SenderInfo(CALLER_SSRC, 0, 0, 0, 0)
-        report = rtcp.build_report(info, "caller", block, sending=False)
-        for _ in range(5):
+        for cycle in range(1, 6):  # as if of many packets each, or it tells nothing
+            highest = cycle << 16
+            block = rtcp.ReportBlock(OUR_SSRC, fraction, 0, highest, 0, 0, 0)
+            report = rtcp.build_report(info, "caller", block, sending=False)
             datagram = self._protect.protect_rtcp(report)
             self._media.datagram_received(datagram, self._now)
 

@@ -235,7 +235,7 @@ cdef class FrameOpener:
         if size < MIN_DATAGRAM_BYTES or at[0] != VERSION:
             return opener.open(datagram)
         counter = read(at + 8, 8)
-        slot = self.seen.data.as_ulonglongs + counter % REPLAY_WINDOW
+        slot = <uint64_t *>self.seen.data.as_ulonglongs + counter % REPLAY_WINDOW
         if <int64_t>read(at + 2, 2) != self.epoch or slot[0] >= counter:
             return opener.open(datagram)
         try:
