@@ -44,12 +44,15 @@ RUN python3 -m venv --without-pip /opt/compiler \
 ENV CC="/opt/compiler/bin/python -m ziglang cc -mcpu=baseline"
 WORKDIR /opt/tandem/app
 COPY scripts scripts
-COPY transceiver transceiver
+COPY proto/__init__.py proto/*.pyx proto/
+COPY transceiver/__init__.py transceiver/*.pyx transceiver/
 RUN LDSHARED="$CC -shared -s" /opt/compiler/bin/python -m scripts.compile
 
 # Of the same image: `python -m transceiver.ingress`, and for Kubernetes
 # `python -m deploy.deletion_cost`.
 FROM traced AS transceiver-build
+COPY transceiver transceiver
+COPY --from=compiled /opt/tandem/app/proto proto
 COPY --from=compiled /opt/tandem/app/transceiver transceiver
 COPY deploy deploy
 RUN rm deploy/healthcheck.py \
@@ -63,6 +66,7 @@ FROM traced AS relay-build
 RUN python3 -m pip --python /opt/tandem/bin/python uninstall --yes \
       aioice aiortc dnspython google-crc32c ifaddr pyee pylibsrtp pyopenssl
 COPY relay relay
+COPY --from=compiled /opt/tandem/app/proto proto
 RUN rm -r relay/engine \
  && ../bin/python -m compileall -q --invalidation-mode unchecked-hash . \
  && ../bin/python -m relay --help > /dev/null

@@ -106,8 +106,8 @@ def test_what_is_compiled_runs_on_every_cpu_and_is_all_that_leaves_its_stage() -
         f"/opt/tandem/app/{to}" for _, to in taken
     ]
     for _, package in taken:
-        assert f"\nCOPY {package} {package}\n" in compiled
-        assert compiled.index(f"COPY {package}") < compiled.index("-m scripts.compile")
+        assert f"{package}/*.pyx {package}/\n" in compiled
+        assert compiled.index(f"COPY {package}/") < compiled.index("-m scripts.compile")
 
 
 def test_an_image_has_its_compiled_modules() -> None:
@@ -131,7 +131,8 @@ def test_what_the_images_copy_is_not_ignored() -> None:
     }
     for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE):
         for source in sources.split():
-            assert any(f"{name}/".startswith(f"{source}/") for name in known), source
+            folder = source.removesuffix("/*.pyx").removesuffix("/__init__.py")
+            assert any(f"{name}/".startswith(f"{folder}/") for name in known), source
 
 
 @pytest.mark.parametrize("service", SERVICES)
