@@ -33,8 +33,9 @@ PACKAGES = ("codec", "proto", "relay", "runtime", "transceiver")
 SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 """How this Python's compiled modules end: another one's are not imported."""
 
-FLAGS = ["-O2", "-g0", "-ffp-contract=off"]
-"""For any CPU of the kind; and no fused arithmetic, whose figures are not Python's."""
+FLAGS = ["-O2", "-g0", "-ffp-contract=off", "-Werror=incompatible-pointer-types"]
+"""For any CPU of the kind; no fused arithmetic, whose figures are not Python's; and an
+error with every compiler what is one with clang and the newer gcc."""
 
 
 class Module(NamedTuple):
