@@ -42,7 +42,7 @@ def test_a_module_is_compiled_beside_its_source_and_nothing_else_is_left(
     folder = tree(tmp_path, "cpdef long twice(long value):\n    return 2 * value\n")
     done = run(folder, "-m", "scripts.compile", "--required")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "compile: compiling transceiver.lane\n"
+    assert "compile: compiling transceiver.lane\n" in done.stderr
     left = {path.name for path in (folder / "transceiver").iterdir()}
     assert left == {"__init__.py", "lane.pyx", f"lane{script.SUFFIX}"}
     assert list((folder / ".cache").iterdir()) == []
