@@ -92,7 +92,7 @@ def create(folder: Path) -> None:
 
 def install(folder: Path, lock: Path) -> None:
     """Install a lock; each download is a line, so that a slow network is seen."""
-    say(f"installing {lock.relative_to(ROOT)} (100 to 200 MB when nothing is cached)")
+    say(f"installing {lock.relative_to(ROOT)}; what is not cached is downloaded")
     command = [str(python(folder)), "-m", "pip", "--disable-pip-version-check"]
     command += ["install", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     command += [f"--requirement={lock}"]

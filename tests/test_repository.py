@@ -12,13 +12,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from runtime import settings as environment
-from scripts import run, settings_table
+from scripts import compile as compiling, run, settings_table
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = {
     name: ROOT / "requirements" / f"{name}.txt"
-    for name in ("core", "speech", "dev", "interop")
+    for name in ("core", "speech", "dev", "interop", "compile", "compiler")
 }
 BINARY = {".wav", ".png", ".ico", ".bin", ".woff2", ".opus", ".pcm"}
 
@@ -33,7 +33,7 @@ def files(folder: pathlib.Path = ROOT) -> Iterator[pathlib.Path]:
     """Yield the repository's own text files."""
     skipped = ignored()
     for path in sorted(folder.iterdir()):
-        if path.name in skipped or path.suffix in BINARY | {".pyc", ".egg-info"}:
+        if path.name in skipped or path.suffix in BINARY | {".pyc", ".so", ".egg-info"}:
             continue
         if path.is_dir():
             yield from files(path)
@@ -128,6 +128,10 @@ def test_every_package_stands_under_the_import_contracts() -> None:
     assert set(PROJECT["tool"]["coverage"]["run"]["source"]) == packages()
 
 
+def test_modules_are_compiled_wherever_services_have_them() -> None:
+    assert set(compiling.PACKAGES) == packages() - {"deploy"}
+
+
 def test_the_engine_s_contract_names_every_other_part_of_the_relay() -> None:
     contracts = PROJECT["tool"]["importlinter"]["contracts"]
     (contract,) = (
@@ -188,9 +192,19 @@ def test_the_lock_of_the_foreign_clients_holds_what_is_asked_for() -> None:
     assert pins["openai"] == locked("dev")["openai"]
 
 
+@pytest.mark.parametrize("name", ["compile", "compiler"])
+def test_what_compiles_is_locked_as_asked_for(name: str) -> None:
+    asked = list(map(Requirement, PROJECT["dependency-groups"][name]))
+    pins = locked(name)
+    assert set(pins) == {requirement.name for requirement in asked}
+    for requirement in asked:
+        assert all(map(requirement.specifier.contains, pins[requirement.name]))
+
+
 def test_the_locks_agree_with_each_other() -> None:
     core, speech, dev = map(locked, ("core", "speech", "dev"))
     assert core.items() <= speech.items() <= dev.items()
+    assert locked("compile").items() <= dev.items()
 
 
 def test_no_deep_learning_framework_is_installed() -> None:

@@ -9,6 +9,7 @@ from relay.engine.settings import EngineSettings
 from relay.settings import RelaySettings
 from runtime import settings as environment
 from runtime.collector import ENDPOINTS
+from scripts.compile import modules
 from tests.deploy.rendering import ROOT, load
 from transceiver.ingress.settings import IngressSettings
 from transceiver.settings import TransceiverSettings
@@ -35,6 +36,14 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 def entry(service: str) -> str:
     """Return the part of the Dockerfile that makes an image."""
     return DOCKERFILE.partition(f"FROM final AS {service}\n")[2].partition("\nFROM ")[0]
+
+
+def stage(name: str) -> str:
+    """Return the part of the Dockerfile that makes what images copy from."""
+    (text,) = re.findall(
+        rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM )", DOCKERFILE, re.M | re.S
+    )
+    return str(text)
 
 
 @pytest.mark.parametrize("service", OWN)
@@ -84,6 +93,46 @@ def test_no_image_runs_as_root_or_holds_a_compiler() -> None:
     assert "PIP_REQUIRE_HASHES=1" in DOCKERFILE
     assert "apt-get" not in DOCKERFILE
     assert "RUN" not in final
+    copied = set(re.findall(r"--from=([a-z-]+)", final))
+    assert copied == {*(f"{service}-build" for service in IMAGES), "volumes"}
+
+
+def test_what_is_compiled_runs_on_every_cpu_and_is_all_that_leaves_its_stage() -> None:
+    compiled = stage("compiled")
+    assert "-mcpu=baseline" in compiled
+    assert "-m scripts.compile" in compiled
+    taken = re.findall(r"--from=compiled (\S+) (\S+)", DOCKERFILE)
+    assert [source for source, _ in taken] == [
+        f"/opt/tandem/app/{to}" for _, to in taken
+    ]
+    for _, package in taken:
+        assert f"{package}/*.pyx {package}/\n" in compiled
+        assert compiled.index(f"COPY {package}/") < compiled.index("-m scripts.compile")
+
+
+def test_an_image_has_its_compiled_modules() -> None:
+    compiled = {module.name.partition(".")[0] for module in modules(ROOT)}
+    for service, other in (("transceiver", "relay"), ("relay", "transceiver")):
+        for package in compiled - {other}:
+            taken = f"--from=compiled /opt/tandem/app/{package} {package}"
+            assert taken in stage(f"{service}-build")
+
+
+def test_no_image_is_built_with_what_was_compiled_on_another_machine() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored.index("**/*.so") > ignored.index("!transceiver")
+
+
+def test_what_the_images_copy_is_not_ignored() -> None:
+    known = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in sources.split():
+            folder = source.removesuffix("/*.pyx").removesuffix("/__init__.py")
+            assert any(f"{name}/".startswith(f"{folder}/") for name in known), source
 
 
 @pytest.mark.parametrize("service", SERVICES)
