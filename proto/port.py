@@ -66,9 +66,6 @@ class Port(Protocol):
     sharing: Sharing
     asked_at: float
 
-    def seal(self, plaintext: bytes) -> bytes:
-        """Return the datagram of a message."""
-
     def seal_frame(self, session: int, seq: int, frame: UpFrame | DownFrame) -> bytes:
         """Return the datagram of a frame of this end's direction."""
 

@@ -49,9 +49,6 @@ class Wire:
         self.sent: list[Control] = []
         self.told: list[Event] = []
 
-    def seal(self, plaintext: bytes) -> bytes:
-        return plaintext
-
     def seal_frame(self, session: int, seq: int, frame: UpFrame | DownFrame) -> bytes:
         return f"{session} {seq} {frame}".encode()
 

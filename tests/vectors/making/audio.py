@@ -44,9 +44,6 @@ class Trace:
         if isinstance(message, Nack):
             self.note(nack=list(message.seqs))
 
-    def seal(self, plaintext: bytes) -> bytes:
-        return plaintext
-
     def seal_frame(self, session: int, seq: int, frame: UpFrame | DownFrame) -> bytes:
         if isinstance(frame, UpFrame):
             return encode_up(session, seq, frame)
