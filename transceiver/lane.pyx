@@ -191,6 +191,8 @@ cdef class UpLane:
         if not self.is_on:
             return 0
         self.is_on = False
+        if not self.taken:  # and what was no voice is no packet that was placed
+            return 0
         stream, voice = self.stream, self.voice
         reception, places = stream.reception, voice._places
         stream.extender.highest = reception._highest = self.highest

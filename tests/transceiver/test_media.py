@@ -79,6 +79,20 @@ def test_a_lost_packet_is_heard_from_the_next_ones_repeat() -> None:
     assert counts["concealed_packets"] == 0
 
 
+def test_packets_without_audio_in_a_pause_leave_media_time_to_the_callers_clock() -> (
+    None
+):
+    leg = Leg()
+    caller = Caller(leg)
+    speak(leg, caller, 5)
+    for _ in range(10):  # a key held down, as RFC 4733 tells of it
+        leg.receive(caller.packet(b"\x01\x0a\x00\xa0", ticks=48_000, kind=110))
+        leg.run(1.0)
+    speak(leg, caller, 2)
+    assert leg.media.counts()["clock_jumps"] == 0
+    assert positions(leg)[5] == 5 * FRAME_SAMPLES + 10 * SAMPLE_RATE_HZ
+
+
 def test_a_burst_is_concealed_up_to_its_last_packet_and_that_one_recovered() -> None:
     leg = Leg()
     caller = Caller(leg)
