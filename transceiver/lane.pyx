@@ -80,6 +80,8 @@ cdef double PACE = _voice.MAX_PACE
 cdef double BURST = _voice.MAX_BURST_SAMPLES
 cdef double MAX_LEAD_MS = _playout.MAX_LEAD_MS
 cdef double EARLY_S = _playout.EARLY_S
+cdef int64_t MAX_POSITION = _playout.MAX_POSITION_SAMPLES
+cdef int64_t MAX_TICKS = 1 << 52  # far from an overflow, and exact in a double
 
 # One thread works on one datagram after the other: buffers of each call's own would be
 # cold whenever its turn came.
@@ -342,6 +344,7 @@ cdef class DownLane:
             or number != head.talkspurt
             or number != packetizer._talkspurt
             or packetizer._before.maxlen
+            or packetizer._end_ticks > MAX_TICKS
             or len(queue) > QUEUE
             or any(samples != FRAME for _, _, samples, _ in queue)
         ):
@@ -398,6 +401,7 @@ cdef class DownLane:
         if (
             number != self.number
             or position < self.received_samples
+            or position > MAX_POSITION
             or self.count >= QUEUE
             or len(<bytes?>frame[3]) != FRAME_BYTES
         ):

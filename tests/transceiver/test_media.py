@@ -351,6 +351,20 @@ def test_an_echo_without_lead_is_sent_as_it_comes() -> None:
     )
 
 
+@pytest.mark.parametrize("position", [(1 << 40) + 1, 1 << 62, (1 << 63) - 1])
+def test_no_position_that_a_relay_may_say_raises(position: int) -> None:
+    leg = Leg()
+    caller = Caller(leg)
+    for start in (position, min(position + FRAME_SAMPLES, (1 << 63) - 1)):
+        leg.play(DownFrame(1, start, 0, voice(0, FRAME_SAMPLES)))
+        speak(leg, caller, 2)
+    play_talkspurt(leg, 2, 3)
+    leg.run(1.0)
+    assert leg.up[-1][1].heard_samples == 0
+    play_talkspurt(leg, 3, 3)
+    assert len(leg.up) == 4
+
+
 def test_a_flush_silences_at_once_and_for_good() -> None:
     leg = Leg()
     play_talkspurt(leg, 1, 20)
