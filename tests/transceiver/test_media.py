@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from codec.opus import carries_fec
-from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
+from proto.frames import (
+    FRAME_BYTES,
+    FRAME_SAMPLES,
+    SAMPLE_RATE_HZ,
+    DownFrame,
+    UpFrame,
+)
 from tests.transceiver.leg import (
     CALLER_SSRC,
     FRAME_S,
@@ -468,6 +474,19 @@ def test_the_callers_loss_raises_what_is_spent_on_repeats_and_is_forgotten() -> 
     for _ in range(20):
         caller.report(caller.block())
     assert leg.media.adaptation.loss_percent < 1
+
+
+def test_who_closes_on_getting_a_frame_gets_no_more() -> None:
+    leg = Leg()
+
+    class Closing(list[tuple[float, UpFrame]]):
+        def append(self, item: tuple[float, UpFrame]) -> None:
+            super().append(item)
+            leg.media.close()
+
+    leg.up = Closing()
+    speak(leg, Caller(leg), 3)
+    assert len(leg.up) == 1
 
 
 def test_closing_says_goodbye_once_and_ends_everything() -> None:
