@@ -219,7 +219,7 @@ cdef class FrameOpener:
         self.epoch, self.decrypt = self.opener._epoch, key.aead.decrypt
         memcpy(self.iv, PyBytes_AS_STRING(key.iv.to_bytes(NONCE_BYTES, "big")), 12)
 
-    def open(self, bytes datagram):
+    def open(self, bytes datagram not None):
         """Return the frame in a datagram as its message, or else its plaintext.
 
         Raises:

@@ -79,6 +79,8 @@ cdef double PACE = _voice.MAX_PACE
 cdef double BURST = _voice.MAX_BURST_SAMPLES
 cdef double MAX_LEAD_MS = _playout.MAX_LEAD_MS
 cdef double EARLY_S = _playout.EARLY_S
+cdef int64_t MAX_POSITION = _playout.MAX_POSITION_SAMPLES
+cdef int64_t MAX_TICKS = 1 << 52  # far from an overflow, and exact in a double
 
 # One thread works on one datagram after the other: buffers of each call's own would be
 # cold whenever its turn came.
@@ -149,7 +151,9 @@ cdef class UpLane:
     cdef readonly int64_t taken
     """Packets that have passed since `enter`."""
 
-    def __init__(self, receiver, voice, window, types, uplink, DownLane down):
+    def __init__(
+        self, receiver, voice, window, types, uplink, DownLane down not None
+    ):
         self.receiver, self.voice, self.window = receiver, voice, window
         opus_type, red_type = types
         self.opus_type, self.red_type = opus_type, -1 if red_type is None else red_type
@@ -190,6 +194,8 @@ cdef class UpLane:
         if not self.is_on:
             return 0
         self.is_on = False
+        if not self.taken:  # and what was no voice is no packet that was placed
+            return 0
         stream, voice = self.stream, self.voice
         reception, places = stream.reception, voice._places
         stream.extender.highest = reception._highest = self.highest
@@ -206,7 +212,7 @@ cdef class UpLane:
             self.stopwatch._left = self.untimed
         return self.taken
 
-    cpdef object take(self, bytes datagram, double now):
+    def take(self, bytes datagram not None, double now):
         """Take an SRTP datagram.
 
         Returns:
@@ -293,6 +299,11 @@ cdef inline double distance(double ticks) noexcept:
     return ticks
 
 
+cdef inline bint is_full(frame) except -1:
+    """Tell whether a frame is as long as what the encoder will read of it."""
+    return type(frame) is DownFrame and len(<bytes?>(<tuple>frame)[3]) == FRAME_BYTES
+
+
 cdef class DownLane:
     """The way down of a leg, in the midst of a talkspurt.
 
@@ -339,8 +350,9 @@ cdef class DownLane:
             or number != head.talkspurt
             or number != packetizer._talkspurt
             or packetizer._before.maxlen
+            or packetizer._end_ticks > MAX_TICKS
             or len(queue) > QUEUE
-            or any(samples != FRAME for _, _, samples, _ in queue)
+            or not all(is_full(frame) for _, _, _, frame in queue)
         ):
             return
         self.talkspurt, self.stopwatch, self.number = talkspurt, stopwatch, number
@@ -383,20 +395,20 @@ cdef class DownLane:
             position = self.positions[self.first]
             playout._queue.append((talkspurt, position, FRAME, self.get()))
 
-    cpdef bint play(self, named_frame, double now) except -1:
+    def play(self, named_frame, double now):
         """Queue a frame, and send what is due; False: nothing was done."""
         cdef tuple frame
         cdef int64_t number, position
         cdef double lead_ms, base_s
-        if not self.is_on or self.untimed == 1 or type(named_frame) is not DownFrame:
+        if not self.is_on or self.untimed == 1 or not is_full(named_frame):
             return False
         frame = <tuple>named_frame
         number, position, lead_ms = frame[0], frame[1], frame[2]
         if (
             number != self.number
             or position < self.received_samples
+            or position > MAX_POSITION
             or self.count >= QUEUE
-            or len(<bytes?>frame[3]) != FRAME_BYTES
         ):
             return False
         self.untimed -= 1
@@ -436,11 +448,12 @@ cdef class DownLane:
             base_s = self.floor_s
         return base_s + position / <double>RATE_HZ
 
-    cdef inline void put(self, int64_t position, frame):
+    cdef inline int put(self, int64_t position, frame) except -1:
         cdef int slot = (self.first + self.count) % QUEUE
         self.positions[slot] = position
         self.waiting[slot] = frame
         self.count += 1
+        return 0
 
     cdef inline object get(self):
         cdef int slot = self.first

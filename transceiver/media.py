@@ -320,7 +320,7 @@ class Media:
         return down, up
 
     def _enter_up(self) -> None:
-        if self._stream is not None:
+        if self._stream is not None and not self._closed:
             self._up.enter(self._stream, self._timed_up)
 
     def _leave_up(self) -> None:

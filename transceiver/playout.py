@@ -34,6 +34,9 @@ MAX_WAITING_FRAMES = 100
 MAX_LEAD_MS = 2_000
 """A longer lead is taken as this one."""
 
+MAX_POSITION_SAMPLES = 1 << 40
+"""Over a year into a talkspurt: whoever says so has miscounted."""
+
 HUSH_FRAMES = 8
 """160 ms of silence after a cut: as much as a browser's jitter buffer may hold."""
 
@@ -109,7 +112,7 @@ class Playout:
 
     Attributes:
         under_way_s: Seconds from sending to hearing, as far as they are known.
-        dropped: Frames not queued: flushed before, out of order, or no room.
+        dropped: Frames not queued: flushed before, out of order, nowhere, or no room.
         missing: Frames the link has given up.
     """
 
@@ -154,7 +157,7 @@ class Playout:
             not samples
             or number <= self._flushed
             or number != talkspurt.number
-            or position < talkspurt.received_samples
+            or not talkspurt.received_samples <= position <= MAX_POSITION_SAMPLES
             or len(self._queue) >= MAX_WAITING_FRAMES
         ):
             self.dropped += 1

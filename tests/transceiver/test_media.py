@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from codec.opus import carries_fec
-from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
+from proto.frames import (
+    FRAME_BYTES,
+    FRAME_SAMPLES,
+    SAMPLE_RATE_HZ,
+    DownFrame,
+    UpFrame,
+)
 from tests.transceiver.leg import (
     CALLER_SSRC,
     FRAME_S,
@@ -77,6 +83,20 @@ def test_a_lost_packet_is_heard_from_the_next_ones_repeat() -> None:
     counts = leg.media.counts()
     assert (counts["lost_packets"], counts["recovered_packets"]) == (1, 1)
     assert counts["concealed_packets"] == 0
+
+
+def test_packets_without_audio_in_a_pause_leave_media_time_to_the_callers_clock() -> (
+    None
+):
+    leg = Leg()
+    caller = Caller(leg)
+    speak(leg, caller, 5)
+    for _ in range(10):  # a key held down, as RFC 4733 tells of it
+        leg.receive(caller.packet(b"\x01\x0a\x00\xa0", ticks=48_000, kind=110))
+        leg.run(1.0)
+    speak(leg, caller, 2)
+    assert leg.media.counts()["clock_jumps"] == 0
+    assert positions(leg)[5] == 5 * FRAME_SAMPLES + 10 * SAMPLE_RATE_HZ
 
 
 def test_a_burst_is_concealed_up_to_its_last_packet_and_that_one_recovered() -> None:
@@ -337,6 +357,20 @@ def test_an_echo_without_lead_is_sent_as_it_comes() -> None:
     )
 
 
+@pytest.mark.parametrize("position", [(1 << 40) + 1, 1 << 62, (1 << 63) - 1])
+def test_no_position_that_a_relay_may_say_raises(position: int) -> None:
+    leg = Leg()
+    caller = Caller(leg)
+    for start in (position, min(position + FRAME_SAMPLES, (1 << 63) - 1)):
+        leg.play(DownFrame(1, start, 0, voice(0, FRAME_SAMPLES)))
+        speak(leg, caller, 2)
+    play_talkspurt(leg, 2, 3)
+    leg.run(1.0)
+    assert leg.up[-1][1].heard_samples == 0
+    play_talkspurt(leg, 3, 3)
+    assert len(leg.up) == 4
+
+
 def test_a_flush_silences_at_once_and_for_good() -> None:
     leg = Leg()
     play_talkspurt(leg, 1, 20)
@@ -440,6 +474,19 @@ def test_the_callers_loss_raises_what_is_spent_on_repeats_and_is_forgotten() -> 
     for _ in range(20):
         caller.report(caller.block())
     assert leg.media.adaptation.loss_percent < 1
+
+
+def test_who_closes_on_getting_a_frame_gets_no_more() -> None:
+    leg = Leg()
+
+    class Closing(list[tuple[float, UpFrame]]):
+        def append(self, item: tuple[float, UpFrame]) -> None:
+            super().append(item)
+            leg.media.close()
+
+    leg.up = Closing()
+    speak(leg, Caller(leg), 3)
+    assert len(leg.up) == 1
 
 
 def test_closing_says_goodbye_once_and_ends_everything() -> None:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from proto.frames import FRAME_SAMPLES, SAMPLE_RATE_HZ, DownFrame
-from transceiver.playout import EARLY_S, HUSH_FRAMES, MAX_WAITING_FRAMES, Playout
+from transceiver.playout import (
+    EARLY_S,
+    HUSH_FRAMES,
+    MAX_POSITION_SAMPLES,
+    MAX_WAITING_FRAMES,
+    Playout,
+)
 
 FRAME_S = 0.02
 SILENCE = bytes(2 * FRAME_SAMPLES)
@@ -227,6 +233,15 @@ def test_what_is_out_of_order_empty_or_doubled_is_dropped() -> None:
     ):
         playout.push(item, 0.0)
     assert playout.dropped == 4
+
+
+@pytest.mark.parametrize("position", [MAX_POSITION_SAMPLES + 1, (1 << 63) - 1])
+def test_a_position_no_talkspurt_gets_to_is_dropped(position: int) -> None:
+    ear = Ear()
+    ear.push(1.0, frame(1, 0, 0), DownFrame(1, position, 0, SILENCE), frame(1, 1, 20))
+    ear.run(2.0)
+    assert [index for _, _, index in ear.sent] == [0, 1]
+    assert ear.playout.dropped == 1
 
 
 def test_no_more_than_two_seconds_wait_and_no_lead_is_longer() -> None:
