@@ -194,7 +194,9 @@ cdef class UpLane:
         stream, voice = self.stream, self.voice
         reception, places = stream.reception, voice._places
         stream.extender.highest = reception._highest = self.highest
-        stream.received_at = places._arrived_at = self.received_at
+        stream.received_at = self.received_at
+        if self.taken:  # else what came last may have been none that was placed
+            places._arrived_at = self.received_at
         reception._received = self.received
         reception._transit, reception._jitter = self.transit, self.jitter
         self.window._next = self.next
