@@ -145,7 +145,8 @@ cdef class UpLane:
     cdef DownLane down
     cdef int opus_type, red_type
     cdef uint32_t ssrc, timestamp
-    cdef int64_t next, highest, received, ticks, end_samples, packet_samples, untimed
+    cdef int64_t next, highest, received, ticks, end_samples, packet_samples
+    cdef int64_t timed, untimed
     cdef double received_at, transit, jitter, left_samples, counted_at
     cdef readonly int64_t taken
     """Packets that have passed since `enter`."""
@@ -182,6 +183,7 @@ cdef class UpLane:
         self.packet_samples = voice._voice.packet_samples
         self.left_samples = allowance._left_samples
         self.counted_at = allowance._counted_at
+        self.timed = UNTIMED if stopwatch.key is None else stopwatch.key
         self.untimed = stopwatch._left if stopwatch._observe is not None else 1 << 62
         self.taken = 0
         self.is_on = True
@@ -250,6 +252,7 @@ cdef class UpLane:
         samples = samples_of[buffer[at]]
         if (
             read_u16(buffer + 2) != <uint16_t>self.next
+            or timestamp == self.timed
             or ticks != self.end_samples * TICKS
             or samples == 0
             or samples > FRAME
