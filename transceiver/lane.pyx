@@ -76,6 +76,9 @@ assert (
     and MAX_REPEATS == red.MAX_REPEATS
 )
 
+cdef int64_t FAR_SAMPLES = 1 << 53
+"""Media time that no lane goes to: a double counts samples up to there."""
+
 cdef double PACE = _voice.MAX_PACE
 cdef double BURST = _voice.MAX_BURST_SAMPLES
 cdef double MAX_LEAD_MS = _playout.MAX_LEAD_MS
@@ -240,7 +243,7 @@ cdef class UpLane:
         """Decode the packet in the buffer and hand its voice on, if it is as usual."""
         cdef int kind = buffer[1] & 0x7F, at = HEADER_BYTES, samples
         cdef uint32_t timestamp = read_u32(buffer + 4)
-        cdef int64_t ticks, position, talkspurt, heard
+        cdef int64_t ticks, position
         cdef double transit, left = self.left_samples
         if kind == self.red_type:
             at = newest_block(buffer, size, self.opus_type)
@@ -345,6 +348,8 @@ cdef class DownLane:
             or number != head.talkspurt
             or number != packetizer._talkspurt
             or packetizer._before.maxlen
+            or talkspurt.received_samples > FAR_SAMPLES
+            or packetizer._end_ticks > FAR_SAMPLES
             or len(queue) > QUEUE
             or any(samples != FRAME for _, _, samples, _ in queue)
         ):
@@ -401,6 +406,7 @@ cdef class DownLane:
         if (
             number != self.number
             or position < self.received_samples
+            or position >= FAR_SAMPLES
             or self.count >= QUEUE
             or len(<bytes?>frame[3]) != FRAME_BYTES
         ):
