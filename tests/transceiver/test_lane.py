@@ -36,7 +36,7 @@ def compare(script: Script, profile: Profile, *, knows_red: bool) -> Scene:
     return one
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     script=scripts,
     profile=st.sampled_from((Profile.AUTO, Profile.AUTO, Profile.QUALITY)),
@@ -67,6 +67,8 @@ def talking(frames: int, **told: Any) -> Step:
     usual = {"lead_ms": 150, "every_s": FRAME_S, "skipped": 0, "last_bytes": 960}
     return Step("talk", {"frames_": frames, **usual, **told})
 
+
+LOOK = Step("look", {})
 
 PLEASED = Step(
     "report",
@@ -100,7 +102,7 @@ def test_red_of_the_caller_s_and_frames_ahead_of_their_time_take_the_lanes() -> 
         Step("change", {"stream": 1}),
         Step("flush", {"back": 0}),
         Step("stray", {"talkspurt": 0, "position": -480, "lead_ms": 0, "size": 960}),
-        Step("look", {}),
+        LOOK,
         PLEASED,
     ],
     ids=lambda step: step.act,
@@ -111,6 +113,55 @@ def test_a_call_returns_to_the_lanes_after_what_is_not_usual(step: Step) -> None
     leg = compare(script, Profile.AUTO, knows_red=True).leg
     assert leg.passed_up >= 130
     assert leg.passed_down >= 90
+
+
+def repeating(blocks: int) -> Step:
+    return Step("repeat", {"blocks": blocks, "length": 0, "newest": 111, "cut": 0})
+
+
+def waiting(seconds: float) -> Step:
+    return Step("wait", {"seconds": seconds})
+
+
+EMPTY = Step("send", {"first": 0x80, "kind": 111, "body": b""})
+FAR_AWAY = PLEASED._replace(told={**PLEASED.told, "ago_s": 0.2})
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [speaking(450, every_s=0.0), LOOK, speaking(100, every_s=0.001), LOOK],
+        [repeating(9), speaking(1), repeating(10), speaking(1)],
+        [EMPTY, speaking(1), LOOK],
+        [
+            Step("jump", {"ticks": 0, "packets": 2}),
+            *(EMPTY, waiting(0.1), speaking(3)),
+            *(Step("pause", {"ticks": 2880, "seconds": 0.06}), speaking(3)),
+        ],
+        [
+            talking(5, every_s=0.0),
+            waiting(0.15),
+            talking(1),
+            waiting(0.0193),
+            talking(1, every_s=0.0, lead_ms=200),
+            LOOK,
+        ],
+        [talking(130, every_s=0.0, lead_ms=250), waiting(0.1), talking(9), LOOK],
+        [
+            FAR_AWAY,
+            talking(9, lead_ms=0),
+            waiting(0.25),
+            talking(1, every_s=0.0),
+            speaking(1, every_s=0.0),
+            LOOK,
+            speaking(9, every_s=0.01),
+        ],
+    ],
+    ids=["rush", "red", "empty", "lost", "early", "full", "underrun"],
+)
+def test_what_befalls_a_plain_call_befalls_it_without_lanes(steps: Script) -> None:
+    script = [PLEASED, conversing(20), *steps, conversing(20)]
+    assert compare(script, Profile.AUTO, knows_red=True).leg.passed_up >= 30
 
 
 @pytest.mark.parametrize(
