@@ -241,7 +241,9 @@ cdef class FrameOpener:
         try:
             plaintext = self.decrypt(
                 nonce_of(self.iv, at),
-                PyBytes_FromStringAndSize(<char *>at + HEADER_BYTES, size - HEADER_BYTES),
+                PyBytes_FromStringAndSize(
+                    <char *>at + HEADER_BYTES, size - HEADER_BYTES
+                ),
                 PyBytes_FromStringAndSize(<char *>at, HEADER_BYTES),
             )
         except InvalidTag:

@@ -146,7 +146,8 @@ cdef class UpLane:
     cdef DownLane down
     cdef int opus_type, red_type
     cdef uint32_t ssrc, timestamp
-    cdef int64_t next, highest, received, ticks, end_samples, packet_samples, untimed
+    cdef int64_t next, highest, received, ticks, end_samples, packet_samples
+    cdef int64_t timed, untimed
     cdef double received_at, transit, jitter, left_samples, counted_at
     cdef readonly int64_t taken
     """Packets that have passed since `enter`."""
@@ -156,12 +157,13 @@ cdef class UpLane:
     ):
         self.receiver, self.voice, self.window = receiver, voice, window
         opus_type, red_type = types
-        self.opus_type, self.red_type = opus_type, -1 if red_type is None else red_type
+        self.opus_type = opus_type
+        self.red_type = -1 if red_type is None else red_type
         self.uplink, self.down = uplink, down
         self.srtp = <void *><uintptr_t>srtp.address(receiver)
 
     def enter(self, stream, stopwatch):
-        """Take over, if all is as usual, after a packet of this stream was handed on."""
+        """Take over, if all is as usual, after a packet of this stream."""
         voice, window, reception = self.voice, self.window, stream.reception
         places, allowance = voice._places, voice._allowance
         highest = stream.extender.highest
@@ -185,6 +187,7 @@ cdef class UpLane:
         self.packet_samples = voice._voice.packet_samples
         self.left_samples = allowance._left_samples
         self.counted_at = allowance._counted_at
+        self.timed = UNTIMED if stopwatch.key is None else stopwatch.key
         self.untimed = stopwatch._left if stopwatch._observe is not None else 1 << 62
         self.taken = 0
         self.is_on = True
@@ -216,11 +219,11 @@ cdef class UpLane:
         """Take an SRTP datagram.
 
         Returns:
-            True: its voice was handed on. None: it is not opened, and nothing was done.
-            Bytes: the packet, opened, but nothing was done with it.
+            True: its voice was handed on, or it was counted as not authentic and new.
+            Bytes: the packet, opened, but nothing else was done. None: nothing was.
         """
         cdef const uint8_t *sealed = <const uint8_t *>PyBytes_AS_STRING(datagram)
-        cdef int size = <int>PyBytes_GET_SIZE(datagram)
+        cdef int size = <int>PyBytes_GET_SIZE(datagram), status
         if (
             not self.is_on
             or size < HEADER_BYTES
@@ -231,8 +234,10 @@ cdef class UpLane:
         ):
             return None
         memcpy(buffer, sealed, size)
-        if unprotect(self.srtp, buffer, &size) != 0:
-            return None
+        status = unprotect(self.srtp, buffer, &size)
+        if status != 0:
+            self.receiver._count(status)
+            return True
         if not self.pass_on(size, now):
             return PyBytes_FromStringAndSize(<char *>buffer, size)
         return True
@@ -241,7 +246,7 @@ cdef class UpLane:
         """Decode the packet in the buffer and hand its voice on, if it is as usual."""
         cdef int kind = buffer[1] & 0x7F, at = HEADER_BYTES, samples
         cdef uint32_t timestamp = read_u32(buffer + 4)
-        cdef int64_t ticks, position, talkspurt, heard
+        cdef int64_t ticks, position
         cdef double transit, left = self.left_samples
         if kind == self.red_type:
             at = newest_block(buffer, size, self.opus_type)
@@ -253,6 +258,7 @@ cdef class UpLane:
         samples = samples_of[buffer[at]]
         if (
             read_u16(buffer + 2) != <uint16_t>self.next
+            or timestamp == self.timed
             or ticks != self.end_samples * TICKS
             or samples == 0
             or samples > FRAME
@@ -326,7 +332,8 @@ cdef class DownLane:
     cdef uint32_t ssrc, timestamp
     cdef uint16_t sequence
     cdef uint8_t opus_type
-    cdef int64_t number, received_samples, packets, octets, offset, end_ticks, sent_ticks
+    cdef int64_t number, received_samples, packets, octets, offset
+    cdef int64_t end_ticks, sent_ticks
     cdef int64_t timed, untimed
     cdef double base_s, floor_s, end_s, sent_at, under_way_s
     cdef int64_t head_samples, sent_samples, least
@@ -356,7 +363,8 @@ cdef class DownLane:
         ):
             return
         self.talkspurt, self.stopwatch, self.number = talkspurt, stopwatch, number
-        self.base_s, self.received_samples = talkspurt.base_s, talkspurt.received_samples
+        self.base_s = talkspurt.base_s
+        self.received_samples = talkspurt.received_samples
         self.floor_s, self.end_s = playout._floor_s, playout._end_s
         self.under_way_s = playout.under_way_s
         self.head_samples, self.since = head._samples, head._since
@@ -382,7 +390,8 @@ cdef class DownLane:
         self.is_on = False
         playout, packetizer, talkspurt = self.playout, self.packetizer, self.talkspurt
         head = playout._playhead
-        talkspurt.base_s, talkspurt.received_samples = self.base_s, self.received_samples
+        talkspurt.base_s = self.base_s
+        talkspurt.received_samples = self.received_samples
         playout._end_s = self.end_s
         head._samples, head._since = self.head_samples, self.since
         head.sent_samples, head._least = self.sent_samples, self.least

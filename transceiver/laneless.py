@@ -97,8 +97,8 @@ class UpLane:
         """Take an SRTP datagram.
 
         Returns:
-            True: its voice was handed on. Bytes: the RTP packet, nothing was done but
-            to open it. None: nothing was done.
+            True: its voice was handed on, or it was counted as not authentic and new.
+            Bytes: the packet, opened, but nothing else was done. None: nothing was.
         """
         del datagram, now
         return None

@@ -13,6 +13,8 @@ from proto.session import Session
 from proto.stream import WINDOW
 from tests.support.netem import Lab, accept_all
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 def number(rng: random.Random) -> int:
     return rng.choice(

@@ -32,6 +32,8 @@ from proto.seal import EPOCH_S
 from tests.support.conversing import Conversations
 from tests.support.netem import PCM, Lab, talk
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 def connected(seed: int, **path: float) -> Lab:
     lab = Lab(seed, **path)

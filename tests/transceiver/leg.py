@@ -67,7 +67,7 @@ class Leg:
         self.media = Media(
             keys(RED_TYPE if knows_red else None),
             self._datagram_sent,
-            lambda frame: self.up.append((self.loop.now, frame)),
+            self._frame_up,
             self.timer,
             random.Random(1),
             Coding(payload, profile),
@@ -83,6 +83,9 @@ class Leg:
 
     def run(self, seconds: float) -> None:
         self.loop.run_until(self.loop.now + seconds)
+
+    def _frame_up(self, frame: UpFrame) -> None:
+        self.up.append((self.loop.now, frame))
 
     def _datagram_sent(self, data: bytes) -> None:
         if 192 <= data[1] <= 223:

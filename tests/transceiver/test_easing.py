@@ -27,6 +27,7 @@ def said(leg: Leg, talkspurt: int) -> list[bytes]:
     return [packet.payload for packet in leg.sent[before:]]
 
 
+@pytest.mark.usefixtures("each_way")
 def test_an_eased_voice_is_encoded_otherwise_until_it_is_not_eased() -> None:
     planned, eased = (Leg(profile=Profile.QUALITY) for _ in range(2))
     eased.media.ease(eased=True)

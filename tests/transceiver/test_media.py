@@ -30,6 +30,8 @@ from tests.transceiver.leg import (
 )
 from transceiver.playout import HUSH_FRAMES
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 AUDIBLE = 1000.0
 
 

@@ -21,6 +21,8 @@ from tests.transceiver.leg import (
 from transceiver import red, rtcp
 from transceiver.profile import Profile
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 AUDIBLE = 1000.0
 
 

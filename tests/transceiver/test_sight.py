@@ -7,6 +7,8 @@ from tests.transceiver.leg import FRAME_S, OUR_SSRC, Caller, Leg, voice
 from transceiver import rtcp
 from transceiver.sight import ANSWER, DOWNLINK, MEDIA, UPLINK, Sight
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 class Watched:
     """A leg whose delays are measured in its own time."""

@@ -1,0 +1,22 @@
+"""Legs as they are with lanes and without, where these were compiled."""
+
+import pytest
+
+from transceiver import laneless, media
+
+try:
+    from transceiver.lane import DownLane, UpLane
+except ImportError:  # not compiled
+    from transceiver.laneless import DownLane, UpLane
+
+LANES = UpLane, DownLane
+LANELESS = laneless.UpLane, laneless.DownLane
+WAYS = [LANELESS] if LANES == LANELESS else [LANES, LANELESS]
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: way[0].__module__)
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test with lanes, and again without; once where none were compiled."""
+    up, down = request.param
+    monkeypatch.setattr(media, "UpLane", up)
+    monkeypatch.setattr(media, "DownLane", down)
