@@ -252,6 +252,17 @@ def test_any_plaintext_is_the_message_that_wire_reads(
         assert list(map(type, fields)) == list(map(type, theirs))
 
 
+@pytest.mark.parametrize("field", range(5))
+@pytest.mark.parametrize("value", [0, 60_000, 60_001, 2**32 - 1, 2**32, MAX_INT, 2**63])
+@pytest.mark.parametrize("kind", [Kind.UP, Kind.DOWN])
+def test_each_limit_is_where_wire_has_it(kind: Kind, value: int, field: int) -> None:
+    ours, reference = both(kind)
+    fields = [1] * 5
+    fields[field] = value
+    datagram = ours.sealer.seal(msgpack.packb((kind, *fields, b"voice")))
+    assert ours.message(datagram) == reference.message(datagram)
+
+
 def figures(of: Link) -> object:
     stats = vars(of.stats)
     return {**stats, "frames": stats["frames"].fields()}

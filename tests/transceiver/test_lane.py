@@ -135,7 +135,7 @@ FAR_AWAY = PLEASED._replace(told={**PLEASED.told, "ago_s": 0.2})
         [EMPTY, speaking(1), LOOK],
         [
             Step("jump", {"ticks": 0, "packets": 2}),
-            *(EMPTY, waiting(0.1), speaking(3)),
+            *(EMPTY, waiting(0.1), EMPTY, speaking(3)),
             *(Step("pause", {"ticks": 2880, "seconds": 0.06}), speaking(3)),
         ],
         [
