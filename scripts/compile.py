@@ -119,7 +119,7 @@ def lack(platform: str) -> str:
     if platform == "darwin":
         install = "xcode-select --install"
     return (
-        "no C compiler, or no Python.h: about a quarter fewer calls on a core, "
+        "no C compiler, or no Python.h: about a sixth fewer calls on a core, "
         f"nothing else is lost; to have them: {install}"
     )
 

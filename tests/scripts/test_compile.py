@@ -125,7 +125,7 @@ def test_each_system_is_told_what_it_calls_a_compiler(
     platform: str, remedy: str
 ) -> None:
     assert script.lack(platform).endswith(remedy)
-    assert "a quarter fewer calls" in script.lack(platform)
+    assert "a sixth fewer calls" in script.lack(platform)
 
 
 def test_a_compiler_without_python_s_headers_is_none(
