@@ -73,9 +73,9 @@ def failure(run: Mapping[str, Any], base_p99_ms: float, *, may_ease: bool) -> st
     return "encoders were eased" if run["eased"] and not may_ease else ""
 
 
-def share(run: Mapping[str, Any], pid: int) -> float:
-    """Return how much of one core a process took."""
-    return float(run["cpu_ms"][str(pid)] * run["connected"] / 1000)
+def share(run: Mapping[str, Any]) -> float:
+    """Return how much of one core the process that is compared took."""
+    return float(run["server_ms"] * run["connected"] / 1000)
 
 
 def is_disturbed(run: Mapping[str, Any], core: int) -> bool:

@@ -41,11 +41,6 @@ class Running(NamedTuple):
     codec: str
     pids: dict[str, int]
 
-    @property
-    def measured(self) -> int:
-        """The process that is compared."""
-        return next(iter(self.pids.values()))
-
 
 def names() -> list[str]:
     """Return the peers that there are files for; this project's own first."""

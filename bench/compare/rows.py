@@ -8,13 +8,14 @@ way up, and, of this project, of a hundred offers in one second; and what a serv
 for protecting its voice, once packets are lost on the way down.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bench.compare import judge, peer
 from bench.compare.pace import Pace
-from bench.compare.peer import PeerError, Running
+from bench.compare.peer import PeerError
 from bench.compare.result import Result, Step, Trial
 from bench.compare.stand import Cores, LoadError, Stand
 from codec.opus import Encoding
@@ -87,13 +88,9 @@ def measure(
     """Measure one row; what cannot be is left out with its reason."""
     result = Result(row.name, str(row.encoding or ""))
     try:
-        with peer.running(row.peer, row.environ, cores.server) as server:
-            result.codec = result.codec or server.codec
-            for companion in list(server.pids.values())[1:]:
-                peer.move(companion, set(cores.others))
-            is_own = row.peer == peer.OWN
-            stand = Stand(server, cores, row.options, is_own, pace, tell)
-            _measure(stand, result, may_ease=row.may_ease, search=search)
+        start = functools.partial(peer.running, row.peer, row.environ, cores.server)
+        stand = Stand(start, cores, row.options, row.peer == peer.OWN, pace, tell)
+        _measure(stand, result, may_ease=row.may_ease, search=search)
     except PeerError as error:
         result.left_out = str(error)
         tell(f"  left out: {error}")
@@ -103,7 +100,8 @@ def measure(
 def _measure(stand: Stand, result: Result, *, may_ease: bool, search: bool) -> None:
     first = stand.load(FIRST_CALLS, FIRST_S)
     _check(first)
-    _note_cpu(result, first, stand.server)
+    result.codec = result.codec or first["codec"]
+    _note_cpu(result, first)
     result.idle = Trial.of(first)
     if search and result.promised is not None and result.idle.p99_ms is not None:
         _search(stand, result, result.promised, result.idle.p99_ms, may_ease=may_ease)
@@ -138,7 +136,7 @@ def _search(
         promised, held = calls / step.share, calls
         result.held = Trial.of(run)
         if not run["eased"]:
-            _note_cpu(result, run, stand.server)
+            _note_cpu(result, run)
 
 
 def _try(
@@ -150,7 +148,7 @@ def _try(
     except LoadError as error:
         return Step(calls, str(error), None), None
     failure = judge.failure(run, base_p99_ms, may_ease=may_ease)
-    return Step(calls, failure, judge.share(run, stand.server.measured)), run
+    return Step(calls, failure, judge.share(run)), run
 
 
 def _notice(stand: Stand, result: Result) -> None:
@@ -165,8 +163,8 @@ def _notice(stand: Stand, result: Result) -> None:
         result.burst = Trial.of(run)
 
 
-def _note_cpu(result: Result, run: Mapping[str, Any], server: Running) -> None:
-    result.cpu_ms = {n: run["cpu_ms"][str(p)] for n, p in server.pids.items()}
+def _note_cpu(result: Result, run: Mapping[str, Any]) -> None:
+    result.cpu_ms = run["server_cpu_ms"]
     result.generator_ms = run["own_cpu_ms"]
     result.promised = 1000 / run["server_ms"] if run["server_ms"] else None
 

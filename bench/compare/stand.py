@@ -1,19 +1,23 @@
-"""A server under load: the generator's runs against it, on cores of their own."""
+"""A server under load: the generator's runs against it, on cores of their own.
+
+Each run meets a server that has just been started: what one leaves behind, such as
+encoders that stay eased for minutes, is no part of the next.
+"""
 
 import json
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.compare import judge
 from bench.compare.pace import Pace
-from bench.compare.peer import ROOT, PeerError, Running
+from bench.compare.peer import ROOT, PeerError, Running, move
 
 RAMP_S = 4.0
 """Seconds in which the calls of a load are begun, but for many."""
@@ -45,13 +49,14 @@ class Stand:
     """Where one server is put under load.
 
     Args:
+        start: Runs the server for the length of a block.
         options: For `bench.load`.
         is_own: Whether it is this project's, which says when it eases its encoders.
         pace: Of the server's core.
         tell: Shows progress.
     """
 
-    server: Running
+    start: Callable[[], AbstractContextManager[Running]]
     cores: Cores
     options: tuple[str, ...]
     is_own: bool
@@ -68,11 +73,13 @@ class Stand:
         """Run a load, anew if something else had the cores.
 
         Returns:
-            What the generator wrote, the CPU of the process that is compared
-            (`server_ms`, a call-second), whether encoders were `eased`, and whether it
-            was `disturbed` however often it was run.
+            What the generator wrote, the server's `codec`, the CPU of its processes by
+            name (`server_cpu_ms`, a call-second) and of the one that is compared
+            (`server_ms`), whether encoders were `eased`, and whether it was `disturbed`
+            however often it was run.
 
         Raises:
+            PeerError: The server did not start.
             LoadError: It came to no figures.
         """
         if ramp_hz is None:
@@ -89,29 +96,27 @@ class Stand:
         return run
 
     def _run(self, *options: str) -> dict[str, Any]:
-        server = self.server
-        pids = [f"--pid={pid}" for pid in server.pids.values()]
-        eased, slowness = self._times_eased(), self.pace.slowness()
-        run = _generate(server.url, self.cores.others, (*options, *pids))
-        run["server_ms"] = run["cpu_ms"][str(server.measured)]
-        run["eased"] = self._times_eased() > eased
+        slowness = self.pace.slowness()
+        with self.start() as server:
+            for companion in list(server.pids.values())[1:]:
+                move(companion, set(self.cores.others))
+            pids = [f"--pid={pid}" for pid in server.pids.values()]
+            run = _generate(server.url, self.cores.others, (*options, *pids))
+            run["eased"] = self.is_own and _times_eased(server.url) > 0
+        cpu_ms = {name: run["cpu_ms"][str(pid)] for name, pid in server.pids.items()}
+        run["codec"], run["server_cpu_ms"] = server.codec, cpu_ms
+        run["server_ms"] = next(iter(cpu_ms.values()))
         run["slowness"] = max(slowness, self.pace.slowness())
         run["disturbed"] = judge.is_disturbed(run, self.cores.server)
         return run
 
-    def _times_eased(self) -> float:
-        """Return how often this project has eased its encoders, once it eases none."""
-        if not self.is_own:
-            return 0.0
-        while self._metric("tandem_strain"):
-            time.sleep(0.5)
-        return self._metric("tandem_eased_total")
 
-    def _metric(self, name: str) -> float:
-        with urllib.request.urlopen(f"{self.server.url}/metrics", timeout=10) as page:
-            lines = page.read().decode().splitlines()
-        found = next(line for line in lines if line.startswith(f"{name} "))
-        return float(found.split()[1])
+def _times_eased(url: str) -> float:
+    """Return how often this project's server has eased its encoders."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    found = next(line for line in lines if line.startswith("tandem_eased_total "))
+    return float(found.split()[1])
 
 
 def _generate(

@@ -2,6 +2,7 @@ import contextlib
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_a_run_beside_which_the_cores_had_more_to_do_is_known(
 
 
 def test_a_servers_share_of_its_core_is_that_of_all_its_calls() -> None:
-    assert judge.share(RUN, 4711) == pytest.approx(0.8)
+    assert judge.share(RUN) == pytest.approx(0.8)
 
 
 def test_this_project_comes_first() -> None:
@@ -153,8 +154,13 @@ def test_a_load_that_failed_once_gets_a_second_chance(
             "first_media": None,
         }
 
-    running = contextlib.nullcontext(Running("", "its own", {"server": 4711}))
-    monkeypatch.setattr(peer, "running", lambda *_: running)
+    @contextlib.contextmanager
+    def running(*_: object) -> Iterator[Running]:
+        started.append(dict(seen))
+        yield Running("", "its own", {"server": 4711})
+
+    started: list[dict[int, int]] = []
+    monkeypatch.setattr(peer, "running", running)
     monkeypatch.setattr(stand, "_generate", generate)
     monkeypatch.setattr(Pace, "slowness", lambda _: 1.0)
     cores, pace = Cores(1, frozenset({0})), Pace(1, rows.ENCODINGS[0])
@@ -165,6 +171,7 @@ def test_a_load_that_failed_once_gets_a_second_chance(
     assert carried == [True, False, True, False, True, False, False]
     assert result.held is not None
     assert result.held.calls == 100
+    assert len(started) == sum(seen.values()), "each load meets a server of its own"
 
 
 def test_the_table_has_a_row_for_each_server_and_the_limit() -> None:
