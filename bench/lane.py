@@ -25,6 +25,7 @@ import proto.laneless
 import proto.link
 import transceiver.laneless
 import transceiver.media
+from bench.link import Counter
 from bench.load.voice import built_in, encode
 from proto.frames import FRAME_MS, FRAME_SAMPLES, DownFrame, UpFrame
 from proto.handshake import NONCE_BYTES, DialerHandshake, LinkKey, ListenerHandshake
@@ -71,26 +72,8 @@ class Clock:
         return asyncio.TimerHandle(when, int, (), asyncio.get_running_loop())
 
 
-class Receiver:
-    """One end of a session, which only takes frames."""
-
-    def opened(self) -> None:
-        """Take no note."""
-
-    def event_received(self, payload: bytes) -> None:
-        """Take no note."""
-
-    def frame_received(self, frame: UpFrame | DownFrame) -> None:
-        """Take no note; replaced."""
-
-    def frames_lost(self, count: int) -> None:
-        """Take no note."""
-
-    def flush_requested(self, talkspurt: int) -> None:
-        """Take no note."""
-
-    def flush_done(self, talkspurt: int, heard_samples: int) -> None:
-        """Take no note."""
+class Receiver(Counter):
+    """One end of a session; `frame_received` is replaced."""
 
     def closed(self, code: object, reason: str) -> None:
         """Fail."""
