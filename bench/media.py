@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from pylibsrtp import Policy, Session
 
+from bench.lane import Clock
 from codec import opus
 from codec.opus import Decoder, Encoder
 from proto.frames import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, DownFrame
@@ -104,7 +105,7 @@ def calls_of(work: Callable[[], None], count: int) -> float:
 class Bench:
     """The same audio through the media path and through its C calls alone."""
 
-    def __init__(self, timer: SharedTimer, case: Case) -> None:
+    def __init__(self, clock: Clock, case: Case) -> None:
         self._case = case
         self._frames = speech(PACKETS)
         self._up = 0
@@ -120,7 +121,7 @@ class Bench:
             ),
             self._datagram_sent,
             self._frame_up,
-            timer,
+            SharedTimer(clock),
             random.Random(1),
             Coding(profile=case.profile),
         )
@@ -137,7 +138,8 @@ class Bench:
         self._sequence = 0
         self._sealed = 0
         self._talkspurt = 0
-        self._now = timer.now()
+        self._clock = clock
+        self._now = clock.now
         self._report_loss()
 
     def round(self) -> tuple[Cost, Cost]:
@@ -217,9 +219,10 @@ class Bench:
             decode(decoder._decoder, cdata + start, size, pcm, 2880, 0)
 
     def _play(self, frames: list[DownFrame]) -> None:
-        now, play = self._now, self._media.play
+        now, play = self._now, self._media.frame_received
         for i, frame in enumerate(frames):
-            play(frame, now + i * FRAME_S)
+            self._clock.now = now + i * FRAME_S
+            play(frame)
 
     def _encode_and_seal(self) -> None:
         sender, encoder = self._sender, self._encoder
@@ -253,8 +256,8 @@ def report(name: str, costs: list[Cost]) -> None:
 
 async def main() -> None:
     """Measure and print."""
-    timer = SharedTimer(asyncio.get_running_loop())
-    benches = {case: Bench(timer, case) for case in CASES}
+    clock = Clock()
+    benches = {case: Bench(clock, case) for case in CASES}
     gc.collect()
     gc.freeze()
     rounds = [

@@ -119,7 +119,7 @@ class Audio:
         if size_bytes > self._max_bytes or size_bytes % self._grain_bytes:
             raise RemoteError("payload out of bounds")
         if self._order.push(seq):
-            self.sink.frame_received(frame)
+            self._hand_on(frame)
             return False
         wait_s, step_s = self._uplink_wait_s, 0.0
         if type(frame) is DownFrame:
@@ -186,10 +186,17 @@ class Audio:
             if type(item) is int:
                 self.sink.frames_lost(item)
             else:
-                self.sink.frame_received(item)
+                self._hand_on(item)
         missing = self._order.asks(now, self._rtt_s)
         if missing and self.is_open:
             self._port.send(Nack(self._session, missing))
+
+    def _hand_on(self, frame: UpFrame | DownFrame) -> None:
+        sink = self.sink
+        try:
+            sink.frame_received(frame)
+        except Exception as error:  # noqa: BLE001  # the owner's bug, who is told
+            sink.failed(error)
 
     def counts(self) -> FrameCounts:
         """Return the figures up to now."""

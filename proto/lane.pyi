@@ -1,1 +1,5 @@
-from proto.laneless import FrameOpener as FrameOpener, FrameSealer as FrameSealer
+from proto.laneless import (
+    FrameOpener as FrameOpener,
+    FrameSealer as FrameSealer,
+    FrameSender as FrameSender,
+)

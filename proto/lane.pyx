@@ -1,11 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""HOT PATH, compiled: the frames of a link, into sealed datagrams and out of them.
+"""HOT PATH, compiled: the frames of a link, from who sends them to who hears them.
 
+    FrameSender   frame ► History ► FrameSealer ► socket
     FrameSealer   frame ► msgpack ► AES-GCM ► datagram
-    FrameOpener   datagram ► replay window ► AES-GCM ► msgpack ► frame
+    FrameOpener   datagram ► replay window ► AES-GCM ► msgpack ► in order? ► sink
 
-`wire` and `seal` are the reference: they have the counters and the keys, do everything
-that is not a frame as it usually is, and everything where this was not compiled.
+`wire`, `seal`, `audio` and `link` are the reference: they have the counters, the keys
+and the order, do everything that is not a frame as it usually is, and everything where
+this was not compiled.
 """
 
 from cpython cimport array
@@ -19,7 +21,7 @@ from libc.string cimport memcpy
 
 from cryptography.exceptions import InvalidTag
 
-from proto import frames, messages, payload as _payload, seal, wire
+from proto import frames, messages, order as _order, payload as _payload, seal, wire
 from proto.frames import DownFrame, UpFrame
 from proto.messages import Down, Kind, Up
 
@@ -32,6 +34,7 @@ cdef enum:
     MAX_PAYLOAD_BYTES = 1000
     MAX_FIELDS_BYTES = 64
     REPLAY_WINDOW = 4096
+    KEPT = 16
     VERSION = 1
     SEALED = 4
     FIXARRAY_OF_7 = 0x97
@@ -47,6 +50,7 @@ assert (
     and MAX_DATAGRAM_BYTES == wire.MAX_DATAGRAM_BYTES
     and MAX_PAYLOAD_BYTES == _payload.MAX_PAYLOAD_BYTES
     and REPLAY_WINDOW == seal.REPLAY_WINDOW
+    and KEPT == _order.KEPT
     and VERSION == wire.VERSION
     and SEALED == int(wire.DatagramType.SEALED)
 )
@@ -149,7 +153,11 @@ cdef class FrameSealer:
         write(self.header + 2, self.epoch, 2)
         write(self.header + 4, sealer._link_id, 4)
 
-    def seal(self, int64_t session, int64_t seq, frame):
+    def sender(self, audio, live):
+        """Return what sends the frames of a session."""
+        return FrameSender(self, audio, live)
+
+    cpdef bytes seal(self, int64_t session, int64_t seq, frame):
         """Return the datagram of a frame."""
         cdef int64_t a, b, c, left
         cdef uint64_t counter
@@ -194,22 +202,79 @@ cdef class FrameSealer:
         return header + <bytes?>self.encrypt(nonce, plaintext, header)
 
 
+cdef class FrameSender:
+    """Sends the frames of one session.
+
+    Args:
+        sealer: The link's.
+        audio: The session's (`audio.Audio`).
+        live: The link, and where its peer is (`live.LiveLink`).
+    """
+
+    cdef FrameSealer sealer
+    cdef object audio, history, live, now
+    cdef int64_t session
+    cdef int place
+    cdef readonly int64_t unsent
+    """Frames that were not sent, for the session was not open."""
+
+    def __init__(self, FrameSealer sealer not None, audio, live):
+        self.sealer, self.audio, self.live = sealer, audio, live
+        self.history, self.session = audio._history, audio._session
+        self.now = live.now
+        self.place = UpFrame._fields.index("position_samples")
+        if sealer.kind == DOWN:
+            self.place = DownFrame._fields.index("position_samples")
+
+    def send(self, frame):
+        """Send a frame; it is counted and dropped when the session is not open."""
+        cdef int64_t seq
+        audio, live, history = self.audio, self.live, self.history
+        now = self.now()
+        if (
+            type(frame) is not self.sealer.frame_type
+            or not audio.is_open
+            or not audio._is_speaking
+            or (<tuple>frame)[self.place] < audio._head_samples
+        ):
+            datagram = audio.seal_frame(frame, now)
+            if datagram is None:
+                self.unsent += 1
+            else:
+                live.transmit(datagram)
+            return
+        seq = history.seq
+        seq += 1
+        history.seq = seq
+        (<list?>history._frames)[seq % KEPT] = [seq, now, frame, 0]
+        audio.sent_at = now
+        live.send(self.sealer.seal(self.session, seq, frame), live.address)
+
+
 cdef class FrameOpener:
-    """Opens what one end receives, and takes the frames out of it.
+    """Opens what one end receives, and hands the frames in it on.
 
     Args:
         opener: Has the keys and what was seen (`seal.Opener`).
         kind: Of the frames.
+        sessions: Those of the link, by id.
+        liveness: Is told that the peer was heard (`liveness.Liveness`).
     """
 
-    cdef object opener, decrypt
+    cdef object opener, decrypt, liveness
+    cdef dict sessions
+    cdef type frame_type, message_type
     cdef array.array seen
     cdef int kind
     cdef int64_t epoch
     cdef uint8_t iv[NONCE_BYTES]
 
-    def __init__(self, opener, kind):
+    def __init__(self, opener, kind, dict sessions not None, liveness):
         self.opener, self.kind = opener, int(kind)
+        self.sessions, self.liveness = sessions, liveness
+        self.frame_type, self.message_type = UpFrame, Up
+        if self.kind == DOWN:
+            self.frame_type, self.message_type = DownFrame, Down
         self.seen = opener._seen
         self.follow()
 
@@ -219,8 +284,12 @@ cdef class FrameOpener:
         self.epoch, self.decrypt = self.opener._epoch, key.aead.decrypt
         memcpy(self.iv, PyBytes_AS_STRING(key.iv.to_bytes(NONCE_BYTES, "big")), 12)
 
-    def open(self, bytes datagram not None):
-        """Return the frame in a datagram as its message, or else its plaintext.
+    def receive(self, bytes datagram not None, double now):
+        """Take a datagram.
+
+        Returns:
+            Whether it is newer than all before, if there was a frame in it that has
+            been handed on; else what was in it: a message, or the plaintext of one.
 
         Raises:
             RemoteError: As `seal.Opener.open`.
@@ -229,6 +298,7 @@ cdef class FrameOpener:
         cdef int size = <int>PyBytes_GET_SIZE(datagram)
         cdef uint64_t counter
         cdef uint64_t *slot
+        cdef bint is_newest
         opener = self.opener
         if opener._epoch != self.epoch:
             self.follow()
@@ -250,24 +320,24 @@ cdef class FrameOpener:
             raise seal.Unauthentic from None
         slot[0] = counter
         opener.opened += 1
-        if counter > <uint64_t>opener.newest:
+        is_newest = counter > <uint64_t>opener.newest
+        if is_newest:
             opener.newest = counter
-        message = self.message_in(<bytes?>plaintext)
-        return plaintext if message is None else message
+        return self.hand_on(<bytes?>plaintext, is_newest, now)
 
-    cdef object message_in(self, bytes plaintext):
-        """Return the message of a frame; None: it is another, or none."""
+    cdef object hand_on(self, bytes plaintext, bint is_newest, double now):
+        """Hand the frame on if it is as usual, and return `is_newest`; see `receive`."""
         cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(plaintext)
         cdef const uint8_t *end = at + PyBytes_GET_SIZE(plaintext)
         cdef int64_t fields[5]
         cdef int i, size
         if end - at < 2 or at[0] != FIXARRAY_OF_7 or at[1] != self.kind:
-            return None
+            return plaintext
         at += 2
         for i in range(5):
             size = unpack(at, end, &fields[i])
             if size == 0:
-                return None
+                return plaintext
             at += size
         if end - at >= 2 and at[0] == BIN_8:
             size = at[1]
@@ -276,18 +346,40 @@ cdef class FrameOpener:
             size = <int>read(at + 1, 2)
             at += 3
         else:
-            return None
+            return plaintext
         if (
             size != end - at
             or not 0 < size <= MAX_PAYLOAD_BYTES
             or not 0 < fields[0] <= MAX_SESSION
             or fields[1] == 0
+            or (self.kind == DOWN and (fields[2] == 0 or fields[4] > MAX_LEAD_MS))
         ):
-            return None
-        voice = PyBytes_FromStringAndSize(<char *>at, size)
-        frame = (fields[2], fields[3], fields[4], voice)
-        if self.kind == UP:
-            return new_tuple(Up, (fields[0], fields[1], new_tuple(UpFrame, frame)))
-        if fields[2] == 0 or fields[4] > MAX_LEAD_MS:
-            return None
-        return new_tuple(Down, (fields[0], fields[1], new_tuple(DownFrame, frame)))
+            return plaintext
+        frame = new_tuple(
+            self.frame_type,
+            (fields[2], fields[3], fields[4], PyBytes_FromStringAndSize(<char *>at, size)),
+        )
+        session = self.sessions.get(fields[0])
+        if session is None or not self.passes(session.audio, fields[1], size):
+            return new_tuple(self.message_type, (fields[0], fields[1], frame))
+        self.liveness.heard_at = now
+        sink = session.audio.sink
+        try:
+            sink.frame_received(frame)
+        except Exception as error:
+            sink.failed(error)
+        return is_newest
+
+    cdef bint passes(self, audio, int64_t seq, int size) except -1:
+        """Tell whether a frame is the next of its session, as `Audio.receive_frame`."""
+        order = audio._order
+        if (
+            not audio.is_open
+            or size > audio._max_bytes
+            or size % <int>audio._grain_bytes
+            or order.next_seq != seq
+            or order._gaps
+        ):
+            return False
+        order.next_seq, order._newest = seq + 1, seq
+        return True

@@ -157,7 +157,9 @@ class Link:
                 raise RemoteError("no keys, or no more")
             opener = self._ends.opener
             newest = opener.newest
-            opened = self._open(datagram)
+            opened = self._receive(datagram, now)
+            if opened is True or opened is False:  # a frame, and handed on
+                return opened
             self._liveness.heard_at = now
             if self.state is _FINISHING:
                 self._come_up(now)
@@ -306,9 +308,11 @@ class Link:
         ours, theirs = Kind.UP, Kind.DOWN
         if self.role is Role.LISTENER:
             ours, theirs = theirs, ours
-        self._open = FrameOpener(ends.opener, theirs).open
+        opener = FrameOpener(ends.opener, theirs, self._roster.sessions, self._liveness)
+        self._receive = opener.receive
         self.seal = ends.sealer.seal  # type: ignore[method-assign]  # spares a call per frame
-        self.seal_frame = FrameSealer(ends.sealer, ours).seal  # type: ignore[method-assign]  # likewise
+        self.frame_sealer = FrameSealer(ends.sealer, ours)
+        self.seal_frame = self.frame_sealer.seal  # type: ignore[method-assign]  # likewise
 
     def _go_down(self, how: LinkInput, reason: str) -> None:
         if self.state is _S.CLOSED:

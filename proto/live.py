@@ -65,15 +65,25 @@ class SessionReceiver(Protocol):
 class LinkSession:
     """One session, either end. What it sends leaves as this turn of the loop ends."""
 
-    __slots__ = ("_core", "_live", "_receiver", "_seal_frame", "id", "unsent_frames")
+    __slots__ = (
+        "_core",
+        "_live",
+        "_receiver",
+        "_sender",
+        "frame_received",
+        "id",
+        "send_down",
+        "send_up",
+    )
 
     def __init__(self, live: "LiveLink", core: Session) -> None:
         self.id = core.id
         self._live = live
         self._core = core
-        self._seal_frame = core.audio.seal_frame
         self._receiver: SessionReceiver | None = None
-        self.unsent_frames = 0
+        self.frame_received: Callable[[UpFrame | DownFrame], None]
+        self._sender = live.core.frame_sealer.sender(core.audio, live)
+        self.send_up = self.send_down = self._sender.send
 
     @property
     def is_open(self) -> bool:
@@ -95,17 +105,10 @@ class LinkSession:
         """What the audio is carried as; settled when the session is open."""
         return self._core.payload
 
-    def _send_frame(self, frame: UpFrame | DownFrame) -> None:
-        """Send a frame; it is counted and dropped when not open. HOT PATH."""
-        live = self._live
-        datagram = self._seal_frame(frame, live.now())
-        if datagram is None:
-            self.unsent_frames += 1
-        else:
-            live.transmit(datagram)
-
-    send_up = _send_frame  # the edge's
-    send_down = _send_frame  # the relay's
+    @property
+    def unsent_frames(self) -> int:
+        """Frames that were not sent, for the session was not open."""
+        return self._sender.unsent
 
     def send_event(self, payload: bytes) -> None:
         """Send one Realtime event as JSON text, at most 1 MiB.
@@ -146,7 +149,8 @@ class LinkSession:
     def close(self, code: CloseCode = CloseCode.NORMAL, reason: str = "") -> None:
         """End the session, or refuse it; calls after the first do nothing."""
         self._receiver = None
-        self._core.audio.sink = Deaf()  # not us: we would wait for a collection
+        self._core.audio.sink = deaf = Deaf()  # not us: we would wait for a collection
+        self.frame_received = deaf.frame_received
         self._live.forget(self)
         self._core.close(code, reason, self._live.now())
         self._live.settle(self._core)
@@ -156,40 +160,37 @@ class LinkSession:
     def attach(self, receiver: SessionReceiver) -> None:
         """Give this session its receiver."""
         self._receiver = receiver
+        self.frame_received = receiver.frame_received
         self._core.audio.sink = self
 
-    def frame_received(self, frame: UpFrame | DownFrame) -> None:
-        """Pass a frame on. HOT PATH."""
-        receiver = self._receiver
-        if receiver is None:
-            return
-        try:  # as `_have` does, with one call less
-            receiver.frame_received(frame)
-        except Exception:
-            log.exception("receiver failed", extra={"session": self.id})
-            self._give_up(receiver)
+    def hear(self, frame_received: Callable[[UpFrame | DownFrame], None]) -> None:
+        """Have the receiver's frames taken by this from now on."""
+        self.frame_received = frame_received
+
+    def failed(self, error: Exception) -> None:
+        """End the session, for its receiver has raised."""
+        log.error("receiver failed", exc_info=error, extra={"session": self.id})
+        if self._receiver is not None:
+            self._give_up(self._receiver)
 
     def frames_lost(self, count: int) -> None:
         """Pass a loss on."""
         receiver = self._receiver
         if receiver is not None:
-            self._have(receiver, receiver.frames_lost, count)
+            self._have(receiver.frames_lost, count)
 
     def take(self, event: Event) -> None:
         """Pass an event on."""
         receiver = self._receiver
         if receiver is not None:
-            self._have(receiver, functools.partial(_tell, receiver), event)
+            self._have(functools.partial(_tell, receiver), event)
 
-    def _have(
-        self, receiver: SessionReceiver, take: Callable[[T], None], what: T
-    ) -> None:
+    def _have(self, take: Callable[[T], None], what: T) -> None:
         """Have a receiver take something; if it raises, its session ends."""
         try:
             take(what)
-        except Exception:
-            log.exception("receiver failed", extra={"session": self.id})
-            self._give_up(receiver)
+        except Exception as error:  # noqa: BLE001  # logged there
+            self.failed(error)
 
     def _give_up(self, receiver: SessionReceiver) -> None:
         """End the session of a receiver that has raised; it is told so, too."""
@@ -238,7 +239,7 @@ class LiveLink:
     ) -> None:
         self.core = core
         self.address = address
-        self._send = send
+        self.send = send
         self._accept = accept
         self._changed = changed
         self._sessions: dict[int, LinkSession] = {}
@@ -261,7 +262,7 @@ class LiveLink:
 
     def transmit(self, datagram: bytes) -> None:
         """Send a sealed frame. HOT PATH."""
-        self._send(datagram, self.address)
+        self.send(datagram, self.address)
         if self.core.outgoing:
             self._transmit()
         elif self.core.deadline < self._timer_at:
@@ -317,7 +318,7 @@ class LiveLink:
 
     def _transmit(self) -> None:
         for datagram in self.core.take_datagrams():
-            self._send(datagram, self.address)
+            self.send(datagram, self.address)
         if self.core.deadline < self._timer_at:
             self._rearm()
 

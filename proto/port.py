@@ -18,10 +18,13 @@ class Role(enum.Enum):
 
 
 class FrameSink(Protocol):
-    """Takes audio straight from the core; must neither block nor raise."""
+    """Takes audio straight from the core; must not block."""
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         """Take the next frame."""
+
+    def failed(self, error: Exception) -> None:
+        """End the session: `frame_received` has raised."""
 
     def frames_lost(self, count: int) -> None:
         """Take note that so many frames before the next one will not come.
@@ -35,6 +38,9 @@ class Deaf:
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         """Drop it."""
+
+    def failed(self, error: Exception) -> None:
+        """Never called."""
 
     def frames_lost(self, count: int) -> None:
         """Forget it."""

@@ -144,12 +144,13 @@ class Dialer:
         link_id = int.from_bytes(os.urandom(4), "big") or 1
         name = link_id.to_bytes(4, "big")
         udp = self._udp = UdpSocket(
-            wildcard, 0, self._receive, runs_of=lambda first: first[4:8] == name
+            wildcard, 0, _unheard, runs_of=lambda first: first[4:8] == name
         )
         handshake = DialerHandshake(self._key, link_id, os.urandom(NONCE_BYTES))
         core = Link.dial(handshake, asyncio.get_running_loop().time())
         self._ended.dials += 1
         live = self._live = LiveLink(core, udp.send, relay, None, self._changed)
+        udp.on_datagram = live.receive
         try:
             await self._down.wait()
         finally:
@@ -168,11 +169,6 @@ class Dialer:
         host, port = found[0][4][:2]
         return str(host), int(port)
 
-    def _receive(self, datagram: bytes, _: UdpAddress) -> None:
-        """Take a datagram; a relay does not move, so where from is not looked at."""
-        if self._live is not None:
-            self._live.receive(datagram, self._live.address)
-
     def _changed(self, live: LiveLink, down: str | None) -> None:
         was_up, self.is_up = self.is_up, down is None
         if down is None:
@@ -189,6 +185,10 @@ class Dialer:
                 extra={"relay": self.address, "reason": down},
             )
         self._down.set()
+
+
+def _unheard(_: bytes, __: UdpAddress) -> None:
+    """Take what comes before there is a link."""
 
 
 class Listener:

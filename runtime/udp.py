@@ -130,7 +130,7 @@ class UdpSocket:
             self._socket.close()
             where = f"UDP {host} port {port}: {error.strerror}"
             raise OSError(error.errno, where) from None
-        self._on_datagram = on_datagram
+        self.on_datagram = on_datagram
         self._loop = asyncio.get_running_loop()
         self._cadence = Cadence(self._loop.time())
         self._next_tick: asyncio.Handle | None = None
@@ -221,7 +221,7 @@ class UdpSocket:
 
     def _drain(self) -> int:
         """Take a burst, or the run that fills it; return how many datagrams."""
-        read, deliver = self._read, self._on_datagram
+        read, deliver = self._read, self.on_datagram
         burst: list[tuple[bytes, UdpAddress]] = []
         for _ in range(BURST):
             try:

@@ -291,6 +291,7 @@ class Call:
         self.media.watched_by(self._sight)
         self._sight.reached(MEDIA)
         leg.hear(self.media.datagram_received)
+        session.hear(self.media.frame_received)
 
     def _channel_open(self) -> None:
         self._channel_opened.set_result(None)
@@ -343,9 +344,7 @@ class Call:
             self.end(CloseCode.TIMEOUT, "the data channel was never opened")
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
-        """Play a frame of the model's audio."""
-        if self.media is not None and isinstance(frame, DownFrame):
-            self.media.play(frame, self._loop.time())
+        """Drop what comes before there is media, which takes it from then on."""
 
     def frames_lost(self, count: int) -> None:
         """Conceal what the link has given up."""

@@ -317,12 +317,13 @@ cdef class DownLane:
         packetizer: Its encoder and numbers (`packetizer.Packetizer`).
         sender: Its SRTP (`srtp.SrtpSender`).
         send: Puts a datagram on the wire.
+        alarm: Rings for what is due (`timer.Alarm`).
     """
 
     cdef readonly bint is_on
     cdef void *srtp
     cdef void *encoder
-    cdef object playout, packetizer, sender, send, talkspurt, stopwatch
+    cdef object playout, packetizer, sender, send, talkspurt, stopwatch, alarm
     cdef list waiting
     cdef int64_t positions[QUEUE]
     cdef int first
@@ -338,8 +339,8 @@ cdef class DownLane:
     cdef int64_t head_samples, sent_samples, least
     cdef double since
 
-    def __init__(self, playout, packetizer, sender, send):
-        self.playout, self.packetizer = playout, packetizer
+    def __init__(self, playout, packetizer, sender, send, alarm):
+        self.playout, self.packetizer, self.alarm = playout, packetizer, alarm
         self.sender, self.send = sender, send
         self.srtp = <void *><uintptr_t>srtp.address(sender)
         self.encoder = <void *><uintptr_t>opus.address(packetizer._encoder)
@@ -407,7 +408,7 @@ cdef class DownLane:
         """Queue a frame, and send what is due; False: nothing was done."""
         cdef tuple frame
         cdef int64_t number, position
-        cdef double lead_ms, base_s
+        cdef double lead_ms, base_s, due_s
         if not self.is_on or self.untimed == 1 or not is_full(named_frame):
             return False
         frame = <tuple>named_frame
@@ -428,6 +429,10 @@ cdef class DownLane:
         self.received_samples = position + FRAME
         self.put(position, named_frame)
         self.send_due(now)
+        if self.count:
+            due_s = self.due_s(self.positions[self.first])
+            if due_s < <double>self.alarm.deadline:
+                self.alarm.set(due_s)
         return True
 
     cpdef int send_due(self, double now) except -1:

@@ -15,6 +15,7 @@ from transceiver.playout import Playout
 from transceiver.reorder import ReorderWindow
 from transceiver.srtp import SrtpReceiver, SrtpSender
 from transceiver.stream import Stream
+from transceiver.timer import Alarm
 from transceiver.voice import AsItCame, Decoded
 
 
@@ -26,6 +27,7 @@ class DownLane:
         packetizer: The encoder, and RTP's numbers.
         sender: SRTP.
         send: Puts a datagram on the wire.
+        alarm: Rings for what is due.
 
     Attributes:
         is_on: It has been entered, and not left.
@@ -43,7 +45,9 @@ class DownLane:
         packetizer: Packetizer,
         sender: SrtpSender,
         send: Callable[[bytes], None],
+        alarm: Alarm,
     ) -> None:
+        del alarm
         self.next_due, self.heard = playout.next_due, playout.heard
 
     def enter(self, stopwatch: Stopwatch) -> None:
@@ -52,8 +56,11 @@ class DownLane:
     def leave(self) -> None:
         """Give everything back."""
 
-    def play(self, frame: DownFrame, now: float) -> bool:
-        """Queue a frame and send what is due, or do nothing and return False."""
+    def play(self, frame: UpFrame | DownFrame, now: float) -> bool:
+        """Queue a frame and send what is due, or do nothing and return False.
+
+        The alarm is set to the next one that is due.
+        """
         del frame, now
         return False
 

@@ -108,6 +108,7 @@ class Media:
         "_former",
         "_frames_up",
         "_malformed",
+        "_now",
         "_packetizer",
         "_payload_type",
         "_playout",
@@ -157,6 +158,8 @@ class Media:
         self._rng = rng or random.Random()
         now = timer.now()
         self._timer = timer
+        self._now = timer.now
+        self._alarm = timer.alarm(self._wake)
         self._send = send
         self._uplink = uplink
         self._ssrc = keys.local_ssrc
@@ -190,7 +193,6 @@ class Media:
         self.watched_by(Sight())
         self._closed = False
         self._report_at = now + self._rng.uniform(*REPORT_INTERVAL_S) / 2
-        self._alarm = timer.alarm(self._wake)
         self._alarm.set(self._report_at)
 
     def watched_by(self, sight: Sight) -> None:
@@ -220,17 +222,16 @@ class Media:
             self._packet_received(packet, now)
         self._enter_up()
 
-    def play(self, frame: DownFrame, now: float) -> None:
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
         """Queue a frame of the model's audio; what is due is sent at once."""
-        if self._closed:
+        now = self._now()
+        if self._down.play(frame, now) or self._closed or type(frame) is not DownFrame:
             return
-        down = self._down
-        if not down.play(frame, now):
-            down.leave()
-            self._timed_down.begin(frame.position_samples, frame.lead_ms)
-            self._playout.push(frame, now)
-            self._send_due(now)
-            down.enter(self._timed_down)
+        self._down.leave()
+        self._timed_down.begin(frame.position_samples, frame.lead_ms)
+        self._playout.push(frame, now)
+        self._send_due(now)
+        self._down.enter(self._timed_down)
         self._await_due()
 
     def frames_lost(self, count: int, now: float) -> None:
@@ -308,7 +309,9 @@ class Media:
         down_lane, up_lane = laneless.DownLane, laneless.UpLane
         if payload is Payload.PCM:
             down_lane, up_lane = DownLane, UpLane
-        down = down_lane(self._playout, self._packetizer, self._sender, send)
+        down = down_lane(
+            self._playout, self._packetizer, self._sender, send, self._alarm
+        )
         up = up_lane(
             self._receiver,
             self._voice,

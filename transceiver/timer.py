@@ -75,14 +75,11 @@ class SharedTimer:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
+        self.now = loop.time
         self._heap: list[tuple[float, int, Alarm]] = []
         self._count = 0
         self._handle: Handle | None = None
         self._armed_for = math.inf
-
-    def now(self) -> float:
-        """Return the loop's time, seconds."""
-        return self._loop.time()
 
     def alarm(self, callback: Callable[[float], None]) -> Alarm:
         """Return a new alarm, not set.

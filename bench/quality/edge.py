@@ -62,9 +62,8 @@ class Edge:
             self._run(1.0)
         for number, pcm in enumerate(frames):
             lead_ms = LEAD_FRAMES * FRAME_MS
-            self._media.play(
-                DownFrame(1, number * FRAME_SAMPLES, lead_ms, pcm), self._loop.now
-            )
+            frame = DownFrame(1, number * FRAME_SAMPLES, lead_ms, pcm)
+            self._media.frame_received(frame)
             self._run(_FRAME_S)
         self._run(_END_S)
         return self._sent

@@ -10,6 +10,10 @@ from proto.session import Session
 class IdleLink:
     """A link that does nothing."""
 
+    def __init__(self) -> None:
+        sealer = SimpleNamespace(sender=lambda *_: SimpleNamespace(send=None))
+        self.core = SimpleNamespace(frame_sealer=sealer)
+
     def now(self) -> float:
         return 5.0
 
@@ -33,7 +37,10 @@ def test_a_session_that_is_closed_is_held_by_nothing_it_holds() -> None:
     link: Any = IdleLink()
     core: Any = Closable()
     session = LinkSession(link, core)
-    session.attach(cast(SessionReceiver, object()))
+    receiver = SimpleNamespace(frame_received=print)
+    session.attach(cast(SessionReceiver, receiver))
     assert core.audio.sink is session
+    session.hear(input)
     session.close()
     assert core.audio.sink is not session
+    assert session.frame_received not in (print, input)

@@ -98,6 +98,9 @@ class _Voice:
             self.last_heard_delay_s = now - arrived
             tally.delays[round((now - arrived) / _GRAIN_S)] += 1
 
+    def failed(self, error: Exception) -> None:
+        raise error
+
     def frames_lost(self, count: int) -> None:
         self._tally.given_up += count
 

@@ -68,6 +68,9 @@ class Ear:
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         self.frames.append((self.lab.now, frame))
 
+    def failed(self, error: Exception) -> None:
+        raise error
+
     def frames_lost(self, count: int) -> None:
         self.lost += count
 

@@ -79,7 +79,7 @@ class Leg:
         self.media.datagram_received(datagram, self.loop.now)
 
     def play(self, frame: DownFrame) -> None:
-        self.media.play(frame, self.loop.now)
+        self.media.frame_received(frame)
 
     def run(self, seconds: float) -> None:
         self.loop.run_until(self.loop.now + seconds)

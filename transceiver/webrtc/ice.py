@@ -86,10 +86,13 @@ class IceLeg:
     """
 
     __slots__ = (
+        "_address",
         "_connection",
         "_early",
         "_nominated",
+        "_pair",
         "_port",
+        "_send",
         "addresses",
         "checks",
         "on_media",
@@ -106,6 +109,9 @@ class IceLeg:
         self._port = port
         self._connection = connection
         self._nominated: dict[int, Any] = connection._nominated
+        self._pair: Any = None
+        self._address: UdpAddress = "", 0
+        self._send = port.socket.send
         self.protocol = _Stun(connection)
         self.protocol.local_candidate = port.candidates[0]
         self.protocol.connection_made(_PortShare(port, self))
@@ -118,8 +124,11 @@ class IceLeg:
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send to the nominated address; dropped while there is none."""
         pair = self._nominated.get(1)
-        if pair is not None:
-            self._port.socket.send(data, pair.remote_addr)
+        if pair is None:
+            return
+        if pair is not self._pair:  # else spare a tuple
+            self._pair, self._address = pair, pair.remote_addr
+        self._send(data, self._address)
 
     def stun_request(
         self, message: aioice.stun.Message, address: UdpAddress, now: float

@@ -73,6 +73,9 @@ class Ear:
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         self.heard.append(frame.position_samples)
 
+    def failed(self, error: Exception) -> None:
+        raise error
+
     def frames_lost(self, count: int) -> None:
         self.lost += count
 

@@ -37,6 +37,9 @@ class Trace:
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         self.note(delivered=frame.position_samples)
 
+    def failed(self, error: Exception) -> None:
+        raise error
+
     def frames_lost(self, count: int) -> None:
         self.note(given_up=count)
 
