@@ -8,14 +8,12 @@ it does not take goes the long way, which here is the only one.
 from collections.abc import Callable
 from typing import Literal
 
-from proto.frames import DownFrame, UpFrame
+from proto.frames import DownFrame
 from runtime.stages import Stopwatch
+from transceiver.depacketizer import Depacketizer
 from transceiver.packetizer import Packetizer
 from transceiver.playout import Playout
-from transceiver.reorder import ReorderWindow
 from transceiver.srtp import SrtpReceiver, SrtpSender
-from transceiver.stream import Stream
-from transceiver.voice import AsItCame, Decoded
 
 
 class DownLane:
@@ -66,32 +64,22 @@ class UpLane:
 
     Args:
         receiver: SRTP.
-        voice: The decoder, and media time.
-        window: The packets' order.
-        types: RTP payload types of Opus and of RED, which may not be agreed on.
-        uplink: Takes the caller's frames.
+        depacketizer: The order and the decoder.
         down: Knows what was heard.
     """
 
     is_on: bool = False
 
     def __init__(
-        self,
-        receiver: SrtpReceiver,
-        voice: AsItCame | Decoded,
-        window: ReorderWindow[tuple[int, bytes]],
-        types: tuple[int, int | None],
-        uplink: Callable[[UpFrame], None],
-        down: DownLane,
+        self, receiver: SrtpReceiver, depacketizer: Depacketizer, down: DownLane
     ) -> None:
         pass
 
-    def enter(self, stream: Stream, stopwatch: Stopwatch) -> None:
+    def enter(self) -> None:
         """Take over, if all is as usual."""
 
-    def leave(self) -> int:
-        """Give everything back; return how many packets have passed."""
-        return 0
+    def leave(self) -> None:
+        """Give everything back."""
 
     def take(self, datagram: bytes, now: float) -> bytes | Literal[True] | None:
         """Take an SRTP datagram.
