@@ -146,7 +146,7 @@ cdef class UpLane:
     cdef int64_t timed, untimed
     cdef double received_at, transit, jitter, left_samples, counted_at
     cdef readonly int64_t taken
-    """Packets that have passed since `enter`."""
+    """Packets it has handed on, which the depacketizer does not know of yet."""
 
     def __init__(self, receiver, depacketizer, DownLane down not None):
         self.receiver, self.depacketizer, self.down = receiver, depacketizer, down
@@ -186,7 +186,6 @@ cdef class UpLane:
         self.counted_at = allowance._counted_at
         self.timed = UNTIMED if stopwatch.key is None else stopwatch.key
         self.untimed = stopwatch._left if stopwatch._observe is not None else 1 << 62
-        self.taken = 0
         self.is_on = True
 
     def leave(self):
@@ -200,6 +199,7 @@ cdef class UpLane:
         reception, places = stream.reception, voice._places
         depacketizer._received += self.taken
         depacketizer._frames += self.taken
+        self.taken = 0
         stream.extender.highest = reception._highest = self.highest
         stream.received_at = places._arrived_at = self.received_at
         reception._received = self.received
@@ -442,6 +442,11 @@ cdef class DownLane:
             self.note_sent(position, now)
             self.send_frame(position, <bytes?>(<tuple>self.get())[3], now)
         return 0
+
+    @property
+    def taken(self):
+        """Packets it has made, which the packetizer does not know of yet."""
+        return self.packets - self.packetizer.packets if self.is_on else 0
 
     def next_due(self):
         """Return when the next frame is to be sent, seconds; infinite: none waits."""

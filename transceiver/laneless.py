@@ -28,12 +28,14 @@ class DownLane:
     Attributes:
         is_on: It has been entered, and not left.
         count: Frames that wait in it.
+        taken: Packets it has made, which the packetizer does not know of yet.
         next_due: As of the playout, which does not know while this is on.
         heard: Likewise.
     """
 
     is_on: bool = False
     count: int = 0
+    taken: int = 0
 
     def __init__(
         self,
@@ -66,9 +68,14 @@ class UpLane:
         receiver: SRTP.
         depacketizer: The order and the decoder.
         down: Knows what was heard.
+
+    Attributes:
+        is_on: It has been entered, and not left.
+        taken: Packets it has handed on, which the depacketizer does not know of yet.
     """
 
     is_on: bool = False
+    taken: int = 0
 
     def __init__(
         self, receiver: SrtpReceiver, depacketizer: Depacketizer, down: DownLane

@@ -240,13 +240,14 @@ class Media:
 
     def counts(self) -> dict[str, int]:
         """Return what happened so far, by kind, for metrics."""
-        self._leave_lanes()
         counts = self._depacketizer.counts()
+        counts["received_packets"] += self._up.taken
+        counts["frames_up"] += self._up.taken
         counts["malformed_packets"] += self.reports.malformed
         return counts | {
             "unauthentic_datagrams": self._receiver.auth_failures,
             "replayed_datagrams": self._receiver.replays,
-            "sent_packets": self._packetizer.packets,
+            "sent_packets": self._packetizer.packets + self._down.taken,
             "repeating_packets": self._packetizer.repeating,
             "unsealed_packets": self._sender.failures,
             "unsent_frames": self._playout.dropped + self._packetizer.unencodable,
