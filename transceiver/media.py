@@ -255,9 +255,8 @@ class Media:
         }
 
     def _enter_lanes(self) -> None:
-        if not self._closed:
-            self._down.enter(self._timed_down)
-            self._up.enter()
+        self._down.enter(self._timed_down)
+        self._up.enter()
 
     def _leave_lanes(self) -> None:
         """Have all state where it is looked for."""
@@ -284,6 +283,8 @@ class Media:
     def _wake(self, now: float) -> None:
         self._send_due(now)
         self._depacketizer.deliver(now)
+        if self._closed:
+            return
         if now >= self.reports.due_at:
             self._send_report(now)
             self._enter_lanes()

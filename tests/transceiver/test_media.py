@@ -19,6 +19,7 @@ from tests.transceiver.leg import (
     Leg,
     heard,
     level,
+    lose,
     play_talkspurt,
     speak,
     voice,
@@ -166,17 +167,37 @@ def test_every_uplink_frame_tells_what_was_heard() -> None:
         leg.run(FRAME_S / 2)
 
 
+class Closing(list[tuple[float, UpFrame]]):
+    """Gets a leg's frames, and closes it on the first."""
+
+    def __init__(self, leg: Leg) -> None:
+        super().__init__()
+        self._leg = leg
+
+    def append(self, item: tuple[float, UpFrame]) -> None:
+        super().append(item)
+        self._leg.media.close()
+
+
 def test_who_closes_on_getting_a_frame_gets_no_more() -> None:
     leg = Leg()
-
-    class Closing(list[tuple[float, UpFrame]]):
-        def append(self, item: tuple[float, UpFrame]) -> None:
-            super().append(item)
-            leg.media.close()
-
-    leg.up = Closing()
+    leg.up = Closing(leg)
     speak(leg, Caller(leg), 3)
     assert len(leg.up) == 1
+
+
+def test_who_closes_on_getting_a_frame_that_waited_ends_everything() -> None:
+    leg = Leg()
+    caller = Caller(leg)
+    speak(leg, caller, 5)
+    lose(leg, caller, 1)
+    leg.up = Closing(leg)
+    leg.receive(caller.speak())
+    assert not leg.up
+    leg.run(0.1)
+    assert leg.up
+    assert leg.media._alarm.deadline == math.inf
+    assert leg.reports[-1][1].leaving == [OUR_SSRC]
 
 
 def test_closing_says_goodbye_once_and_ends_everything() -> None:
