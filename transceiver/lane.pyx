@@ -131,17 +131,14 @@ cdef class UpLane:
 
     Args:
         receiver: Its SRTP (`srtp.SrtpReceiver`).
-        voice: Its decoder (`voice.Decoded`).
-        window: Its order (`reorder.ReorderWindow`).
-        types: RTP payload types of Opus and of RED; None: not agreed on.
-        uplink: Takes each frame.
+        depacketizer: Its order and decoder (`depacketizer.Depacketizer`).
         down: Knows what was heard.
     """
 
     cdef readonly bint is_on
     cdef void *srtp
     cdef void *decoder
-    cdef object receiver, voice, window, uplink, stream, stopwatch
+    cdef object receiver, depacketizer, voice, window, uplink, stream, stopwatch
     cdef DownLane down
     cdef int opus_type, red_type
     cdef uint32_t ssrc, timestamp
@@ -149,20 +146,21 @@ cdef class UpLane:
     cdef int64_t timed, untimed
     cdef double received_at, transit, jitter, left_samples, counted_at
     cdef readonly int64_t taken
-    """Packets that have passed since `enter`."""
+    """Packets it has handed on, which the depacketizer does not know of yet."""
 
-    def __init__(
-        self, receiver, voice, window, types, uplink, DownLane down not None
-    ):
-        self.receiver, self.voice, self.window = receiver, voice, window
-        opus_type, red_type = types
-        self.opus_type = opus_type
+    def __init__(self, receiver, depacketizer, DownLane down not None):
+        self.receiver, self.depacketizer, self.down = receiver, depacketizer, down
+        self.voice, self.window = depacketizer._voice, depacketizer.window
+        self.uplink, red_type = depacketizer._uplink, depacketizer._red_type
+        self.opus_type = depacketizer._opus_type
         self.red_type = -1 if red_type is None else red_type
-        self.uplink, self.down = uplink, down
         self.srtp = <void *><uintptr_t>srtp.address(receiver)
 
-    def enter(self, stream, stopwatch):
-        """Take over, if all is as usual, after a packet of this stream."""
+    def enter(self):
+        """Take over, if all is as usual, after a packet."""
+        stream, stopwatch = self.depacketizer._stream, self.depacketizer.timed
+        if stream is None:
+            return
         voice, window, reception = self.voice, self.window, stream.reception
         places, allowance = voice._places, voice._allowance
         highest = stream.extender.highest
@@ -188,18 +186,20 @@ cdef class UpLane:
         self.counted_at = allowance._counted_at
         self.timed = UNTIMED if stopwatch.key is None else stopwatch.key
         self.untimed = stopwatch._left if stopwatch._observe is not None else 1 << 62
-        self.taken = 0
         self.is_on = True
 
     def leave(self):
-        """Give everything back; return how many packets have passed."""
+        """Give everything back."""
         if not self.is_on:
-            return 0
+            return
         self.is_on = False
         if not self.taken:  # and what was no voice is no packet that was placed
-            return 0
-        stream, voice = self.stream, self.voice
+            return
+        stream, voice, depacketizer = self.stream, self.voice, self.depacketizer
         reception, places = stream.reception, voice._places
+        depacketizer._received += self.taken
+        depacketizer._frames += self.taken
+        self.taken = 0
         stream.extender.highest = reception._highest = self.highest
         stream.received_at = places._arrived_at = self.received_at
         reception._received = self.received
@@ -212,7 +212,6 @@ cdef class UpLane:
         voice._allowance._counted_at = self.counted_at
         if self.stopwatch._observe is not None:
             self.stopwatch._left = self.untimed
-        return self.taken
 
     def take(self, bytes datagram not None, double now):
         """Take an SRTP datagram.
@@ -448,6 +447,11 @@ cdef class DownLane:
             self.note_sent(position, now)
             self.send_frame(position, <bytes?>(<tuple>self.get())[3], now)
         return 0
+
+    @property
+    def taken(self):
+        """Packets it has made, which the packetizer does not know of yet."""
+        return self.packets - self.packetizer.packets if self.is_on else 0
 
     def next_due(self):
         """Return when the next frame is to be sent, seconds; infinite: none waits."""

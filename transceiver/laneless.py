@@ -10,13 +10,11 @@ from typing import Literal
 
 from proto.frames import DownFrame, UpFrame
 from runtime.stages import Stopwatch
+from transceiver.depacketizer import Depacketizer
 from transceiver.packetizer import Packetizer
 from transceiver.playout import Playout
-from transceiver.reorder import ReorderWindow
 from transceiver.srtp import SrtpReceiver, SrtpSender
-from transceiver.stream import Stream
 from transceiver.timer import Alarm
-from transceiver.voice import AsItCame, Decoded
 
 
 class DownLane:
@@ -32,12 +30,14 @@ class DownLane:
     Attributes:
         is_on: It has been entered, and not left.
         count: Frames that wait in it.
+        taken: Packets it has made, which the packetizer does not know of yet.
         next_due: As of the playout, which does not know while this is on.
         heard: Likewise.
     """
 
     is_on: bool = False
     count: int = 0
+    taken: int = 0
 
     def __init__(
         self,
@@ -73,32 +73,27 @@ class UpLane:
 
     Args:
         receiver: SRTP.
-        voice: The decoder, and media time.
-        window: The packets' order.
-        types: RTP payload types of Opus and of RED, which may not be agreed on.
-        uplink: Takes the caller's frames.
+        depacketizer: The order and the decoder.
         down: Knows what was heard.
+
+    Attributes:
+        is_on: It has been entered, and not left.
+        taken: Packets it has handed on, which the depacketizer does not know of yet.
     """
 
     is_on: bool = False
+    taken: int = 0
 
     def __init__(
-        self,
-        receiver: SrtpReceiver,
-        voice: AsItCame | Decoded,
-        window: ReorderWindow[tuple[int, bytes]],
-        types: tuple[int, int | None],
-        uplink: Callable[[UpFrame], None],
-        down: DownLane,
+        self, receiver: SrtpReceiver, depacketizer: Depacketizer, down: DownLane
     ) -> None:
         pass
 
-    def enter(self, stream: Stream, stopwatch: Stopwatch) -> None:
+    def enter(self) -> None:
         """Take over, if all is as usual."""
 
-    def leave(self) -> int:
-        """Give everything back; return how many packets have passed."""
-        return 0
+    def leave(self) -> None:
+        """Give everything back."""
 
     def take(self, datagram: bytes, now: float) -> bytes | Literal[True] | None:
         """Take an SRTP datagram.

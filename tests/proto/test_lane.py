@@ -6,12 +6,14 @@ import msgpack
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from proto import laneless, link, seal, wire
+from proto import laneless, link, live, seal, wire
 from proto.errors import RemoteError
 from proto.frames import DownFrame, UpFrame
 from proto.link import Link
+from proto.liveness import Liveness
 from proto.messages import MAX_INT, Down, Kind, Ping, Up
 from proto.seal import REPLAY_WINDOW, Opener, Sealer
+from proto.stats import Rtt
 from tests.proto.test_hostile_peer import plaintext, use
 from tests.support.netem import Lab
 
@@ -43,12 +45,12 @@ class Ends:
         if lanes:
             sealer_type, opener_type = lane.FrameSealer, lane.FrameOpener
         self.seal = sealer_type(self.sealer, kind).seal
-        self._open = opener_type(self.opener, kind).open
+        self._receive = opener_type(self.opener, kind, {}, Liveness(Rtt(), 0.0)).receive
 
     def message(self, datagram: bytes) -> object:
         """Return the message in a datagram, or the type of the error."""
         try:
-            opened = self._open(datagram)
+            opened = self._receive(datagram, 0.0)
             return wire.decode(opened) if type(opened) is bytes else opened
         except RemoteError as error:
             return type(error)

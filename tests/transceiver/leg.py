@@ -159,6 +159,28 @@ class Caller:
         self.leg.receive(self.leg.protect.protect_rtcp(data))
 
 
+def speak(leg: Leg, caller: Caller, packets: int) -> None:
+    """Have packets come as they are spoken."""
+    for _ in range(packets):
+        leg.receive(caller.speak())
+        leg.run(FRAME_S)
+
+
+def lose(leg: Leg, caller: Caller, packets: int) -> None:
+    """Have as many not come."""
+    for _ in range(packets):
+        caller.speak()
+        leg.run(FRAME_S)
+
+
+def play_talkspurt(leg: Leg, number: int, frames: int, lead_ms: int = 100) -> None:
+    """Have the model speak, from the beginning of a talkspurt."""
+    for i in range(frames):
+        start = i * FRAME_SAMPLES
+        leg.play(DownFrame(number, start, lead_ms, voice(start, FRAME_SAMPLES)))
+        leg.run(FRAME_S)
+
+
 def voice(start: int, samples: int) -> bytes:
     """A voiced sound with a syllable rhythm: s16le, mono, 24 kHz."""
     t = np.arange(start, start + samples) / SAMPLE_RATE_HZ

@@ -152,7 +152,8 @@ class Scene:
         """Read what metrics show."""
         media = self.leg.media
         self.read += [media.waiting_frames, media.counts(), media.waiting_frames]
-        self.read += [media.complexity, media.rtt_s, media.adaptation.loss_percent]
+        self.read += [media.complexity, media.reports.rtt_s]
+        self.read.append(media.adaptation.loss_percent)
 
     def watch(self) -> None:
         """Have delays measured, from now on."""

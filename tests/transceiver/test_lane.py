@@ -50,10 +50,6 @@ def test_a_leg_with_lanes_is_one_without(
     event("down", f"{10 * leg.passed_down // max(len(leg.sent), 1)}0 %")
 
 
-def watched(*steps: Step) -> Script:
-    return [Step("watch", {}), *steps]
-
-
 def conversing(packets: int) -> Step:
     return Step("converse", {"packets": packets, "lead_ms": 0})
 
@@ -70,6 +66,11 @@ def talking(frames: int, **told: Any) -> Step:
 
 LOOK = Step("look", {})
 
+WATCH = Step("watch", {})
+
+SEEN = (WATCH, LOOK)
+"""Watched anew, a call leaves its lanes: what is looked at is what they gave back."""
+
 PLEASED = Step(
     "report",
     {"lost": 0, "cycle": True, "behind": 0, "ago_s": None, "estimate_bps": None},
@@ -79,7 +80,7 @@ PLEASED = Step(
 
 @pytest.mark.parametrize("knows_red", [False, True])
 def test_a_plain_call_takes_the_lanes(knows_red: bool) -> None:
-    script = watched(PLEASED, conversing(200))
+    script = [WATCH, PLEASED, conversing(200)]
     leg = compare(script, Profile.AUTO, knows_red=knows_red).leg
     assert len(leg.up) == len(leg.sent) == 200
     assert leg.passed_up >= 180
@@ -102,7 +103,7 @@ def test_red_of_the_caller_s_and_frames_ahead_of_their_time_take_the_lanes() -> 
         Step("change", {"stream": 1}),
         Step("flush", {"back": 0}),
         Step("stray", {"talkspurt": 0, "position": -480, "lead_ms": 0, "size": 960}),
-        LOOK,
+        WATCH,
         PLEASED,
     ],
     ids=lambda step: step.act,
@@ -112,6 +113,13 @@ def test_a_call_returns_to_the_lanes_after_what_is_not_usual(step: Step) -> None
     script = [PLEASED, *usual, step, *usual, step, *usual]
     leg = compare(script, Profile.AUTO, knows_red=True).leg
     assert leg.passed_up >= 130
+    assert leg.passed_down >= 90
+
+
+def test_a_look_at_a_call_costs_no_packet_its_lane() -> None:
+    script = [PLEASED, conversing(50), *[LOOK, conversing(1)] * 50]
+    leg = compare(script, Profile.AUTO, knows_red=True).leg
+    assert leg.passed_up >= 90
     assert leg.passed_down >= 90
 
 
@@ -130,9 +138,9 @@ FAR_AWAY = PLEASED._replace(told={**PLEASED.told, "ago_s": 0.2})
 @pytest.mark.parametrize(
     "steps",
     [
-        [speaking(450, every_s=0.0), LOOK, speaking(100, every_s=0.001), LOOK],
+        [speaking(450, every_s=0.0), *SEEN, speaking(100, every_s=0.001), *SEEN],
         [repeating(9), speaking(1), repeating(10), speaking(1)],
-        [EMPTY, speaking(1), LOOK],
+        [EMPTY, speaking(1), *SEEN],
         [
             Step("jump", {"ticks": 0, "packets": 2}),
             *(EMPTY, waiting(0.1), EMPTY, speaking(3)),
@@ -144,16 +152,16 @@ FAR_AWAY = PLEASED._replace(told={**PLEASED.told, "ago_s": 0.2})
             talking(1),
             waiting(0.0193),
             talking(1, every_s=0.0, lead_ms=200),
-            LOOK,
+            *SEEN,
         ],
-        [talking(130, every_s=0.0, lead_ms=250), waiting(0.1), talking(9), LOOK],
+        [talking(130, every_s=0.0, lead_ms=250), waiting(0.1), talking(9), *SEEN],
         [
             FAR_AWAY,
             talking(9, lead_ms=0),
             waiting(0.25),
             talking(1, every_s=0.0),
             speaking(1, every_s=0.0),
-            LOOK,
+            *SEEN,
             speaking(9, every_s=0.01),
         ],
     ],
