@@ -6,7 +6,7 @@ import msgpack
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from proto import laneless, link, live, seal, wire
+from proto import laneless, link, seal, wire
 from proto.errors import RemoteError
 from proto.frames import DownFrame, UpFrame
 from proto.link import Link
