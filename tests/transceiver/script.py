@@ -7,7 +7,7 @@ from outside. Two legs that are the same show the same.
 import contextlib
 import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pylibsrtp
@@ -27,8 +27,10 @@ from tests.transceiver.leg import (
     voice,
 )
 from transceiver import red, rtcp, rtp
+from transceiver.media import Media
 from transceiver.profile import Profile
 from transceiver.sight import DOWNLINK, UPLINK, Sight
+from transceiver.voice import Decoded
 
 VOIP, LOW_DELAY = Application.VOIP, Application.LOW_DELAY
 USUAL = (VOIP, FRAME_SAMPLES)
@@ -149,10 +151,11 @@ class Scene:
         self.leg.run(seconds)
 
     def look(self) -> None:
-        """Read what metrics show."""
+        """Read what metrics show, and all figures behind it to their last bit."""
         media = self.leg.media
         self.read += [media.waiting_frames, media.counts(), media.waiting_frames]
         self.read += [media.complexity, media.rtt_s, media.adaptation.loss_percent]
+        self.read += map(_figures, _parts(media))
 
     def watch(self) -> None:
         """Have delays measured, from now on."""
@@ -362,6 +365,24 @@ class Scene:
         """Interrupt this talkspurt, or one before it or behind it."""
         answer = self.leg.media.flush(max(self._talkspurt - back, 0), self.leg.loop.now)
         self.read.append(answer)
+
+
+def _parts(media: Media) -> Iterator[object]:
+    """Yield what has the state of a leg, while no lane has."""
+    voice, playout, stream = media._voice, media._playout, media._stream
+    assert isinstance(voice, Decoded)
+    yield from (voice, voice._voice, voice._places, voice._allowance, media._window)
+    yield from (playout, playout._newest, playout._playhead, media._packetizer)
+    watches = media._timed_up, media._timed_down
+    yield from (watch for watch in watches if watch._observe is not None)
+    if stream is not None:
+        yield from (stream, stream.reception, stream.extender)
+
+
+def _figures(part: object) -> dict[str, float]:
+    slots = (getattr(kind, "__slots__", ()) for kind in type(part).__mro__)
+    values = {name: getattr(part, name) for names in slots for name in names}
+    return {name: it for name, it in values.items() if isinstance(it, int | float)}
 
 
 def _estimate(ssrc: int, bps: int) -> bytes:
