@@ -50,7 +50,7 @@ bench: .venv/dev.installed compile ## Print each benchmark's figures, and compar
 	@$(BIN)/python -m bench.compare $(ARGS)
 	@if [ -e .venv/compare-score.installed ]; then $(BIN)/python -m bench.quality $(filter --quick,$(ARGS)); fi
 
-fuzz: .venv/fuzz.installed ## Fuzz guided by coverage, about an hour (Linux; ARGS="stream -s 0.1")
+fuzz: .venv/fuzz.installed compile ## Fuzz guided by coverage, about an hour (Linux; ARGS="stream -s 0.1")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock: ## Renew requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest releases)

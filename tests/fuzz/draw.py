@@ -5,7 +5,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-EDGES = (0, 1, 2, 3, 63, 64, 65, 255, 256, 257, 2**31, 2**32 - 1, 2**63 - 2, 2**63 - 1)
+EDGES = (
+    *(0, 1, 2, 3, 63, 64, 65, 255, 256, 257, 60_000, 60_001),
+    *(2**31, 2**32 - 1, 2**63 - 2, 2**63 - 1),
+)
 """Integers next to a limit of the link."""
 
 MAX_JSON_DEPTH = 80

@@ -2,15 +2,9 @@
 
 import pytest
 
-from proto import laneless, link
+from proto import link
+from tests.proto.lanes import LANELESS, LANES
 
-try:
-    from proto.lane import FrameOpener, FrameSealer
-except ImportError:  # not compiled
-    from proto.laneless import FrameOpener, FrameSealer
-
-LANES = FrameSealer, FrameOpener
-LANELESS = laneless.FrameSealer, laneless.FrameOpener
 WAYS = [LANELESS] if LANES == LANELESS else [LANES, LANELESS]
 
 

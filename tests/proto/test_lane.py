@@ -1,25 +1,24 @@
 """A lane seals and opens what the reference does, byte for byte."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import msgpack
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from proto import laneless, link, seal, wire
+from proto import seal, wire
 from proto.errors import RemoteError
 from proto.frames import DownFrame, UpFrame
 from proto.link import Link
-from proto.liveness import Liveness
 from proto.messages import MAX_INT, Down, Kind, Ping, Up
-from proto.seal import REPLAY_WINDOW, Opener, Sealer
-from proto.stats import Rtt
+from proto.seal import REPLAY_WINDOW
+from tests.proto.lanes import Ends, without_lanes
 from tests.proto.test_hostile_peer import plaintext, use
 from tests.support.netem import Lab
 
-lane = pytest.importorskip("proto.lane", reason="the lanes were not compiled")
+pytest.importorskip("proto.lane", reason="the lanes were not compiled")
 
-SECRET = bytes(range(32))
 Frame = UpFrame | DownFrame
 
 EDGES = (0, 1, 127, 128, 255, 256, 2**16 - 1, 2**16, 2**32 - 1, 2**32, MAX_INT)
@@ -34,38 +33,6 @@ kinds = st.sampled_from((Kind.UP, Kind.DOWN))
 def frame_of(kind: Kind, *fields: Any) -> Frame:
     frame_type = UpFrame if kind is Kind.UP else DownFrame
     return frame_type(*fields)
-
-
-class Ends:
-    """Both ends of a direction, with lanes or without."""
-
-    def __init__(self, kind: Kind, *, lanes: bool) -> None:
-        self.sealer, self.opener = Sealer(SECRET, 0xFEDC_BA98, 0.0), Opener(SECRET)
-        sealer_type, opener_type = laneless.FrameSealer, laneless.FrameOpener
-        if lanes:
-            sealer_type, opener_type = lane.FrameSealer, lane.FrameOpener
-        self.seal = sealer_type(self.sealer, kind).seal
-        self._receive = opener_type(self.opener, kind, {}, Liveness(Rtt(), 0.0)).receive
-
-    def message(self, datagram: bytes) -> object:
-        """Return the message in a datagram, or the type of the error."""
-        try:
-            opened = self._receive(datagram, 0.0)
-            return wire.decode(opened) if type(opened) is bytes else opened
-        except RemoteError as error:
-            return type(error)
-
-    @property
-    def received(self) -> object:
-        """What the opener knows."""
-        opener = self.opener
-        return opener.newest, opener.opened, opener._epoch, opener._seen.tobytes()
-
-    @property
-    def state(self) -> object:
-        """What both ends know."""
-        sealer = self.sealer
-        return sealer.counter, sealer._left, sealer._epoch, self.received
 
 
 def both(kind: Kind) -> tuple[Ends, Ends]:
@@ -272,10 +239,7 @@ def figures(of: Link) -> object:
 
 def told(seed: int, victim: str, *, lanes: bool) -> list[object]:
     """Have a link take what a hostile peer says; return all that comes of it."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not lanes:
-            patch.setattr(link, "FrameSealer", laneless.FrameSealer)
-            patch.setattr(link, "FrameOpener", laneless.FrameOpener)
+    with nullcontext() if lanes else without_lanes():
         lab = Lab(seed)
         lab.connect()
     lab.open(3)

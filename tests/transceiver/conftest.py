@@ -2,15 +2,9 @@
 
 import pytest
 
-from transceiver import laneless, media
+from tests.transceiver.lanes import LANELESS, LANES
+from transceiver import media
 
-try:
-    from transceiver.lane import DownLane, UpLane
-except ImportError:  # not compiled
-    from transceiver.laneless import DownLane, UpLane
-
-LANES = UpLane, DownLane
-LANELESS = laneless.UpLane, laneless.DownLane
 WAYS = [LANELESS] if LANES == LANELESS else [LANES, LANELESS]
 
 

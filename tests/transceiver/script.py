@@ -7,7 +7,7 @@ from outside. Two legs that are the same show the same.
 import contextlib
 import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pylibsrtp
@@ -27,8 +27,10 @@ from tests.transceiver.leg import (
     voice,
 )
 from transceiver import red, rtcp, rtp
+from transceiver.media import Media
 from transceiver.profile import Profile
 from transceiver.sight import DOWNLINK, UPLINK, Sight
+from transceiver.voice import Decoded
 
 VOIP, LOW_DELAY = Application.VOIP, Application.LOW_DELAY
 USUAL = (VOIP, FRAME_SAMPLES)
@@ -154,6 +156,12 @@ class Scene:
         self.read += [media.waiting_frames, media.counts(), media.waiting_frames]
         self.read += [media.complexity, media.reports.rtt_s]
         self.read.append(media.adaptation.loss_percent)
+
+    def examine(self) -> None:
+        """Read all figures of the leg, to their last bit: no lane has them then."""
+        media = self.leg.media
+        media._leave_lanes()
+        self.read += map(_figures, _parts(media))
 
     def watch(self) -> None:
         """Have delays measured, from now on."""
@@ -365,6 +373,26 @@ class Scene:
         self.read.append(answer)
 
 
+def _parts(media: Media) -> Iterator[object]:
+    """Yield what has the state of a leg, while no lane has."""
+    ordered, playout = media._depacketizer, media._playout
+    voice, stream = ordered._voice, ordered._stream
+    assert isinstance(voice, Decoded)
+    yield from (voice, voice._voice, voice._places, voice._allowance)
+    yield from (ordered, ordered.window, media.reports)
+    yield from (playout, playout._newest, playout._playhead, media._packetizer)
+    watches = ordered.timed, media._timed_down
+    yield from (watch for watch in watches if watch._observe is not None)
+    if stream is not None:
+        yield from (stream, stream.reception, stream.extender)
+
+
+def _figures(part: object) -> dict[str, float]:
+    slots = (getattr(kind, "__slots__", ()) for kind in type(part).__mro__)
+    values = {name: getattr(part, name) for names in slots for name in names}
+    return {name: it for name, it in values.items() if isinstance(it, int | float)}
+
+
 def _estimate(ssrc: int, bps: int) -> bytes:
     """Return REMB (draft-alvestrand-rmcat-remb-03 section 2.2), bps below 2**18."""
     body = rtcp.U32.pack(ssrc) + bytes(4) + b"REMB"
@@ -407,6 +435,7 @@ _steps = st.one_of(
     _converse,
     _converse,
     _step(Scene.look),
+    _step(Scene.examine),
     _step(Scene.watch),
     _step(Scene.ease, eased=st.booleans()),
     _step(

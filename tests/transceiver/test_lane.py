@@ -1,39 +1,17 @@
 """A leg with lanes does what one without them does, whatever happens."""
 
-import itertools
 from typing import Any
 
 import pytest
 from hypothesis import event, given, settings, strategies as st
 
-from tests.transceiver.leg import FRAME_S
-from tests.transceiver.script import CODINGS, USUAL, Scene, Script, Step, scripts
-from transceiver import laneless, media
+from tests.transceiver.lanes import compare
+from tests.transceiver.leg import FRAME_S, FRAME_TICKS
+from tests.transceiver.script import CODINGS, USUAL, Script, Step, scripts
 from transceiver.profile import Profile
+from transceiver.rtp import CLOCK_HZ
 
 pytest.importorskip("transceiver.lane", reason="the lanes were not compiled")
-
-MISSING = object()
-
-
-def without_lanes(profile: Profile, *, knows_red: bool) -> Scene:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(media, "UpLane", laneless.UpLane)
-        patch.setattr(media, "DownLane", laneless.DownLane)
-        return Scene(profile, knows_red=knows_red)
-
-
-def compare(script: Script, profile: Profile, *, knows_red: bool) -> Scene:
-    """Play a script on both; return the one with lanes."""
-    one = Scene(profile, knows_red=knows_red)
-    other = without_lanes(profile, knows_red=knows_red)
-    for scene in (one, other):
-        scene.play(script)
-    for ours, theirs in zip(one.seen(), other.seen(), strict=True):
-        for a, b in itertools.zip_longest(ours, theirs, fillvalue=MISSING):
-            assert a == b
-    assert other.leg.passed_up == other.leg.passed_down == 0
-    return one
 
 
 @settings(max_examples=100, deadline=None)
@@ -68,7 +46,9 @@ LOOK = Step("look", {})
 
 WATCH = Step("watch", {})
 
-SEEN = (WATCH, LOOK)
+EXAMINE = Step("examine", {})
+
+SEEN = (WATCH, LOOK, EXAMINE)
 """Watched anew, a call leaves its lanes: what is looked at is what they gave back."""
 
 PLEASED = Step(
@@ -88,7 +68,7 @@ def test_a_plain_call_takes_the_lanes(knows_red: bool) -> None:
 
 
 def test_red_of_the_caller_s_and_frames_ahead_of_their_time_take_the_lanes() -> None:
-    script = [PLEASED, speaking(100, repeats=2), talking(100), Step("look", {})]
+    script = [PLEASED, speaking(100, repeats=2), talking(100), EXAMINE]
     leg = compare(script, Profile.AUTO, knows_red=True).leg
     assert leg.passed_up >= 90
     assert leg.passed_down >= 80
@@ -170,6 +150,18 @@ FAR_AWAY = PLEASED._replace(told={**PLEASED.told, "ago_s": 0.2})
 def test_what_befalls_a_plain_call_befalls_it_without_lanes(steps: Script) -> None:
     script = [PLEASED, conversing(20), *steps, conversing(20)]
     assert compare(script, Profile.AUTO, knows_red=True).leg.passed_up >= 30
+
+
+def test_figures_are_python_s_to_the_last_bit() -> None:
+    """Of a caller whose clock is ours, transit times are what rounding leaves.
+
+    A processor's fused multiplication and addition would leave something else.
+    """
+    as_ours = Step("jump", {"ticks": 1000 * CLOCK_HZ + 5 * FRAME_TICKS, "packets": 0})
+    usual = [speaking(2, every_s=0.0193), LOOK] * 20
+    script = [PLEASED, as_ours, conversing(1), *usual, speaking(300, every_s=0.0), LOOK]
+    leg = compare([*script, *usual], Profile.AUTO, knows_red=False).leg
+    assert leg.passed_up >= 330
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from typing import Final, NamedTuple
 from tests.fuzz.targets import (
     codec,
     edge,
+    frames,
     greeting,
     hostile,
     ingress,
+    leg,
     machines,
     stranger,
 )
@@ -57,6 +59,8 @@ TARGETS: Final = {
     "order": _plain(machines.order, 60_000, 1000),
     "greeting": _plain(greeting.greeting, 10_000, 150),
     "stream": _plain(machines.stream, 50_000, 500),
-    "against_relay": _plain(hostile.against_relay, 150_000, 500),
-    "against_edge": _plain(hostile.against_edge, 150_000, 500),
+    "frames": _plain(frames.frames, 200_000, 1000),
+    "leg": _plain(leg.leg, 15_000, 200),
+    "against_relay": _plain(hostile.against_relay, 75_000, 500),
+    "against_edge": _plain(hostile.against_edge, 75_000, 500),
 }

@@ -33,10 +33,10 @@ FIELDS = (
 def message(data: bytes) -> None:
     """A sealed message decodes to one that encodes to a message equal to it."""
     _check_message(data)
-    _check_message(_message_like(Draw(data)))
+    _check_message(message_like(Draw(data)))
 
 
-def _message_like(draw: Draw) -> bytes:
+def message_like(draw: Draw) -> bytes:
     """Return an array that looks like a message, some of its elements astray."""
     session = draw.choice((1, 1, MAX_SESSION, draw.number()))
     values: list[Any] = [draw.number() for _ in range(draw.byte() % 6)]

@@ -2,7 +2,8 @@
 
 Session 2 of the victim is used honestly while the fuzzer's script attacks the link, its
 other sessions, and sessions that never were. Session 2 has to hear exactly what was
-sent to it, and what it sends has to arrive.
+sent to it, and what it sends has to arrive. All of it happens once more without lanes,
+and the victim has to do the same.
 """
 
 import math
@@ -46,6 +47,7 @@ from proto.session import Session, SessionState
 from proto.stream import MAX_IN_FLIGHT, WINDOW, Inbox
 from tests.fuzz.draw import Draw
 from tests.fuzz.targets.greeting import NOW, dialer, listener
+from tests.proto.lanes import without_lanes
 
 BYSTANDER = 2
 MAX_ANSWERS = 3000
@@ -64,30 +66,32 @@ def joined(victim: Role) -> tuple[Link, Ends]:
 
 
 class Ear:
-    """The sink of one session."""
+    """The sink of one session; whatever it takes is also put into a list of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen: list[object]) -> None:
         self.heard: list[int] = []
-        self.lost = 0
+        self._seen = seen
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
         self.heard.append(frame.position_samples)
+        self._seen.append(frame)
 
     def failed(self, error: Exception) -> None:
         raise error
 
     def frames_lost(self, count: int) -> None:
-        self.lost += count
+        self._seen.append(count)
 
 
 class Judge(Ear):
     """The sink of a session that is attacked: frames are what was agreed on."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__()
+    def __init__(self, session: Session, seen: list[object]) -> None:
+        super().__init__(seen)
         self._session = session
 
     def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        super().frame_received(frame)
         bounds = BOUNDS[self._session.payload]
         assert 0 < len(frame.payload) <= bounds.max_bytes
         assert len(frame.payload) % bounds.grain_bytes == 0
@@ -101,7 +105,9 @@ class Attack:
         self._now = NOW
         self._victim = victim
         self._link, self._ends = joined(victim)
-        self._ear = Ear()
+        self.seen: list[object] = []
+        """What the victim sent, heard, and told its owner, each time."""
+        self._ear = Ear(self.seen)
         self._spoken = 0
         self._told: list[bytes] = []
         self._heard: list[bytes] = []
@@ -291,7 +297,7 @@ class Attack:
             if self._victim is Role.DIALER
             else DownFrame(1, 0, self._draw.byte() * 4, b"\0\0")
         )
-        session.audio.seal_frame(frame, self._now)
+        self.seen.append(session.audio.seal_frame(frame, self._now))
 
     # Both
 
@@ -317,12 +323,14 @@ class Attack:
                 link.handle_timeout(self._now)
                 assert link.deadline > self._now
             outgoing = link.take_datagrams()
+            self.seen += outgoing
             assert len(outgoing) <= MAX_ANSWERS
             for datagram in outgoing:
                 assert len(datagram) <= wire.MAX_DATAGRAM_BYTES
                 if datagram[1] == wire.DatagramType.SEALED:
                     self._read(wire.decode(self._ends.opener.open(datagram)))
             for event in link.take_events():
+                self.seen.append(event)
                 self._hear(event)
         check_bounds(link)
 
@@ -339,7 +347,7 @@ class Attack:
                 assert len(request) <= MAX_REQUEST_BYTES
                 session = self._link.sessions.get(number)
                 if session is not None:
-                    session.audio.sink = Judge(session)
+                    session.audio.sink = Judge(session, self.seen)
                     session.accept(self._draw.choice((Payload.PCM, *session.offered)))
                     self._link.settle(session, self._now)
             case EventReceived(number, payload) if number == BYSTANDER:
@@ -349,7 +357,7 @@ class Attack:
             case Opened(number):
                 session = self._link.sessions.get(number)
                 if session is not None:
-                    session.audio.sink = Judge(session)
+                    session.audio.sink = Judge(session, self.seen)
             case Closed(number) | FlushRequested(number):
                 assert number != BYSTANDER or self._link.state is LinkState.CLOSED
             case _:
@@ -391,9 +399,18 @@ def _message_for(plaintext: bytes) -> Message | None:
 
 def against_edge(data: bytes) -> None:
     """A relay with the key attacks an edge."""
-    Attack(data, Role.DIALER).run()
+    _attack(data, Role.DIALER)
 
 
 def against_relay(data: bytes) -> None:
     """An edge with the key attacks a relay."""
-    Attack(data, Role.LISTENER).run()
+    _attack(data, Role.LISTENER)
+
+
+def _attack(data: bytes, victim: Role) -> None:
+    attack = Attack(data, victim)
+    attack.run()
+    with without_lanes():
+        reference = Attack(data, victim)
+    reference.run()
+    assert attack.seen == reference.seen

@@ -1,0 +1,46 @@
+"""Legs with lanes and without, and what they have to show alike."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+from tests.transceiver.script import Scene, Script
+from transceiver import laneless, media
+from transceiver.profile import Profile
+
+try:
+    from transceiver.lane import DownLane, UpLane
+except ImportError:  # not compiled
+    from transceiver.laneless import DownLane, UpLane
+
+LANES: Final = UpLane, DownLane
+LANELESS: Final = laneless.UpLane, laneless.DownLane
+"""Both are the same where no lane was compiled."""
+
+MISSING: Final = object()
+
+
+@contextmanager
+def without_lanes() -> Iterator[None]:
+    """Have legs begin without lanes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(media, "UpLane", laneless.UpLane)
+        patch.setattr(media, "DownLane", laneless.DownLane)
+        yield
+
+
+def compare(script: Script, profile: Profile, *, knows_red: bool) -> Scene:
+    """Play a script with lanes and without; return the one with them."""
+    one = Scene(profile, knows_red=knows_red)
+    with without_lanes():
+        other = Scene(profile, knows_red=knows_red)
+    for scene in (one, other):
+        scene.play(script)
+    for ours, theirs in zip(one.seen(), other.seen(), strict=True):
+        for a, b in itertools.zip_longest(ours, theirs, fillvalue=MISSING):
+            assert a == b, f"{a} with lanes, {b} without"
+    assert other.leg.passed_up == other.leg.passed_down == 0
+    return one
