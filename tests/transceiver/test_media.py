@@ -193,7 +193,7 @@ def test_who_closes_on_getting_a_frame_that_waited_ends_everything() -> None:
     lose(leg, caller, 1)
     leg.up = Closing(leg)
     leg.receive(caller.speak())
-    assert not leg.up
+    assert leg.up == []
     leg.run(0.1)
     assert leg.up
     assert leg.media._alarm.deadline == math.inf
