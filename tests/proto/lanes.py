@@ -63,3 +63,9 @@ class Ends:
         """What both ends know."""
         sealer = self.sealer
         return sealer.counter, sealer._left, sealer._epoch, self.received
+
+
+def figures(of: link.Link) -> dict[str, object]:
+    """Return all that a link counts."""
+    stats = vars(of.stats)
+    return {**stats, "frames": stats["frames"].fields()}

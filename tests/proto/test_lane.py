@@ -10,10 +10,9 @@ from hypothesis import given, settings, strategies as st
 from proto import seal, wire
 from proto.errors import RemoteError
 from proto.frames import DownFrame, UpFrame
-from proto.link import Link
 from proto.messages import MAX_INT, Down, Kind, Ping, Up
 from proto.seal import REPLAY_WINDOW
-from tests.proto.lanes import Ends, without_lanes
+from tests.proto.lanes import Ends, figures, without_lanes
 from tests.proto.test_hostile_peer import plaintext, use
 from tests.support.netem import Lab
 
@@ -230,11 +229,6 @@ def test_each_limit_is_where_wire_has_it(kind: Kind, value: int, field: int) -> 
     fields[field] = value
     datagram = ours.sealer.seal(msgpack.packb((kind, *fields, b"voice")))
     assert ours.message(datagram) == reference.message(datagram)
-
-
-def figures(of: Link) -> object:
-    stats = vars(of.stats)
-    return {**stats, "frames": stats["frames"].fields()}
 
 
 def told(seed: int, victim: str, *, lanes: bool) -> list[object]:
