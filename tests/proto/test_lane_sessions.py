@@ -163,3 +163,83 @@ def test_a_session_sends_with_lanes_what_it_does_without(
         act(ours, seconds)
         act(theirs, seconds)
         assert ours.state == theirs.state
+
+
+class Hearing:
+    """A link that hears two sessions, and the peer that seals for them."""
+
+    def __init__(self, role: Role, *, lanes: bool) -> None:
+        self.lab = lab = Lab(1)
+        with nullcontext() if lanes else without_lanes():
+            lab.connect()
+        lab.open(2)
+        own, peer = lab.edge, lab.relay
+        if role is Role.LISTENER:
+            own, peer = peer, own
+        self.link, self.peer, self.is_up = own.link, peer.link, role is Role.LISTENER
+        self.kept: list[bytes] = []
+        self.seen: list[object] = []
+        for session in self.link.sessions.values():
+            session.audio.sink = self
+
+    def frame_received(self, frame: UpFrame | DownFrame) -> None:
+        self.seen.append(frame)
+        if frame.position_samples % 480:
+            raise ValueError(frame.position_samples)
+
+    def failed(self, error: Exception) -> None:
+        self.seen.append(repr(error))
+
+    def frames_lost(self, count: int) -> None:
+        self.seen.append(count)
+
+    def take(self, number: int, size: int, position: int, keep: bool) -> None:
+        """Get a frame, or keep it until one was got that is not kept."""
+        payload = bytes(size)
+        frame: UpFrame | DownFrame = UpFrame(position, 1, 2, payload)
+        if not self.is_up:
+            frame = DownFrame(1, position, 80, payload)
+        audio = self.peer.sessions[number].audio
+        self.kept.append(audio.seal_frame(frame, self.lab.now) or b"")
+        if keep:
+            return
+        for datagram in reversed(self.kept):
+            self.seen.append(self.link.receive_datagram(datagram, self.lab.now))
+        self.kept.clear()
+        for session in self.link.sessions.values():
+            order = session.audio._order
+            self.seen += [order.next_seq, order._newest, order.deadline]
+        self.seen += [figures(self.link), self.link.take_datagrams()]
+
+
+heard = st.tuples(
+    st.sampled_from((1, 2)),
+    st.sampled_from((2, 960, 960, 0, 1, 161, 961, 962, 1000)),
+    st.sampled_from((0, 480, 480, 481)),
+    st.sampled_from((False, False, True)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(Role), st.sampled_from(Payload), st.lists(heard, max_size=30))
+def test_a_session_hears_with_lanes_what_it_does_without(
+    role: Role, payload: Payload, script: list[tuple[int, int, int, bool]]
+) -> None:
+    ours, theirs = (Hearing(role, lanes=lanes) for lanes in (True, False))
+    for hearing in (ours, theirs):
+        hearing.link.sessions[1].audio.carry(payload)
+    for told in script:
+        ours.take(*told)
+        theirs.take(*told)
+        assert ours.seen == theirs.seen
+
+
+def test_of_frames_in_order_the_older_datagram_does_not_tell_where_the_peer_is() -> (
+    None
+):
+    for lanes in (True, False):
+        hearing = Hearing(Role.LISTENER, lanes=lanes)
+        hearing.take(1, 960, 0, keep=True)
+        hearing.take(2, 960, 0, keep=False)
+        told = [it for it in hearing.seen if isinstance(it, bool)]
+        assert told == [True, False]
