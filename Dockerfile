@@ -45,7 +45,7 @@ ENV CC="/opt/compiler/bin/python -m ziglang cc -mcpu=baseline"
 WORKDIR /opt/tandem/app
 COPY scripts scripts
 COPY proto/__init__.py proto/*.pyx proto/
-COPY transceiver/__init__.py transceiver/*.pyx transceiver/
+COPY transceiver/__init__.py transceiver/*.pyx transceiver/*.pxd transceiver/
 RUN LDSHARED="$CC -shared -s" /opt/compiler/bin/python -m scripts.compile
 
 # Of the same image: `python -m transceiver.ingress`, and for Kubernetes

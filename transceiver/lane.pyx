@@ -7,10 +7,9 @@
 Nothing is decided here that `media` and the modules below it do not decide in the same
 way: they are the reference, do everything unusual, and everything where this module was
 not compiled. A lane takes their state over (`enter`) when all is as usual: packets in
-order of one stream of voice without a gap, frames of one talkspurt as PCM and without
-repeats. It gives the state back (`leave`) before anything else looks at it. What it
-finds to be unusual it hands back as it came, having changed nothing but SRTP's own
-record of what was opened.
+order of one stream of voice without a gap, frames of one talkspurt as PCM. It gives the
+state back (`leave`) before anything else looks at it. What it finds to be unusual it
+hands back as it came, having changed nothing but SRTP's own record of what was opened.
 
 With those of the link (`proto.lane`) a packet pair costs a fifth less CPU: one function
 and one object for each way stay in the processor's caches where fifty do not.
@@ -29,6 +28,20 @@ from codec import opus
 from proto import frames
 from proto.frames import DownFrame, UpFrame
 from transceiver import playout as _playout, red, rtp, srtp, voice as _voice
+from transceiver.red cimport (
+    FOLLOWS,
+    MAX_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_REPEATS,
+    Before,
+    build,
+    forget,
+    give_back,
+    newest_block,
+    remember,
+    take_over,
+)
+from transceiver.rtp cimport HEADER_BYTES, read_u16, read_u32, write_u16, write_u32
 
 ctypedef int (*srtp_function)(void *, void *, int *) noexcept
 ctypedef int (*decode_function)(
@@ -44,20 +57,16 @@ cdef decode_function decode = <decode_function><uintptr_t>opus.DECODE_ADDRESS
 cdef encode_function encode = <encode_function><uintptr_t>opus.ENCODE_ADDRESS
 
 cdef enum:
-    HEADER_BYTES = 12
     DATAGRAM_BYTES = 1500
     TRAILER_BYTES = 148
     FRAME = 480
     FRAME_BYTES = 960
-    PAYLOAD_BYTES = 1275
     PACKET = 2880
     RATE_HZ = 24000
     CLOCK_HZ = 48000
     TICKS = 2
     QUEUE = 100
-    RED_BLOCK = 0x80
     UNTIMED = -1
-    MAX_REPEATS = 9
 
 assert (
     HEADER_BYTES == rtp.HEADER_BYTES
@@ -65,13 +74,16 @@ assert (
     and TRAILER_BYTES == srtp.MAX_TRAILER_BYTES
     and FRAME == frames.FRAME_SAMPLES
     and FRAME_BYTES == frames.FRAME_BYTES
-    and PAYLOAD_BYTES == opus.MAX_PAYLOAD_BYTES
+    and MAX_PAYLOAD_BYTES == opus.MAX_PAYLOAD_BYTES
     and PACKET == opus.MAX_PACKET_SAMPLES
     and RATE_HZ == frames.SAMPLE_RATE_HZ
     and CLOCK_HZ == rtp.CLOCK_HZ
     and TICKS == rtp.TICKS_PER_SAMPLE
     and QUEUE == _playout.MAX_WAITING_FRAMES
+    and FOLLOWS == red.FOLLOWS
+    and MAX_BYTES == red.MAX_BYTES <= red.MAX_BLOCK_BYTES + 1
     and MAX_REPEATS == red.MAX_REPEATS
+    and MAX_REPEATS * FRAME * TICKS <= red.MAX_OFFSET_TICKS
 )
 
 cdef double PACE = _voice.MAX_PACE
@@ -91,39 +103,6 @@ for _head, _samples in enumerate(opus.SAMPLES):
     samples_of[_head] = _samples
 
 cdef object new_tuple = frames.new_tuple
-
-
-cdef inline uint16_t read_u16(const uint8_t *at) noexcept:
-    return <uint16_t>(at[0] << 8 | at[1])
-
-
-cdef inline uint32_t read_u32(const uint8_t *at) noexcept:
-    return <uint32_t>at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]
-
-
-cdef inline void write_u16(uint8_t *at, uint16_t value) noexcept:
-    at[0] = value >> 8
-    at[1] = value & 0xFF
-
-
-cdef inline void write_u32(uint8_t *at, uint32_t value) noexcept:
-    at[0] = value >> 24
-    at[1] = value >> 16 & 0xFF
-    at[2] = value >> 8 & 0xFF
-    at[3] = value & 0xFF
-
-
-cdef int newest_block(const uint8_t *packet, int size, int opus_type) noexcept:
-    """Return where the newest Opus payload of a RED packet begins; 0: it has none."""
-    cdef int at = HEADER_BYTES, repeated = 0
-    while at < size and packet[at] & RED_BLOCK:
-        if at + 4 >= size or at + 4 > HEADER_BYTES + 4 * MAX_REPEATS:
-            return 0
-        repeated += (packet[at + 2] & 0b11) << 8 | packet[at + 3]
-        at += 4
-    if at >= size or packet[at] != opus_type:
-        return 0
-    return at + 1 + repeated
 
 
 cdef class UpLane:
@@ -330,13 +309,14 @@ cdef class DownLane:
     """Frames that wait."""
     cdef uint32_t ssrc, timestamp
     cdef uint16_t sequence
-    cdef uint8_t opus_type
-    cdef int64_t number, received_samples, packets, octets, offset
+    cdef uint8_t opus_type, red_type
+    cdef int64_t number, received_samples, packets, repeating, octets, offset
     cdef int64_t end_ticks, sent_ticks
     cdef int64_t timed, untimed
     cdef double base_s, floor_s, end_s, sent_at, under_way_s
     cdef int64_t head_samples, sent_samples, least
     cdef double since
+    cdef Before before
 
     def __init__(self, playout, packetizer, sender, send, alarm):
         self.playout, self.packetizer, self.alarm = playout, packetizer, alarm
@@ -350,12 +330,13 @@ cdef class DownLane:
         playout, packetizer = self.playout, self.packetizer
         talkspurt, head, queue = playout._newest, playout._playhead, playout._queue
         number = talkspurt.number
+        most_repeats = 0 if packetizer._red_type is None else MAX_REPEATS
         if (
             talkspurt is not playout._playing
             or number <= playout._flushed
             or number != head.talkspurt
             or number != packetizer._talkspurt
-            or packetizer._before.maxlen
+            or packetizer._before.maxlen > most_repeats
             or packetizer._end_ticks > MAX_TICKS
             or len(queue) > QUEUE
             or not all(is_full(frame) for _, _, _, frame in queue)
@@ -369,13 +350,16 @@ cdef class DownLane:
         self.head_samples, self.since = head._samples, head._since
         self.sent_samples, self.least = head.sent_samples, head._least
         self.ssrc, self.opus_type = packetizer._ssrc, packetizer._opus_type
+        self.red_type = packetizer._red_type or 0  # not sent if there is none
         self.sequence = packetizer._sequence & 0xFFFF
         self.timestamp = packetizer._timestamp & 0xFFFF_FFFF
         self.packets, self.octets = packetizer.packets, packetizer._octets
+        self.repeating = packetizer.repeating
         self.offset, self.end_ticks = packetizer._offset, packetizer._end_ticks
         self.sent_ticks, self.sent_at = packetizer._sent_ticks, packetizer.sent_at
         self.timed = UNTIMED if stopwatch.key is None else stopwatch.key
         self.untimed = stopwatch._left if stopwatch._observe is not None else 1 << 62
+        take_over(&self.before, packetizer._before)
         self.first = self.count = 0
         for _, position, _, frame in queue:
             self.put(position, frame)
@@ -395,8 +379,10 @@ cdef class DownLane:
         head._samples, head._since = self.head_samples, self.since
         head.sent_samples, head._least = self.sent_samples, self.least
         packetizer.packets, packetizer._octets = self.packets, self.octets
+        packetizer.repeating = self.repeating
         packetizer._end_ticks = self.end_ticks
         packetizer._sent_ticks, packetizer.sent_at = self.sent_ticks, self.sent_at
+        give_back(&self.before, packetizer._before)
         if self.stopwatch._observe is not None:
             self.stopwatch._left = self.untimed
         while self.count:
@@ -453,6 +439,11 @@ cdef class DownLane:
         """Packets it has made, which the packetizer does not know of yet."""
         return self.packets - self.packetizer.packets if self.is_on else 0
 
+    @property
+    def taken_repeating(self):
+        """Those of them that repeat others."""
+        return self.repeating - self.packetizer.repeating if self.is_on else 0
+
     def next_due(self):
         """Return when the next frame is to be sent, seconds; infinite: none waits."""
         if not self.is_on:
@@ -507,12 +498,14 @@ cdef class DownLane:
             PyBytes_AS_STRING(voice),
             FRAME,
             buffer + HEADER_BYTES,
-            PAYLOAD_BYTES,
+            MAX_PAYLOAD_BYTES,
         )
         if size < 0:
             self.packetizer.unencodable += 1
             return 0
         buffer[0], buffer[1] = 0x80, self.opus_type
+        if self.before.repeats:
+            size = self.with_repeats(size, ticks)
         write_u16(buffer + 2, <uint16_t>(self.sequence + self.packets))
         write_u32(buffer + 4, <uint32_t>(self.timestamp + ticks))
         write_u32(buffer + 8, self.ssrc)
@@ -529,3 +522,16 @@ cdef class DownLane:
             self.timed = UNTIMED
             self.stopwatch.end()
         return 0
+
+    cdef int with_repeats(self, int size, int64_t ticks) noexcept:
+        """Add what was sent right before to the packet in the buffer."""
+        cdef uint8_t *payload = buffer + HEADER_BYTES
+        cdef int whole = size
+        if ticks != self.end_ticks:
+            forget(&self.before, self.before.repeats)
+        if self.before.count:
+            buffer[1] = self.red_type
+            whole = build(payload, size, self.opus_type, ticks, &self.before)
+            self.repeating += 1
+        remember(&self.before, ticks, payload + whole - size, size)
+        return whole

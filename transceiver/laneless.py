@@ -31,6 +31,7 @@ class DownLane:
         is_on: It has been entered, and not left.
         count: Frames that wait in it.
         taken: Packets it has made, which the packetizer does not know of yet.
+        taken_repeating: Those of them that repeat others.
         next_due: As of the playout, which does not know while this is on.
         heard: Likewise.
     """
@@ -38,6 +39,7 @@ class DownLane:
     is_on: bool = False
     count: int = 0
     taken: int = 0
+    taken_repeating: int = 0
 
     def __init__(
         self,

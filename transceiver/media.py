@@ -241,17 +241,17 @@ class Media:
 
     def counts(self) -> dict[str, int]:
         """Return what happened so far, by kind, for metrics."""
-        counts = self._depacketizer.counts()
+        counts, packetizer = self._depacketizer.counts(), self._packetizer
         counts["received_packets"] += self._up.taken
         counts["frames_up"] += self._up.taken
         counts["malformed_packets"] += self.reports.malformed
         return counts | {
             "unauthentic_datagrams": self._receiver.auth_failures,
             "replayed_datagrams": self._receiver.replays,
-            "sent_packets": self._packetizer.packets + self._down.taken,
-            "repeating_packets": self._packetizer.repeating,
+            "sent_packets": packetizer.packets + self._down.taken,
+            "repeating_packets": packetizer.repeating + self._down.taken_repeating,
             "unsealed_packets": self._sender.failures,
-            "unsent_frames": self._playout.dropped + self._packetizer.unencodable,
+            "unsent_frames": self._playout.dropped + packetizer.unencodable,
             "missing_frames": self._playout.missing,
         }
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.transceiver.script import Scene, Script
 from transceiver import laneless, media
-from transceiver.profile import Profile
+from transceiver.profile import Plan, Profile
 
 try:
     from transceiver.lane import DownLane, UpLane
@@ -32,11 +32,13 @@ def without_lanes() -> Iterator[None]:
         yield
 
 
-def compare(script: Script, profile: Profile, *, knows_red: bool) -> Scene:
+def compare(
+    script: Script, planned: Profile | Plan = Profile.AUTO, *, knows_red: bool = True
+) -> Scene:
     """Play a script with lanes and without; return the one with them."""
-    one = Scene(profile, knows_red=knows_red)
+    one = _scene(planned, knows_red=knows_red)
     with without_lanes():
-        other = Scene(profile, knows_red=knows_red)
+        other = _scene(planned, knows_red=knows_red)
     for scene in (one, other):
         scene.play(script)
     for ours, theirs in zip(one.seen(), other.seen(), strict=True):
@@ -44,3 +46,11 @@ def compare(script: Script, profile: Profile, *, knows_red: bool) -> Scene:
             assert a == b, f"{a} with lanes, {b} without"
     assert other.leg.passed_up == other.leg.passed_down == 0
     return one
+
+
+def _scene(planned: Profile | Plan, *, knows_red: bool) -> Scene:
+    if isinstance(planned, Profile):
+        return Scene(planned, knows_red=knows_red)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(media, "plan", lambda profile, knows_red: planned)
+        return Scene(knows_red=knows_red)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pylibsrtp
 from hypothesis import strategies as st
 
-from codec.opus import VOICE, Application, Encoder
+from codec.opus import VOICE, Application, Encoder, Encoding
 from proto.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_BYTES, DownFrame, UpFrame
 from proto.messages import MAX_INT
 from tests.transceiver.leg import (
@@ -28,7 +28,7 @@ from tests.transceiver.leg import (
 )
 from transceiver import red, rtcp, rtp
 from transceiver.media import Media
-from transceiver.profile import Profile
+from transceiver.profile import Plan, Profile
 from transceiver.sight import DOWNLINK, UPLINK, Sight
 from transceiver.voice import Decoded
 
@@ -63,6 +63,15 @@ def payloads(application: Application, samples: int) -> tuple[bytes, ...]:
 def frames() -> tuple[bytes, ...]:
     """Return consecutive frames of a voice, as PCM."""
     return tuple(voice(i * FRAME_SAMPLES, FRAME_SAMPLES) for i in range(POOL))
+
+
+def protecting(repeats: int, bitrate_bps: int = 80_000) -> Plan:
+    """Return a plan of a repeat for each percent of loss, up to so many."""
+    return Plan(
+        Encoding(LOW_DELAY, bitrate_bps, complexity=0, has_fec=False),
+        least_bps=8_000,
+        red_percents=tuple(range(1, repeats + 1)),
+    )
 
 
 class Step(NamedTuple):
@@ -430,14 +439,49 @@ _bodies = (
 )
 
 _converse = _step(Scene.converse, packets=st.integers(1, 12), lead_ms=_leads_ms)
-_steps = st.one_of(
+_talk = _step(
+    Scene.talk,
+    frames_=st.integers(1, 30),
+    lead_ms=_leads_ms,
+    every_s=_every_s,
+    skipped=st.sampled_from((0, 0, 0, 1, 5)),
+    last_bytes=st.sampled_from((FRAME_BYTES, FRAME_BYTES, 120, 500)),
+)
+_model_s = (
     _step(Scene.wait, seconds=_seconds),
-    _converse,
-    _converse,
     _step(Scene.look),
     _step(Scene.examine),
     _step(Scene.watch),
     _step(Scene.ease, eased=st.booleans()),
+    _step(
+        Scene.report,
+        lost=st.sampled_from((0, 0, 0, 3, 10, 20, 30, 50, 120)),
+        cycle=st.booleans(),
+        behind=st.integers(0, 5),
+        ago_s=st.none() | st.floats(0, 0.4),
+        estimate_bps=st.sampled_from((None, None, None, 20_000, 70_000, 250_000)),
+    ),
+    _step(Scene.begin),
+    _talk,
+    _step(
+        Scene.talk,  # more than can wait
+        frames_=st.integers(95, 120),
+        lead_ms=st.integers(100, 250),
+        every_s=st.just(0.0),
+        skipped=st.just(0),
+        last_bytes=st.just(FRAME_BYTES),
+    ),
+    _step(
+        Scene.stray,
+        talkspurt=st.integers(-1, 2),
+        position=st.sampled_from((0, 1, -1, 480, -480, 24_000, 2**53, MAX_INT)),
+        lead_ms=st.sampled_from((0, 100, 2001, 60_000)),
+        size=st.sampled_from((0, 1, 2, 958, 959, 960, 961, 962, 2000)),
+    ),
+    _step(Scene.give_up, count=st.integers(1, 9)),
+    _step(Scene.flush, back=st.integers(-1, 2)),
+)
+_caller_s = (
     _step(
         Scene.speak,
         packets=st.integers(1, 12),
@@ -482,42 +526,22 @@ _steps = st.one_of(
         packets=st.sampled_from((0, 0, 0, 1, 100, -100, 3000)),
     ),
     _step(Scene.change, stream=st.integers(0, 3)),
-    _step(
-        Scene.report,
-        lost=st.sampled_from((0, 0, 0, 3, 10, 30, 120)),
-        cycle=st.booleans(),
-        behind=st.integers(0, 5),
-        ago_s=st.none() | st.floats(0, 0.4),
-        estimate_bps=st.none() | st.sampled_from((20_000, 70_000, 250_000)),
-    ),
     _step(Scene.mutter, data=st.binary(min_size=6, max_size=20)),
-    _step(Scene.begin),
-    _step(
-        Scene.talk,
-        frames_=st.integers(1, 30),
-        lead_ms=_leads_ms,
-        every_s=_every_s,
-        skipped=st.sampled_from((0, 0, 0, 1, 5)),
-        last_bytes=st.sampled_from((FRAME_BYTES, FRAME_BYTES, 120, 500)),
-    ),
-    _step(
-        Scene.talk,  # more than can wait
-        frames_=st.integers(95, 120),
-        lead_ms=st.integers(100, 250),
-        every_s=st.just(0.0),
-        skipped=st.just(0),
-        last_bytes=st.just(FRAME_BYTES),
-    ),
-    _step(
-        Scene.stray,
-        talkspurt=st.integers(-1, 2),
-        position=st.sampled_from((0, 1, -1, 480, -480, 24_000, 2**53, MAX_INT)),
-        lead_ms=st.sampled_from((0, 100, 2001, 60_000)),
-        size=st.sampled_from((0, 1, 2, 958, 959, 960, 961, 962, 2000)),
-    ),
-    _step(Scene.give_up, count=st.integers(1, 9)),
-    _step(Scene.flush, back=st.integers(-1, 2)),
 )
 
-scripts = st.lists(_steps, min_size=20, max_size=100)
+scripts = st.lists(
+    st.one_of(_converse, _converse, *_caller_s, *_model_s), min_size=20, max_size=100
+)
 """20 to 100 steps."""
+
+monologues = st.lists(
+    st.one_of(_talk, _talk, _talk, *_model_s), min_size=10, max_size=50
+)
+"""10 to 50 steps of the model's and of reports, without a word of the caller's."""
+
+plans = st.builds(
+    protecting,
+    st.sampled_from((*range(1, red.MAX_REPEATS + 2), 0)),
+    st.sampled_from((16_000, 32_000, 80_000, 160_000, 510_000)),
+)
+"""Repeats of which all have room in a packet, or some, or none; or too many of them."""

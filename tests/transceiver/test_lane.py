@@ -1,14 +1,26 @@
 """A leg with lanes does what one without them does, whatever happens."""
 
+import itertools
 from typing import Any
 
 import pytest
 from hypothesis import event, given, settings, strategies as st
 
+from codec.opus import MAX_PAYLOAD_BYTES
 from tests.transceiver.lanes import compare
-from tests.transceiver.leg import FRAME_S, FRAME_TICKS
-from tests.transceiver.script import CODINGS, USUAL, Script, Step, scripts
-from transceiver.profile import Profile
+from tests.transceiver.leg import FRAME_S, FRAME_TICKS, PAYLOAD_TYPE, RED_TYPE, Sent
+from tests.transceiver.script import (
+    CODINGS,
+    USUAL,
+    Script,
+    Step,
+    monologues,
+    plans,
+    protecting,
+    scripts,
+)
+from transceiver import red
+from transceiver.profile import Plan, Profile
 from transceiver.rtp import CLOCK_HZ
 
 pytest.importorskip("transceiver.lane", reason="the lanes were not compiled")
@@ -26,6 +38,22 @@ def test_a_leg_with_lanes_is_one_without(
     leg = compare(script, profile, knows_red=knows_red).leg
     event("up", f"{10 * leg.passed_up // max(len(leg.up), 1)}0 %")
     event("down", f"{10 * leg.passed_down // max(len(leg.sent), 1)}0 %")
+
+
+@settings(max_examples=200, deadline=None)
+@given(lost=st.sampled_from((5, 10, 20, 40, 60)), script=monologues, plan=plans)
+def test_a_lane_s_red_is_that_of_a_leg_without(
+    lost: int, script: Script, plan: Plan
+) -> None:
+    leg = compare([reporting(lost), *script], plan).leg
+    event("down", f"{10 * leg.passed_down // max(len(leg.sent), 1)}0 %")
+    event("repeats", max(map(repeats, leg.sent), default=0))
+
+
+def repeats(packet: Sent) -> int:
+    if packet.payload_type != RED_TYPE:
+        return 0
+    return len(red.repeats(packet.payload, PAYLOAD_TYPE))
 
 
 def conversing(packets: int) -> Step:
@@ -51,17 +79,23 @@ EXAMINE = Step("examine", {})
 SEEN = (WATCH, LOOK, EXAMINE)
 """Watched anew, a call leaves its lanes: what is looked at is what they gave back."""
 
-PLEASED = Step(
-    "report",
-    {"lost": 0, "cycle": True, "behind": 0, "ago_s": None, "estimate_bps": None},
-)
+
+def reporting(lost: int = 0, **told: Any) -> Step:
+    usual = {"cycle": True, "behind": 0, "ago_s": None, "estimate_bps": None}
+    return Step("report", {"lost": lost, **usual, **told})
+
+
+PLEASED = reporting()
 """A report that nothing was lost, which ends the RED a call begins with."""
+
+LOSSY = reporting(lost=50)
+"""A report of 20 % of loss: taken for half of that at first."""
 
 
 @pytest.mark.parametrize("knows_red", [False, True])
 def test_a_plain_call_takes_the_lanes(knows_red: bool) -> None:
     script = [WATCH, PLEASED, conversing(200)]
-    leg = compare(script, Profile.AUTO, knows_red=knows_red).leg
+    leg = compare(script, knows_red=knows_red).leg
     assert len(leg.up) == len(leg.sent) == 200
     assert leg.passed_up >= 180
     assert leg.passed_down >= 180
@@ -69,7 +103,7 @@ def test_a_plain_call_takes_the_lanes(knows_red: bool) -> None:
 
 def test_red_of_the_caller_s_and_frames_ahead_of_their_time_take_the_lanes() -> None:
     script = [PLEASED, speaking(100, repeats=2), talking(100), EXAMINE]
-    leg = compare(script, Profile.AUTO, knows_red=True).leg
+    leg = compare(script).leg
     assert leg.passed_up >= 90
     assert leg.passed_down >= 80
 
@@ -90,10 +124,10 @@ def test_red_of_the_caller_s_and_frames_ahead_of_their_time_take_the_lanes() -> 
 )
 def test_a_call_returns_to_the_lanes_after_what_is_not_usual(step: Step) -> None:
     usual = [Step("begin", {}), conversing(50)]
-    script = [PLEASED, *usual, step, *usual, step, *usual]
-    leg = compare(script, Profile.AUTO, knows_red=True).leg
-    assert leg.passed_up >= 130
-    assert leg.passed_down >= 90
+    for first in (PLEASED, LOSSY):
+        leg = compare([first, *usual, step, *usual, step, *usual]).leg
+        assert leg.passed_up >= 130
+        assert leg.passed_down >= 90
 
 
 def test_a_look_at_a_call_costs_no_packet_its_lane() -> None:
@@ -112,7 +146,7 @@ def waiting(seconds: float) -> Step:
 
 
 EMPTY = Step("send", {"first": 0x80, "kind": 111, "body": b""})
-FAR_AWAY = PLEASED._replace(told={**PLEASED.told, "ago_s": 0.2})
+FAR_AWAY = reporting(ago_s=0.2)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +182,9 @@ FAR_AWAY = PLEASED._replace(told={**PLEASED.told, "ago_s": 0.2})
     ids=["rush", "red", "empty", "lost", "early", "full", "underrun"],
 )
 def test_what_befalls_a_plain_call_befalls_it_without_lanes(steps: Script) -> None:
-    script = [PLEASED, conversing(20), *steps, conversing(20)]
-    assert compare(script, Profile.AUTO, knows_red=True).leg.passed_up >= 30
+    for first in (PLEASED, LOSSY):
+        script = [first, conversing(20), *steps, conversing(20)]
+        assert compare(script).leg.passed_up >= 30
 
 
 def test_figures_are_python_s_to_the_last_bit() -> None:
@@ -170,10 +205,61 @@ def test_figures_are_python_s_to_the_last_bit() -> None:
         speaking(50, coding=CODINGS[-1]),
         Step("repeat", {"blocks": 10, "length": 0, "newest": 111, "cut": 0}),
         Step("send", {"first": 0x90, "kind": 111, "body": b"\xbe\xde\0\0\x78\1"}),
-        talking(100),  # sent as RED, as no report has come
     ],
-    ids=["60 ms", "too much RED", "header extension", "RED sent"],
+    ids=["60 ms", "too much RED", "header extension"],
 )
 def test_what_is_not_usual_takes_no_lane(step: Step) -> None:
-    leg = compare([step] * 2, Profile.AUTO, knows_red=True).leg
+    leg = compare([step] * 2).leg
     assert leg.passed_up == leg.passed_down == 0
+
+
+@pytest.mark.parametrize("most", range(red.MAX_REPEATS + 1))
+def test_as_many_repeats_as_are_taken_take_the_lane(most: int) -> None:
+    script = [LOSSY, talking(50), LOOK, talking(50), waiting(0.2)]
+    leg = compare(script, protecting(most, bitrate_bps=16_000)).leg
+    assert leg.passed_down >= 90
+    assert [repeats(packet) for packet in leg.sent] == [
+        min(sent_before, most) for sent_before in range(100)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("planned", "knows_red"),
+    [(protecting(red.MAX_REPEATS + 1), True), (protecting(2), False)],
+    ids=["too many", "not agreed on"],
+)
+def test_what_cannot_be_repeated_takes_no_lane(planned: Plan, knows_red: bool) -> None:
+    script = [reporting(lost=60), talking(100)]
+    leg = compare(script, planned, knows_red=knows_red).leg
+    assert leg.passed_down == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "fitting"),
+    [(341, 2), (342, 1), (512, 1), (513, 0), (1024, 0), (MAX_PAYLOAD_BYTES, 0)],
+)
+def test_a_lane_repeats_as_much_as_there_is_room_for(size: int, fitting: int) -> None:
+    planned = protecting(red.MAX_REPEATS, bitrate_bps=(size - 1) * 400)
+    leg = compare([LOSSY, talking(20), waiting(0.2)], planned).leg
+    newest = [red.newest(packet.payload) for packet in leg.sent[1:]]
+    assert {len(payload) for _, payload in newest} == {size}
+    assert [repeats(packet) for packet in leg.sent[1:]] == [
+        min(sent_before, fitting) for sent_before in range(1, 20)
+    ]
+
+
+def test_repeats_begin_and_end_in_the_midst_of_a_talkspurt() -> None:
+    lossy = reporting(lost=30)
+    tight = [reporting(lost=30, estimate_bps=bps) for bps in (150_000, 250_000)]
+    script = [lossy, talking(50), *tight, talking(250), lossy, talking(50)]
+    leg = compare([*script, *tight, talking(50), waiting(0.2)]).leg
+    assert leg.passed_down >= 380
+    counts = [repeats(packet) for packet in leg.sent]
+    assert [most for most, _ in itertools.groupby(counts)] == [0, 1, 0, 1, 0]
+
+
+def test_nothing_is_repeated_over_a_step_in_time_within_a_lane() -> None:
+    script = [LOSSY, talking(10, lead_ms=0), talking(10, lead_ms=0, skipped=1)]
+    leg = compare(script, protecting(2)).leg
+    assert leg.passed_down == 19
+    assert [repeats(packet) for packet in leg.sent[8:14]] == [2, 2, 0, 1, 2, 2]
