@@ -10,7 +10,6 @@ from proto.liveness import Liveness
 from proto.messages import Down, Kind, Up
 from proto.seal import Opener, Sealer
 from proto.session import Session
-from runtime.udp import UdpAddress
 
 
 class FrameSealer:
@@ -34,6 +33,10 @@ class FrameSealer:
         return FrameSender(self, audio, live)
 
 
+Address = tuple[str, int]
+"""A UDP address: host and port."""
+
+
 class Live(Protocol):
     """The link of a sender, and its socket.
 
@@ -44,8 +47,8 @@ class Live(Protocol):
     """
 
     now: Callable[[], float]
-    send: Callable[[bytes, UdpAddress], None]
-    address: UdpAddress
+    send: Callable[[bytes, Address], None]
+    address: Address
 
     def transmit(self, datagram: bytes) -> None:
         """Send a sealed frame, and see to what else is ready."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -60,7 +61,8 @@ class Mouth:
         self.session = self.link.sessions[session.id]
         self.address = ("127.0.0.1", 1)
         self.wire: list[object] = []
-        self.sender = self.link.frame_sealer.sender(self.session.audio, self)
+        shell: Any = self
+        self.sender = self.link.frame_sealer.sender(self.session.audio, shell)
         self.is_up = role is Role.DIALER
         self.position = 0
 
