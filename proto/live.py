@@ -28,7 +28,7 @@ from proto.events import (
 from proto.frames import DownFrame, UpFrame
 from proto.link import Link
 from proto.payload import Payload
-from proto.port import Deaf
+from proto.port import Deaf, Role
 from proto.session import Session, SessionState
 from proto.stats import FrameCounts
 from runtime.udp import UdpAddress
@@ -223,7 +223,8 @@ class LiveLink:
     Args:
         core: The link.
         send: Sends a datagram to an address, now.
-        address: The peer's; followed when an authentic, newer datagram has another.
+        address: The peer's. A listener follows it when an authentic, newer datagram
+            has another; a dialer sends to the one it dialled (PROTOCOL.md 4).
         accept: Listener: gives the receiver of a session asked for; None: it has closed
             the session.
         changed: Called when the link is up, and when it is down, with a reason.
@@ -253,8 +254,7 @@ class LiveLink:
         """Take a datagram with this link's id. HOT PATH."""
         core = self.core
         if core.receive_datagram(datagram, self.now()) and address != self.address:
-            log.info("peer moved", extra={"link": core.id, "port": address[1]})
-            self.address = address
+            self._follow(address)
         if core.outgoing or core.events:
             self._drain()
         elif core.deadline < self._timer_at:
@@ -299,6 +299,11 @@ class LiveLink:
         """End the link and tell the peer."""
         self.core.leave(CloseCode.DRAINING, reason)
         self._drain()
+
+    def _follow(self, address: UdpAddress) -> None:
+        if self.core.role is Role.LISTENER:
+            log.info("peer moved", extra={"link": self.core.id, "port": address[1]})
+            self.address = address
 
     def _on_timer(self) -> None:
         due_at = self._timer_at
