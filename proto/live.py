@@ -148,9 +148,7 @@ class LinkSession:
 
     def close(self, code: CloseCode = CloseCode.NORMAL, reason: str = "") -> None:
         """End the session, or refuse it; calls after the first do nothing."""
-        self._receiver = None
-        self._core.audio.sink = deaf = Deaf()  # not us: we would wait for a collection
-        self.frame_received = deaf.frame_received
+        self.let_go()
         self._live.forget(self)
         self._core.close(code, reason, self._live.now())
         self._live.settle(self._core)
@@ -162,6 +160,12 @@ class LinkSession:
         self._receiver = receiver
         self.frame_received = receiver.frame_received
         self._core.audio.sink = self
+
+    def let_go(self) -> None:
+        """Tell the receiver nothing more; it, or we, would wait for a collection."""
+        self._receiver = None
+        self._core.audio.sink = deaf = Deaf()
+        self.frame_received = deaf.frame_received
 
     def hear(self, frame_received: Callable[[UpFrame | DownFrame], None]) -> None:
         """Have the receiver's frames taken by this from now on."""
@@ -346,10 +350,12 @@ class LiveLink:
                 self._offer(number, request)
             case _:
                 session = self._sessions.get(event.session)
-                if session is not None:
-                    session.take(event)
+                if session is None:
+                    return
+                session.take(event)
                 if type(event) is Closed:
-                    self._sessions.pop(event.session, None)
+                    self.forget(session)
+                    session.let_go()
 
     def _offer(self, number: int, request: bytes) -> None:
         core = self.core.sessions.get(number)

@@ -1,12 +1,13 @@
 """What is left of a session on a live link when it is closed; and where links send."""
 
 import asyncio
+import weakref
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from proto import wire
 from proto.errors import CloseCode
-from proto.frames import DownFrame, UpFrame
+from proto.frames import FRAME_BYTES, DownFrame, UpFrame
 from proto.handshake import NONCE_BYTES, DialerHandshake, LinkKey, ListenerHandshake
 from proto.link import Link
 from proto.live import LinkSession, LiveLink, SessionReceiver
@@ -14,6 +15,7 @@ from proto.messages import Ping
 from proto.session import Session
 from runtime.udp import UdpAddress
 from tests.support import clock
+from tests.support.freeing import no_collection
 
 EDGE: Final = "192.0.2.1", 1
 RELAY: Final = "192.0.2.2", 2
@@ -127,6 +129,29 @@ class Wire:
         owner.session = session
         self.owners.append(owner)
         return owner
+
+
+def test_who_was_told_of_the_end_of_a_session_goes_without_a_collection() -> None:
+    async def main() -> None:
+        wired = Wire()
+        session = wired.edge.open_session(b"{}", Owner())
+        wired.carry()
+        session.send_up(UpFrame(0, 0, 0, bytes(FRAME_BYTES)))
+        wired.carry()
+        owner = wired.owners.pop()
+        assert owner.session is not None
+        owner.session.hear(owner.frame_received)
+        assert len(owner.frames) == 1
+        held = weakref.ref(owner)
+        with no_collection():
+            session.close()
+            wired.carry()
+            assert owner.codes == [CloseCode.NORMAL]
+            del owner
+            assert held() is None
+        wired.leave()
+
+    clock.run(main())
 
 
 def ping(end: LiveLink) -> bytes:
