@@ -158,6 +158,7 @@ class Dialer:
             self._is_missed = True  # it was said, or it is us who leave
             live.leave("the edge left")
             udp.close()  # what it has left to send may be refused as well
+            udp.on_datagram = _unheard  # or it and the link would hold each other
             self._live = self._udp = None
             self._ended.add(core.stats)
             self._ended.datagrams_unsent += udp.dropped_sends
@@ -188,7 +189,7 @@ class Dialer:
 
 
 def _unheard(_: bytes, __: UdpAddress) -> None:
-    """Take what comes before there is a link."""
+    """Take what comes while there is no link."""
 
 
 class Listener:

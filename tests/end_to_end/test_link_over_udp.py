@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from proto.errors import CloseCode, NotConnected
 from proto.frames import FRAME_BYTES, DownFrame, UpFrame
 from proto.udp import Dialer, LinkSession, Listener
 from runtime.settings import Address
+from tests.support.freeing import no_collection
 from tests.support.waiting import until
 
 KEY = bytes(range(32))
@@ -171,6 +173,18 @@ async def test_a_relay_that_leaves_closes_the_sessions_and_is_dialled_again() ->
         assert again.told == [("opened",)]
         relay.cancel()
         edge.cancel()
+
+
+@pytest.mark.asyncio
+async def test_a_link_that_is_lost_goes_without_a_collection() -> None:
+    async with running() as pair:
+        assert pair.dialer._live is not None
+        held = weakref.ref(pair.dialer._live)
+        with no_collection():
+            for live in tuple(pair.listener._links.values()):
+                live.leave("over")
+            await until(lambda: pair.dialer.stats.ups == 2)
+            assert held() is None
 
 
 @pytest.mark.asyncio
