@@ -381,5 +381,5 @@ cdef class FrameOpener:
             or order._gaps
         ):
             return False
-        order.next_seq, order._newest = seq + 1, seq
+        order.next_seq, order._newest = <uint64_t>seq + 1, seq  # beyond MAX_INT, too
         return True

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from proto.errors import CloseCode, LocalError, NotConnected
 from proto.frames import DownFrame, UpFrame
-from proto.messages import Nack
+from proto.messages import MAX_INT, Nack
 from proto.payload import Payload
 from proto.port import Role
 from runtime.udp import UdpAddress
@@ -234,6 +234,17 @@ def test_a_session_hears_with_lanes_what_it_does_without(
         ours.take(*told)
         theirs.take(*told)
         assert ours.seen == theirs.seen
+
+
+@pytest.mark.parametrize("role", Role)
+def test_nothing_follows_the_last_number_there_is(role: Role) -> None:
+    ours, theirs = (Hearing(role, lanes=lanes) for lanes in (True, False))
+    for hearing in (ours, theirs):
+        hearing.link.sessions[1].audio._order.next_seq = MAX_INT
+        hearing.peer.sessions[1].audio._history.seq = MAX_INT - 1
+        hearing.take(1, 960, 0, keep=False)
+        assert hearing.link.sessions[1].audio._order.next_seq == MAX_INT + 1
+    assert ours.seen == theirs.seen
 
 
 def test_of_frames_in_order_the_older_datagram_does_not_tell_where_the_peer_is() -> (
