@@ -5,6 +5,8 @@ import weakref
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
+import pytest
+
 from proto import wire
 from proto.errors import CloseCode
 from proto.frames import FRAME_BYTES, DownFrame, UpFrame
@@ -16,6 +18,8 @@ from proto.session import Session
 from runtime.udp import UdpAddress
 from tests.support import clock
 from tests.support.freeing import no_collection
+
+pytestmark = pytest.mark.usefixtures("each_way")
 
 EDGE: Final = "192.0.2.1", 1
 RELAY: Final = "192.0.2.2", 2
