@@ -106,7 +106,9 @@ def test_what_is_compiled_runs_on_every_cpu_and_is_all_that_leaves_its_stage() -
         f"/opt/tandem/app/{to}" for _, to in taken
     ]
     for _, package in taken:
-        assert f"{package}/*.pyx {package}/\n" in compiled
+        [copied] = re.findall(rf"^COPY (.*) {package}/$", compiled, re.MULTILINE)
+        for kind in {source.suffix for source in (ROOT / package).glob("*.p[xy][xd]")}:
+            assert f"{package}/*{kind}" in copied.split()
         assert compiled.index(f"COPY {package}/") < compiled.index("-m scripts.compile")
 
 
@@ -131,7 +133,7 @@ def test_what_the_images_copy_is_not_ignored() -> None:
     }
     for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE):
         for source in sources.split():
-            folder = source.removesuffix("/*.pyx").removesuffix("/__init__.py")
+            folder = re.sub(r"/(\*\.p(yx|xd)|__init__\.py)$", "", source)
             assert any(f"{name}/".startswith(f"{folder}/") for name in known), source
 
 

@@ -193,8 +193,9 @@ def test_figures_are_python_s_to_the_last_bit() -> None:
     A processor's fused multiplication and addition would leave something else.
     """
     as_ours = Step("jump", {"ticks": 1000 * CLOCK_HZ + 5 * FRAME_TICKS, "packets": 0})
-    usual = [speaking(2, every_s=0.0193), LOOK] * 20
-    script = [PLEASED, as_ours, conversing(1), *usual, speaking(300, every_s=0.0), LOOK]
+    usual = [speaking(2, every_s=0.0193), EXAMINE] * 20
+    script = [PLEASED, as_ours, conversing(1), *usual]
+    script += [speaking(300, every_s=0.0), EXAMINE]
     leg = compare([*script, *usual], Profile.AUTO, knows_red=False).leg
     assert leg.passed_up >= 330
 
@@ -260,7 +261,7 @@ def test_repeats_begin_and_end_in_the_midst_of_a_talkspurt() -> None:
 
 def test_nothing_is_repeated_over_a_step_in_time_within_a_lane() -> None:
     script = [LOSSY, talking(10, lead_ms=0), talking(1, lead_ms=0, skipped=1)]
-    script += [LOOK, talking(9, lead_ms=0)]
+    script += [EXAMINE, talking(9, lead_ms=0)]
     leg = compare(script, protecting(2)).leg
     assert leg.passed_down == 18
     assert [repeats(packet) for packet in leg.sent[8:14]] == [2, 2, 0, 1, 2, 2]
