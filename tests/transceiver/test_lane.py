@@ -260,7 +260,7 @@ def test_repeats_begin_and_end_in_the_midst_of_a_talkspurt() -> None:
 
 def test_nothing_is_repeated_over_a_step_in_time_within_a_lane() -> None:
     script = [LOSSY, talking(10, lead_ms=0), talking(1, lead_ms=0, skipped=1)]
-    script += [LOOK, talking(9, lead_ms=0)]
+    script += [EXAMINE, talking(9, lead_ms=0)]
     leg = compare(script, protecting(2)).leg
     assert leg.passed_down == 18
     assert [repeats(packet) for packet in leg.sent[8:14]] == [2, 2, 0, 1, 2, 2]
