@@ -63,7 +63,13 @@ class SessionReceiver(Protocol):
 
 
 class LinkSession:
-    """One session, either end. What it sends leaves as this turn of the loop ends."""
+    """One session, either end. What it sends leaves as this turn of the loop ends.
+
+    Attributes:
+        send_up: Edge: sends a frame; it is counted and dropped when not open.
+        send_down: Relay: likewise.
+        frame_received: Takes each frame of the peer's.
+    """
 
     __slots__ = (
         "_core",

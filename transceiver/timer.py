@@ -66,7 +66,7 @@ def _unheard(_: float) -> None:
 
 
 class SharedTimer:
-    """The heap of all alarms.
+    """The heap of all alarms; `now` returns the loop's time, seconds.
 
     An alarm moved to a later time keeps its entry, which is put right when it comes up;
     moved earlier, it gets a second one. So an alarm has at most one entry for each time
