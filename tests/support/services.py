@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from tests.support.waiting import until
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 READY_S = 60.0
 STOP_S = 30.0
@@ -235,6 +237,9 @@ async def running_stack(
             await process.start(environ)
         for process in stack.processes:
             await process.wait_ready()
+        # One worker answered; the next connection may be another's.
+        workers = int(settings.get("TANDEM_WORKERS", "1"))
+        await until(lambda: stack.transceiver.log.count("link up") >= workers)
         yield stack
     except BaseException:
         for process in stack.processes:
