@@ -2,8 +2,7 @@
 
 import pytest
 
-from proto import link
-from tests.proto.lanes import LANELESS, LANES
+from tests.proto.lanes import LANELESS, LANES, use
 
 WAYS = [LANELESS] if LANES == LANELESS else [LANES, LANELESS]
 
@@ -11,6 +10,4 @@ WAYS = [LANELESS] if LANES == LANELESS else [LANES, LANELESS]
 @pytest.fixture(params=WAYS, ids=lambda way: way[0].__module__)
 def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test with lanes, and again without; once where none were compiled."""
-    sealer, opener = request.param
-    monkeypatch.setattr(link, "FrameSealer", sealer)
-    monkeypatch.setattr(link, "FrameOpener", opener)
+    use(request.param, monkeypatch)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -25,12 +25,17 @@ LANELESS: Final = laneless.FrameSealer, laneless.FrameOpener
 SECRET: Final = bytes(range(32))
 
 
+def use(way: tuple[Any, Any], patch: pytest.MonkeyPatch) -> None:
+    """Have what begins from now on go one way: `LANES` or `LANELESS`."""
+    for name, lane in zip(("FrameSealer", "FrameOpener"), way, strict=True):
+        patch.setattr(link, name, lane)
+
+
 @contextmanager
 def without_lanes() -> Iterator[None]:
     """Have links come up without lanes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(link, "FrameSealer", laneless.FrameSealer)
-        patch.setattr(link, "FrameOpener", laneless.FrameOpener)
+        use(LANELESS, patch)
         yield
 
 

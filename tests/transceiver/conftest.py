@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.transceiver.lanes import LANELESS, LANES
-from transceiver import media
+from tests.transceiver.lanes import LANELESS, LANES, use
 
 WAYS = [LANELESS] if LANES == LANELESS else [LANES, LANELESS]
 
@@ -11,6 +10,4 @@ WAYS = [LANELESS] if LANES == LANELESS else [LANES, LANELESS]
 @pytest.fixture(params=WAYS, ids=lambda way: way[0].__module__)
 def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test with lanes, and again without; once where none were compiled."""
-    up, down = request.param
-    monkeypatch.setattr(media, "UpLane", up)
-    monkeypatch.setattr(media, "DownLane", down)
+    use(request.param, monkeypatch)

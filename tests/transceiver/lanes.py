@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -23,12 +23,17 @@ LANELESS: Final = laneless.UpLane, laneless.DownLane
 MISSING: Final = object()
 
 
+def use(way: tuple[Any, Any], patch: pytest.MonkeyPatch) -> None:
+    """Have what begins from now on go one way: `LANES` or `LANELESS`."""
+    for name, lane in zip(("UpLane", "DownLane"), way, strict=True):
+        patch.setattr(media, name, lane)
+
+
 @contextmanager
 def without_lanes() -> Iterator[None]:
     """Have legs begin without lanes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(media, "UpLane", laneless.UpLane)
-        patch.setattr(media, "DownLane", laneless.DownLane)
+        use(LANELESS, patch)
         yield
 
 
