@@ -24,7 +24,7 @@ from proto.frames import (
     SAMPLE_RATE_HZ,
     DownFrame,
 )
-from relay.upstream.events import AudioDelta
+from relay.upstream.events import AudioBegan, AudioDelta
 
 MAX_PARTS = 1_024
 """Content parts followed at a time: a response has one to a few."""
@@ -226,6 +226,11 @@ class Speech:
         """Nothing waits."""
         return not self.waiting and not self._rest
 
+    def announce(self, event: AudioBegan) -> None:
+        """Begin to follow a part of which no audio has come."""
+        if self._part is None:  # else it begins with its audio
+            self._begin_part(event)
+
     def push(self, delta: AudioDelta) -> None:
         """Queue a delta's audio, cut to frames. HOT PATH."""
         part = self._part
@@ -290,9 +295,9 @@ class Speech:
         playback, self.playback = self.playback, Playback()
         return playback
 
-    def _begin_part(self, delta: AudioDelta) -> Part:
+    def _begin_part(self, begun: AudioBegan | AudioDelta) -> Part:
         self._end_part()
-        part = Part(delta.response_id, delta.item_id, delta.content_index)
+        part = Part(begun.response_id, begun.item_id, begun.content_index)
         self.playback.add(part)
         self._part = part
         return part

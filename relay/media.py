@@ -194,6 +194,8 @@ class Media:
                 self._carry_out(self._turn.speech_started(now))
             case events.SpeechStopped():
                 self._stopped_at = now
+            case events.AudioBegan():
+                self._turn.audio_began(event)
             case events.AudioDone():
                 self._carry_out(self._turn.audio_done(event))
                 self._clock.wake(self._downlink)

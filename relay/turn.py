@@ -231,6 +231,12 @@ class Turn:
         self._check_played_out(now)
         return self._take_commands()
 
+    def audio_began(self, event: events.AudioBegan) -> None:
+        """Learn of a part before its audio: interrupted by then, it was not heard."""
+        response_id = event.response_id
+        if self._active.get(response_id) is False and response_id not in self._silenced:
+            self.speech.announce(event)
+
     def audio(self, delta: AudioDelta, now: float) -> list[Command]:
         """Queue audio, unless it is a late part of what was interrupted. HOT PATH."""
         response_id = delta.response_id

@@ -28,6 +28,15 @@ class AudioDelta(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class AudioBegan:
+    """`response.content_part.added` of audio: a part of an item that will be spoken."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class AudioDone:
     """`response.output_audio.done`: this part of the item has no more audio."""
 
@@ -113,6 +122,7 @@ class Malformed:
 
 UpstreamEvent = (
     AudioDelta
+    | AudioBegan
     | AudioDone
     | ResponseCreated
     | ResponseDone

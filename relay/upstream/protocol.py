@@ -58,6 +58,9 @@ _APPEND_HEAD = (
     + b'append","audio":"'
 )
 _APPEND_TAIL = b'"}'
+_SPOKEN = ("audio", "output_audio")
+"""Types of a content part that has audio: as the part's event, as the item names it."""
+
 _ZEROS = (b"", b"AA==", b"AAA=")
 """The last 0 to 2 bytes of silence in base64."""
 
@@ -143,6 +146,16 @@ def _audio_delta(event: Mapping[str, Any]) -> events.AudioDelta:
     )
 
 
+def _part_added(event: Mapping[str, Any]) -> events.AudioBegan | events.Passing:
+    if event["part"]["type"] not in _SPOKEN:
+        return _PASSING
+    return events.AudioBegan(
+        response_id=_text(event["response_id"]),
+        item_id=_text(event["item_id"]),
+        content_index=operator.index(event.get("content_index", 0)),
+    )
+
+
 def _audio_done(event: Mapping[str, Any]) -> events.AudioDone:
     return events.AudioDone(_text(event.get("response_id", "")))
 
@@ -200,6 +213,7 @@ _CONFIG_READERS: _Readers = {
 
 _READERS: _Readers = {
     **_CONFIG_READERS,
+    "response.content_part.added": _part_added,
     "response.output_audio.delta": _audio_delta,
     "response.audio.delta": _audio_delta,
     "response.output_audio.done": _audio_done,

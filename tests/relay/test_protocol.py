@@ -42,6 +42,19 @@ def test_an_audio_delta_is_read_under_both_names(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["audio", "output_audio"])
+def test_a_part_to_be_spoken_is_known_before_its_audio(kind: str) -> None:
+    fields = {"response_id": "r", "item_id": "i", "content_index": 1}
+    added = read(type="response.content_part.added", part={"type": kind}, **fields)
+    assert added == events.AudioBegan("r", "i", 1)
+
+
+def test_a_part_to_be_read_passes() -> None:
+    fields = {"response_id": "r", "item_id": "i", "content_index": 0}
+    added = read(type="response.content_part.added", part={"type": "text"}, **fields)
+    assert added == events.Passing()
+
+
 @pytest.mark.parametrize(
     ("response", "out_of_band"),
     [

@@ -19,6 +19,7 @@ from relay.turn import (
     Turn,
 )
 from relay.upstream.events import (
+    AudioBegan,
     AudioDelta,
     AudioDone,
     EventIds,
@@ -40,6 +41,9 @@ class Scene:
     def create(self, response: str = "resp_1", out_of_band: bool = False) -> None:
         event = ResponseCreated(response, out_of_band)
         self.commands += self.turn.response_created(event, 0.0)
+
+    def announce(self, response: str = "resp_1", item: str = "item_1") -> None:
+        self.turn.audio_began(AudioBegan(response, item, 0))
 
     def say(
         self, pcm: bytes = SECOND, response: str = "resp_1", item: str = "item_1"
@@ -493,6 +497,69 @@ def test_speech_while_thinking_needs_nothing_if_the_upstream_cancels() -> None:
     scene.create()
     scene.speak()
     scene.done()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert scene.told() == []
+
+
+def test_an_item_interrupted_before_its_first_audio_is_deleted() -> None:
+    scene = Scene()
+    scene.create()
+    scene.announce()
+    scene.speak()
+    scene.done()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert scene.told() == [("upstream", "conversation.item.delete", "item_1")]
+
+
+def test_an_item_announced_while_another_plays_is_deleted_when_unheard() -> None:
+    scene = speaking_scene()
+    scene.turn.audio_done(AudioDone("resp_1"))
+    scene.announce(item="item_2")
+    scene.speak()
+    scene.done()
+    scene.commands += scene.turn.flush_done(1, 2400)
+    assert scene.told()[1:-1] == [
+        ("upstream", "conversation.item.truncate", "item_1", "100"),
+        ("upstream", "conversation.item.delete", "item_2"),
+    ]
+
+
+def test_an_item_announced_and_heard_to_its_end_stays() -> None:
+    scene = Scene()
+    scene.create()
+    scene.announce()
+    scene.say()
+    scene.send()
+    scene.done()
+    scene.hear(1, 24_000)
+    scene.create("resp_2")
+    scene.speak()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert [one for one in scene.told() if "item" in one[1]] == []
+
+
+def test_an_item_announced_whose_response_ends_unspoken_stays() -> None:
+    scene = Scene()
+    scene.create()
+    scene.announce()
+    scene.done()
+    scene.create("resp_2")
+    scene.speak()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    assert scene.told() == [("upstream", "response.cancel", "resp_2")]
+
+
+@pytest.mark.parametrize("response", ["resp_1", "resp_aside", "resp_unknown"])
+def test_no_item_of_a_response_that_is_not_awaited_is_deleted(response: str) -> None:
+    scene = Scene()
+    scene.create()
+    scene.create("resp_aside", out_of_band=True)
+    scene.speak()
+    scene.announce(response)
+    scene.create("resp_2")
+    scene.speak()
+    scene.done()
+    scene.done("resp_2")
     scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
     assert scene.told() == []
 
