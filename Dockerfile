@@ -44,7 +44,7 @@ RUN python3 -m venv --without-pip /opt/compiler \
 ENV CC="/opt/compiler/bin/python -m ziglang cc -mcpu=baseline"
 WORKDIR /opt/tandem/app
 COPY scripts scripts
-COPY proto/__init__.py proto/*.pyx proto/
+COPY proto/__init__.py proto/*.pyx proto/*.pxd proto/fields.py proto/
 COPY transceiver/__init__.py transceiver/*.pyx transceiver/*.pxd transceiver/
 RUN LDSHARED="$CC -shared -s" /opt/compiler/bin/python -m scripts.compile
 

@@ -8,6 +8,7 @@ import math
 from typing import Final
 
 from proto.errors import LocalError, RemoteError
+from proto.fields import AudioFields
 from proto.frames import FRAME_MS, FRAME_SAMPLES, DownFrame, UpFrame
 from proto.messages import Last, Nack
 from proto.order import History, Order
@@ -37,7 +38,7 @@ _TOLD: Final = 2
 """Times that LAST is sent."""
 
 
-class Audio:
+class Audio(AudioFields):
     """Sends one direction and receives the other while `is_open`.
 
     Holds at most `order.KEPT` frames sent and `order.DEPTH` received; older ones are
@@ -46,22 +47,13 @@ class Audio:
 
     __slots__ = (
         "_frame_type",
-        "_grain_bytes",
-        "_head_samples",
         "_hears_downlink",
-        "_history",
-        "_is_speaking",
-        "_max_bytes",
-        "_order",
         "_port",
         "_resent",
         "_session",
         "_told",
         "_told_of",
         "doubtful",
-        "is_open",
-        "sent_at",
-        "sink",
     )
 
     def __init__(self, session: int, role: Role, port: Port) -> None:
@@ -72,13 +64,13 @@ class Audio:
         self._port = port
         self._hears_downlink = is_dialer
         self._frame_type = UpFrame if is_dialer else DownFrame
-        self._history = History()
+        self._history: History = History()
         self._head_samples = 0 if is_dialer else HEAD_SAMPLES
         self.sent_at = 0.0
         self.doubtful: list[int] = []
         self._is_speaking = False
         self._told = self._told_of = 0
-        self._order = Order()
+        self._order: Order = Order()
         self._resent = 0
         self.carry(Payload.PCM)
 

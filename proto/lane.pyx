@@ -10,7 +10,7 @@ and the order, do everything that is not a frame as it usually is, and everythin
 this was not compiled.
 """
 
-from cpython cimport array
+from cpython cimport PyLong_AsLongLongAndOverflow, array
 from cpython.bytes cimport (
     PyBytes_AS_STRING,
     PyBytes_FromStringAndSize,
@@ -18,6 +18,16 @@ from cpython.bytes cimport (
 )
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
+
+from proto.fields cimport (
+    AudioFields,
+    HistoryFields,
+    LivenessFields,
+    OpenerFields,
+    OrderFields,
+    SealerFields,
+    SessionFields,
+)
 
 from cryptography.exceptions import InvalidTag
 
@@ -132,21 +142,21 @@ cdef class FrameSealer:
         kind: Of the frames.
     """
 
-    cdef object sealer, encrypt
+    cdef SealerFields sealer
+    cdef object encrypt
     cdef type frame_type
-    cdef int kind
-    cdef int64_t epoch
+    cdef int kind, epoch
     cdef uint8_t iv[NONCE_BYTES]
     cdef uint8_t header[HEADER_BYTES]
 
-    def __init__(self, sealer, kind):
+    def __init__(self, SealerFields sealer not None, kind):
         self.sealer, self.kind = sealer, int(kind)
         self.frame_type = UpFrame if self.kind == UP else DownFrame
         self.follow()
 
     cdef follow(self):
         """Use the key of the sealer's epoch."""
-        sealer = self.sealer
+        sealer = <object>self.sealer
         self.epoch, self.encrypt = sealer._epoch, sealer._encrypt
         memcpy(self.iv, PyBytes_AS_STRING(sealer._iv.to_bytes(NONCE_BYTES, "big")), 12)
         self.header[0], self.header[1] = VERSION, SEALED
@@ -159,27 +169,23 @@ cdef class FrameSealer:
 
     cpdef bytes seal(self, int64_t session, int64_t seq, frame):
         """Return the datagram of a frame."""
-        cdef int64_t a, b, c, left
-        cdef uint64_t counter
+        cdef int64_t a, b, c
         cdef bytes voice, header
         cdef uint8_t *at = buffer
         cdef int size
-        sealer = self.sealer
+        cdef SealerFields sealer = self.sealer
         if type(frame) is not self.frame_type:
             raise TypeError("a frame of the other direction")
         a, b, c = (<tuple>frame)[0], (<tuple>frame)[1], (<tuple>frame)[2]
         voice = <bytes?>(<tuple>frame)[3]
         size = <int>PyBytes_GET_SIZE(voice)
-        left = sealer._left
-        if left == 0 or size > MAX_PAYLOAD_BYTES or (a | b | c | session | seq) < 0:
+        if sealer._left == 0 or size > MAX_PAYLOAD_BYTES or (a | b | c | session | seq) < 0:
             encode = wire.encode_up if self.kind == UP else wire.encode_down
-            return sealer.seal(encode(session, seq, frame))
+            return (<object>sealer).seal(encode(session, seq, frame))
         if sealer._epoch != self.epoch:
             self.follow()
-        sealer._left = left - 1
-        counter = sealer.counter
-        counter += 1
-        sealer.counter = counter
+        sealer._left -= 1
+        sealer.counter += 1
         at[0], at[1] = FIXARRAY_OF_7, self.kind
         at += 2
         at += pack(at, session)
@@ -195,11 +201,18 @@ cdef class FrameSealer:
             write(at + 1, size, 2)
             at += 3
         memcpy(at, PyBytes_AS_STRING(voice), size)
-        write(self.header + 8, counter, 8)
+        write(self.header + 8, sealer.counter, 8)
         header = PyBytes_FromStringAndSize(<char *>self.header, HEADER_BYTES)
         plaintext = PyBytes_FromStringAndSize(<char *>buffer, at + size - buffer)
         nonce = nonce_of(self.iv, self.header)
         return header + <bytes?>self.encrypt(nonce, plaintext, header)
+
+
+cdef inline bint is_below(position, int64_t samples) except -1:
+    """Whether a position, of any size, is one of the first so many."""
+    cdef int is_beyond = 0
+    cdef int64_t value = PyLong_AsLongLongAndOverflow(position, &is_beyond)
+    return is_beyond <= 0 and value < samples
 
 
 cdef class FrameSender:
@@ -212,7 +225,9 @@ cdef class FrameSender:
     """
 
     cdef FrameSealer sealer
-    cdef object audio, history, live, now
+    cdef AudioFields audio
+    cdef HistoryFields history
+    cdef object live, now, put
     cdef int64_t session
     cdef int place
     cdef readonly int64_t unsent
@@ -221,34 +236,34 @@ cdef class FrameSender:
     def __init__(self, FrameSealer sealer not None, audio, live):
         self.sealer, self.audio, self.live = sealer, audio, live
         self.history, self.session = audio._history, audio._session
-        self.now = live.now
+        self.now, self.put = live.now, live.send
         self.place = UpFrame._fields.index("position_samples")
         if sealer.kind == DOWN:
             self.place = DownFrame._fields.index("position_samples")
 
     def send(self, frame):
         """Send a frame; it is counted and dropped when the session is not open."""
-        cdef int64_t seq
-        audio, live, history = self.audio, self.live, self.history
+        cdef AudioFields audio = self.audio
+        cdef HistoryFields history = self.history
         now = self.now()
         if (
             type(frame) is not self.sealer.frame_type
             or not audio.is_open
             or not audio._is_speaking
-            or (<tuple>frame)[self.place] < audio._head_samples
+            or is_below((<tuple>frame)[self.place], audio._head_samples)
         ):
-            datagram = audio.seal_frame(frame, now)
+            datagram = (<object>audio).seal_frame(frame, now)
             if datagram is None:
                 self.unsent += 1
             else:
-                live.transmit(datagram)
+                self.live.transmit(datagram)
             return
-        seq = history.seq
-        seq += 1
-        history.seq = seq
-        (<list?>history._frames)[seq % KEPT] = [seq, now, frame, 0]
+        history.seq += 1
+        history._frames[history.seq % KEPT] = (history.seq, now, frame, 0)
         audio.sent_at = now
-        live.send(self.sealer.seal(self.session, seq, frame), live.address)
+        self.put(
+            self.sealer.seal(self.session, history.seq, frame), self.live.address
+        )
 
 
 cdef class FrameOpener:
@@ -261,26 +276,33 @@ cdef class FrameOpener:
         liveness: Is told that the peer was heard (`liveness.Liveness`).
     """
 
-    cdef object opener, decrypt, liveness
+    cdef OpenerFields opener
+    cdef LivenessFields liveness
+    cdef object decrypt
     cdef dict sessions
     cdef type frame_type, message_type
     cdef array.array seen
-    cdef int kind
-    cdef int64_t epoch
+    cdef int kind, epoch
     cdef uint8_t iv[NONCE_BYTES]
 
-    def __init__(self, opener, kind, dict sessions not None, liveness):
+    def __init__(
+        self,
+        OpenerFields opener not None,
+        kind,
+        dict sessions not None,
+        LivenessFields liveness not None,
+    ):
         self.opener, self.kind = opener, int(kind)
         self.sessions, self.liveness = sessions, liveness
         self.frame_type, self.message_type = UpFrame, Up
         if self.kind == DOWN:
             self.frame_type, self.message_type = DownFrame, Down
-        self.seen = opener._seen
+        self.seen = (<object>opener)._seen
         self.follow()
 
     cdef follow(self):
         """Use the key of the opener's epoch."""
-        key = self.opener._key
+        key = (<object>self.opener)._key
         self.epoch, self.decrypt = self.opener._epoch, key.aead.decrypt
         memcpy(self.iv, PyBytes_AS_STRING(key.iv.to_bytes(NONCE_BYTES, "big")), 12)
 
@@ -299,15 +321,15 @@ cdef class FrameOpener:
         cdef uint64_t counter
         cdef uint64_t *slot
         cdef bint is_newest
-        opener = self.opener
+        cdef OpenerFields opener = self.opener
         if opener._epoch != self.epoch:
             self.follow()
         if size < MIN_DATAGRAM_BYTES or at[0] != VERSION:
-            return opener.open(datagram)
+            return (<object>opener).open(datagram)
         counter = read(at + 8, 8)
         slot = <uint64_t *>self.seen.data.as_ulonglongs + counter % REPLAY_WINDOW
-        if <int64_t>read(at + 2, 2) != self.epoch or slot[0] >= counter:
-            return opener.open(datagram)
+        if <int>read(at + 2, 2) != self.epoch or slot[0] >= counter:
+            return (<object>opener).open(datagram)
         try:
             plaintext = self.decrypt(
                 nonce_of(self.iv, at),
@@ -320,7 +342,7 @@ cdef class FrameOpener:
             raise seal.Unauthentic from None
         slot[0] = counter
         opener.opened += 1
-        is_newest = counter > <uint64_t>opener.newest
+        is_newest = counter > opener.newest
         if is_newest:
             opener.newest = counter
         return self.hand_on(<bytes?>plaintext, is_newest, now)
@@ -331,6 +353,7 @@ cdef class FrameOpener:
         cdef const uint8_t *end = at + PyBytes_GET_SIZE(plaintext)
         cdef int64_t fields[5]
         cdef int i, size
+        cdef SessionFields session
         if end - at < 2 or at[0] != FIXARRAY_OF_7 or at[1] != self.kind:
             return plaintext
         at += 2
@@ -370,16 +393,16 @@ cdef class FrameOpener:
             sink.failed(error)
         return is_newest
 
-    cdef bint passes(self, audio, int64_t seq, int size) except -1:
+    cdef bint passes(self, AudioFields audio, uint64_t seq, int size) except -1:
         """Tell whether a frame is the next of its session, as `Audio.receive_frame`."""
-        order = audio._order
+        cdef OrderFields order = audio._order
         if (
             not audio.is_open
             or size > audio._max_bytes
-            or size % <int>audio._grain_bytes
+            or size % audio._grain_bytes
             or order.next_seq != seq
             or order._gaps
         ):
             return False
-        order.next_seq, order._newest = <uint64_t>seq + 1, seq  # beyond MAX_INT, too
+        order.next_seq, order._newest = seq + 1, seq
         return True

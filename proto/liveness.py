@@ -7,6 +7,7 @@ end that was itself asleep gives its peer time to be heard before it judges.
 
 from typing import Final
 
+from proto.fields import LivenessFields
 from proto.messages import Ping, Pong
 from proto.stats import Jitter, Rtt
 
@@ -23,7 +24,7 @@ _MAX_UNANSWERED: Final = 16
 """PINGs remembered; the oldest is forgotten. More than fit in `DEAD_AFTER_S`."""
 
 
-class Liveness:
+class Liveness(LivenessFields):
     """Sends PINGs, judges silence, measures round-trip time and jitter."""
 
     def __init__(self, rtt: Rtt, now: float) -> None:

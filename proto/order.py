@@ -9,6 +9,7 @@ before which nothing is missing.
 import math
 from typing import Any, Final
 
+from proto.fields import HistoryFields, OrderFields
 from proto.messages import MAX_ASKED
 
 DEPTH: Final = MAX_ASKED
@@ -42,25 +43,23 @@ class _Gap:
         self.asked = 0
 
 
-class Order:
+class Order(OrderFields):
     """The receiving end: at most `DEPTH` frames and gaps; what is older is given up.
 
     Uplink frames can all wait equally long; downlink frames are due one after another.
     """
 
     __slots__ = (
-        "_gaps",
         "_held",
-        "_newest",
         "_ready",
         "asked",
         "duplicate",
         "given_up",
-        "next_seq",
         "repaired",
     )
 
     def __init__(self) -> None:
+        self._gaps: dict[int, _Gap] = {}
         self.next_seq = 1
         self.given_up = 0
         self.repaired = 0
@@ -68,7 +67,6 @@ class Order:
         self.asked = 0
         self._newest = 0
         self._held: dict[int, Any] = {}
-        self._gaps: dict[int, _Gap] = {}
         self._ready: list[Any] = []
 
     def push(self, seq: int) -> bool:
@@ -175,19 +173,20 @@ class Order:
             self._ready.append(count)
 
 
-class History:
+class History(HistoryFields):
     """The sending end: the last `KEPT` frames; a new one takes the oldest's place."""
 
-    __slots__ = ("_frames", "seq")
+    __slots__ = ()
 
     def __init__(self) -> None:
         self.seq = 0
-        self._frames: list[list[Any]] = [[-1, 0.0, None, 0]] * KEPT
+        self._frames = [(-1, 0.0, None, 0)] * KEPT
+        """Number, when it was first sent, the frame, how often it was sent again."""
 
     def put(self, frame: Any, now: float) -> int:
         """Keep a frame about to be sent; return its sequence number."""
         seq = self.seq = self.seq + 1
-        self._frames[seq % KEPT] = [seq, now, frame, 0]
+        self._frames[seq % KEPT] = (seq, now, frame, 0)
         return seq
 
     def last(self) -> Any:
@@ -196,8 +195,8 @@ class History:
 
     def again(self, seq: int) -> tuple[float, Any] | None:
         """Return when a frame was first sent, and it, if it may be sent again."""
-        entry = self._frames[seq % KEPT]
-        if entry[0] != seq or entry[3] >= MAX_RESENT:
+        kept_seq, sent_at, frame, times = self._frames[seq % KEPT]
+        if kept_seq != seq or times >= MAX_RESENT:
             return None
-        entry[3] += 1
-        return entry[1], entry[2]
+        self._frames[seq % KEPT] = (seq, sent_at, frame, times + 1)
+        return sent_at, frame

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from proto.errors import NotConnected, RemoteError
+from proto.fields import OpenerFields, SealerFields
 from proto.wire import HEADER, HEADER_BYTES, VERSION, DatagramType
 
 REPLAY_WINDOW: Final = 4096
@@ -58,7 +59,7 @@ class _Key:
         self.next_secret = expand(secret, b"next")
 
 
-class Sealer:
+class Sealer(SealerFields):
     """Seals what this end sends.
 
     Args:
@@ -69,13 +70,10 @@ class Sealer:
 
     __slots__ = (
         "_encrypt",
-        "_epoch",
         "_epoch_began",
         "_iv",
-        "_left",
         "_link_id",
         "_next_secret",
-        "counter",
     )
 
     def __init__(self, secret: bytes, link_id: int, now: float) -> None:
@@ -124,14 +122,14 @@ class Sealer:
         self._epoch_began = now
 
 
-class Opener:
+class Opener(OpenerFields):
     """Opens what this end receives.
 
     Args:
         secret: Traffic secret of the peer's direction, 32 bytes.
     """
 
-    __slots__ = ("_epoch", "_former", "_key", "_next", "_seen", "newest", "opened")
+    __slots__ = ("_former", "_key", "_next", "_seen")
 
     def __init__(self, secret: bytes) -> None:
         self._epoch = 0

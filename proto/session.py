@@ -23,6 +23,7 @@ from proto import wire
 from proto.audio import Audio
 from proto.errors import CloseCode, LocalError, NotConnected, RemoteError
 from proto.events import Closed, EventReceived, Offered, Opened
+from proto.fields import SessionFields
 from proto.flush import Answering, Asking
 from proto.messages import (
     MAX_MESSAGE_BYTES,
@@ -91,7 +92,7 @@ _UNKNOWN_TO_OWNER: Final = frozenset({_S.AWAITED, _S.CLOSING})
 """States whose end is no event: not offered yet, or closed by the owner itself."""
 
 
-class Session:
+class Session(SessionFields):
     """One end of one session.
 
     Audio goes through `audio`. After every other call the link must look at `deadline`
@@ -107,7 +108,7 @@ class Session:
     def __init__(self, session: int, role: Role, port: Port, now: float) -> None:
         self.id = session
         self.state = _S.OPENING if role is Role.DIALER else _S.AWAITED
-        self.audio = Audio(session, role, port)
+        self.audio: Audio = Audio(session, role, port)
         self.offered: tuple[Payload, ...] = ()
         self.payload = Payload.PCM
         self._role = role

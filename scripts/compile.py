@@ -1,4 +1,4 @@
-"""Compile the hot path's modules (*.pyx) beside their sources: what `make` does first.
+"""Compile the hot path's modules beside their sources: what `make` does first.
 
 Each is an option: what imports it does the same in Python, with more CPU, where it was
 not compiled. So a machine without a C compiler or Python's headers is told what it
@@ -32,6 +32,9 @@ PACKAGES = ("codec", "proto", "relay", "runtime", "transceiver")
 
 SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 """How this Python's compiled modules end: another one's are not imported."""
+
+SOURCES = ("*.pyx", "fields.py")
+"""What is compiled: what is nothing else, and the Python that it shares fields with."""
 
 FLAGS = ["-O2", "-g0", "-ffp-contract=off", "-Werror=incompatible-pointer-types"]
 """For any CPU of the kind; no fused arithmetic, whose figures are not Python's; and an
@@ -78,13 +81,14 @@ def modules(root: Path) -> list[Module]:
             source,
             source.with_name(source.stem + SUFFIX),
         )
-        for source in _files(root, "*.pyx")
+        for pattern in SOURCES
+        for source in _files(root, pattern)
     ]
 
 
 def outdated(root: Path) -> list[Path]:
     """Return the results, of any Python, that no longer are what their source says."""
-    shared = _files(root, "*.pxd")
+    shared = [*_files(root, "*.pxd"), *_files(root, "fields.py")]
     return [
         result
         for result in _files(root, "*.so")
@@ -158,7 +162,8 @@ def say(line: str) -> None:
 
 
 def _source_of(result: Path) -> Path:
-    return result.with_name(result.name.partition(".")[0] + ".pyx")
+    name = result.name.partition(".")[0]
+    return result.with_name(f"{name}{'.py' if f'{name}.py' in SOURCES else '.pyx'}")
 
 
 def _is_outdated(result: Path, sources: Iterable[Path]) -> bool:
