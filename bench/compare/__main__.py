@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.compare import limit, rows
+from bench.compare.awake import awake
 from bench.compare.pace import Pace
 from bench.compare.peer import ROOT, names
 from bench.compare.result import Result
@@ -32,11 +33,13 @@ def main() -> int:
         sys.stderr.write("compare: two cores and taskset (util-linux) are needed\n")
         return 2
     cores = Cores(mine[-1], frozenset(mine[:-1]))
-    limits = _limits(cores)
-    pace, results = Pace(cores.server, rows.ENCODINGS[0]), []
-    for row in rows.rows(tuple(asked.only)):
-        _tell(row.name)
-        results.append(rows.measure(row, cores, pace, _tell, search=not asked.quick))
+    with awake(mine):
+        limits = _limits(cores)
+        pace, results = Pace(cores.server, rows.ENCODINGS[0]), []
+        for row in rows.rows(tuple(asked.only)):
+            _tell(row.name)
+            result = rows.measure(row, cores, pace, _tell, search=not asked.quick)
+            results.append(result)
     figures = _as_json(limits, results)
     _show(figures)
     _write(figures, asked.json, asked.plot)

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+_IDLE = 5
+"""SCHED_IDLE of Linux, which alone has /proc/PID/stat."""
+
 
 class NoSuchProcess(Exception):  # noqa: N818  # reads as what happened
     """There is no process of this id here."""
@@ -15,10 +18,12 @@ class Spent(NamedTuple):
 
     Attributes:
         core: Where it ran last.
+        is_idle: It runs only while nobody else wants the core (SCHED_IDLE).
     """
 
     seconds: float
     core: int
+    is_idle: bool = False
 
 
 def spent(pid: int) -> Spent:
@@ -32,8 +37,9 @@ def spent(pid: int) -> Spent:
     except OSError as error:
         raise NoSuchProcess(f"no process {pid} in /proc") from error
     fields = stat.rpartition(")")[2].split()
-    user, system, core = (int(fields[place]) for place in (11, 12, 36))
-    return Spent((user + system) / os.sysconf("SC_CLK_TCK"), core)
+    user, system, core, policy = (int(fields[place]) for place in (11, 12, 36, 38))
+    seconds = (user + system) / os.sysconf("SC_CLK_TCK")
+    return Spent(seconds, core, policy == _IDLE)
 
 
 def spent_s(pid: int) -> float:
@@ -68,9 +74,14 @@ def spent_by_all() -> dict[int, Spent]:
 def by_core(
     before: Mapping[int, Spent], after: Mapping[int, Spent]
 ) -> dict[int, float]:
-    """Return the seconds used since, by the core where each process ran last."""
+    """Return the seconds used since, by the core where each process ran last.
+
+    What runs only while nobody else wants the core takes nothing from anybody.
+    """
     cores: dict[int, float] = {}
-    for pid, (seconds, core) in after.items():
+    for pid, (seconds, core, is_idle) in after.items():
+        if is_idle:
+            continue
         since_s = seconds - (before[pid].seconds if pid in before else 0.0)
         cores[core] = cores.get(core, 0.0) + since_s
     return cores
