@@ -222,9 +222,6 @@ async def test_interrupting_at_once_leaves_next_to_nothing_of_the_answer(
         retrieved = calls.interrupted.all("conversation.item.retrieved")[-1]["item"]
         assert retrieved["id"] == written
         assert set(words(words_of(retrieved))) <= {"one"}
-    elif cut["type"] == "response.content_part.done":  # interrupted before any audio
-        started = calls.interrupted.all("output_audio_buffer.started")
-        assert second["id"] not in {event["response_id"] for event in started}
     else:
         assert cut["type"] == "conversation.item.deleted"
         assert written not in {item["itemId"] for item in calls.interrupted.history}
