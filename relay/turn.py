@@ -37,7 +37,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from proto.frames import SAMPLE_RATE_HZ
-from relay.audio import Playback, Speech
+from relay.audio import Part, Playback, Speech
 from relay.upstream import events
 from relay.upstream.events import AudioDelta, EventIds
 
@@ -233,8 +233,10 @@ class Turn:
 
     def audio_began(self, event: events.AudioBegan) -> None:
         """Learn of a part before its audio: interrupted by then, it was not heard."""
-        response_id = event.response_id
-        if self._active.get(response_id) is False and response_id not in self._silenced:
+        if event.response_id in self._silenced:  # and not cancelled in time
+            if self._pending:
+                self._pending[-1].playback.add(Part(*event))
+        elif self._active.get(event.response_id) is False:
             self.speech.announce(event)
 
     def audio(self, delta: AudioDelta, now: float) -> list[Command]:

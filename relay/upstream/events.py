@@ -27,8 +27,7 @@ class AudioDelta(NamedTuple):
     pcm: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AudioBegan:
+class AudioBegan(NamedTuple):
     """`response.content_part.added` of audio: a part of an item that will be spoken."""
 
     response_id: str

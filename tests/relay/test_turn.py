@@ -549,7 +549,21 @@ def test_an_item_announced_whose_response_ends_unspoken_stays() -> None:
     assert scene.told() == [("upstream", "response.cancel", "resp_2")]
 
 
-@pytest.mark.parametrize("response", ["resp_1", "resp_aside", "resp_unknown"])
+@pytest.mark.parametrize("clears", [True, False])
+def test_an_item_announced_once_it_is_interrupted_is_deleted(clears: bool) -> None:
+    scene = Scene()
+    scene.create()
+    scene.commands += (
+        scene.turn.clear_requested(0.0) if clears else scene.turn.speech_started(0.0)
+    )
+    scene.announce()
+    scene.done()
+    scene.commands += scene.turn.handle_timeout(FLUSH_TIMEOUT_S)
+    scene.announce(item="item_2")  # too late: that was settled
+    assert scene.told()[clears:] == [("upstream", "conversation.item.delete", "item_1")]
+
+
+@pytest.mark.parametrize("response", ["resp_aside", "resp_unknown"])
 def test_no_item_of_a_response_that_is_not_awaited_is_deleted(response: str) -> None:
     scene = Scene()
     scene.create()
