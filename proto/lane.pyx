@@ -179,7 +179,11 @@ cdef class FrameSealer:
         a, b, c = (<tuple>frame)[0], (<tuple>frame)[1], (<tuple>frame)[2]
         voice = <bytes?>(<tuple>frame)[3]
         size = <int>PyBytes_GET_SIZE(voice)
-        if sealer._left == 0 or size > MAX_PAYLOAD_BYTES or (a | b | c | session | seq) < 0:
+        if (
+            sealer._left == 0
+            or size > MAX_PAYLOAD_BYTES
+            or (a | b | c | session | seq) < 0
+        ):
             encode = wire.encode_up if self.kind == UP else wire.encode_down
             return (<object>sealer).seal(encode(session, seq, frame))
         if sealer._epoch != self.epoch:

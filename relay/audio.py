@@ -112,9 +112,11 @@ class Playback:
         """What was sent and not heard."""
         return sum(span.unheard_samples for span in self._spans)
 
-    def add(self, part: Part) -> None:
-        """Begin to follow a part."""
+    def begin(self, begun: AudioBegan | AudioDelta) -> Part:
+        """Begin to follow a part; return it."""
+        part = Part(begun.response_id, begun.item_id, begun.content_index)
         self._parts.append(part)
+        return part
 
     def sent(self, talkspurt: int, start_samples: int, queued: _Queued) -> None:
         """Write down a frame that leaves. HOT PATH."""
@@ -297,9 +299,7 @@ class Speech:
 
     def _begin_part(self, begun: AudioBegan | AudioDelta) -> Part:
         self._end_part()
-        part = Part(begun.response_id, begun.item_id, begun.content_index)
-        self.playback.add(part)
-        self._part = part
+        part = self._part = self.playback.begin(begun)
         return part
 
     def _end_part(self) -> None:

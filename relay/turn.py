@@ -37,7 +37,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from proto.frames import SAMPLE_RATE_HZ
-from relay.audio import Part, Playback, Speech
+from relay.audio import Playback, Speech
 from relay.upstream import events
 from relay.upstream.events import AudioDelta, EventIds
 
@@ -235,7 +235,7 @@ class Turn:
         """Learn of a part before its audio: interrupted by then, it was not heard."""
         if event.response_id in self._silenced:  # and not cancelled in time
             if self._pending:
-                self._pending[-1].playback.add(Part(*event))
+                self._pending[-1].playback.begin(event)
         elif self._active.get(event.response_id) is False:
             self.speech.announce(event)
 

@@ -33,8 +33,11 @@ PACKAGES = ("codec", "proto", "relay", "runtime", "transceiver")
 SUFFIX = str(sysconfig.get_config_var("EXT_SUFFIX"))
 """How this Python's compiled modules end: another one's are not imported."""
 
-SOURCES = ("*.pyx", "fields.py")
-"""What is compiled: what is nothing else, and the Python that it shares fields with."""
+FIELDS = "fields.py"
+"""Python that compiled modules share fields with, in the room that its C gives them."""
+
+SOURCES = (FIELDS, "*.pyx")
+"""What is compiled, in order: none is ever in place without the fields it knows."""
 
 FLAGS = ["-O2", "-g0", "-ffp-contract=off", "-Werror=incompatible-pointer-types"]
 """For any CPU of the kind; no fused arithmetic, whose figures are not Python's; and an
@@ -88,7 +91,7 @@ def modules(root: Path) -> list[Module]:
 
 def outdated(root: Path) -> list[Path]:
     """Return the results, of any Python, that no longer are what their source says."""
-    shared = [*_files(root, "*.pxd"), *_files(root, "fields.py")]
+    shared = [*_files(root, "*.pxd"), *_files(root, FIELDS)]
     return [
         result
         for result in _files(root, "*.so")
@@ -163,7 +166,7 @@ def say(line: str) -> None:
 
 def _source_of(result: Path) -> Path:
     name = result.name.partition(".")[0]
-    return result.with_name(f"{name}{'.py' if f'{name}.py' in SOURCES else '.pyx'}")
+    return result.with_name(FIELDS if f"{name}.py" == FIELDS else f"{name}.pyx")
 
 
 def _is_outdated(result: Path, sources: Iterable[Path]) -> bool:

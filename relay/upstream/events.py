@@ -27,7 +27,8 @@ class AudioDelta(NamedTuple):
     pcm: bytes
 
 
-class AudioBegan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AudioBegan:
     """`response.content_part.added` of audio: a part of an item that will be spoken."""
 
     response_id: str

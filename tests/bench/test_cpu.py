@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 from bench.compare.awake import awake
 from bench.load.cpu import Spent, by_core, spent_by_all
 
@@ -10,6 +12,7 @@ def test_what_processes_used_since_is_told_by_the_core_where_they_ran_last() -> 
     assert by_core(before, after) == {0: 1.0, 1: 0.25}
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Linux only")
 def test_what_keeps_a_core_awake_takes_it_from_nobody() -> None:
     before = spent_by_all()
     with awake(os.sched_getaffinity(0)):

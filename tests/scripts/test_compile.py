@@ -54,6 +54,21 @@ def test_what_was_never_compiled_is(tree: pathlib.Path, built: list[str]) -> Non
     assert built == ["proto.deep.lane", "transceiver.lane"]
 
 
+def test_shared_fields_come_first_and_take_what_knows_them_along(
+    tree: pathlib.Path, built: list[str]
+) -> None:
+    fields, lane = result(tree, 200, "fields"), result(tree, 200)
+    source = written(tree / "transceiver" / "fields.py", 100)
+    assert script.main() == 0
+    assert built == []
+    assert fields.exists()
+    written(source, 300)
+    assert script.main() == 0
+    assert built == ["transceiver.fields", "transceiver.lane"]
+    assert not fields.exists()
+    assert not lane.exists()
+
+
 def test_what_is_up_to_date_is_left(tree: pathlib.Path, built: list[str]) -> None:
     path = result(tree, 100)
     assert script.main() == 0
