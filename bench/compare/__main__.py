@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.compare import limit, rows
+from bench.compare import rows
 from bench.compare.awake import awake
-from bench.compare.pace import Pace
+from bench.compare.limit import Limits
 from bench.compare.peer import ROOT, names
 from bench.compare.result import Result
 from bench.compare.stand import Cores
 from bench.compare.table import generator, markdown, more, ratios, searched
-from bench.load import picture, voice
+from bench.load import picture
 from codec import opus
 
 DRAW = Path(__file__).parent / "plot.py"
@@ -33,14 +33,15 @@ def main() -> int:
         sys.stderr.write("compare: two cores and taskset (util-linux) are needed\n")
         return 2
     cores = Cores(mine[-1], frozenset(mine[:-1]))
-    with awake(mine):
-        limits = _limits(cores)
-        pace, results = Pace(cores.server, rows.ENCODINGS[0]), []
+    results = []
+    with awake(mine) as pace:
+        limits = Limits(rows.ENCODINGS, cores.server, pace)
         for row in rows.rows(tuple(asked.only)):
+            limits.measure()
             _tell(row.name)
             result = rows.measure(row, cores, pace, _tell, search=not asked.quick)
             results.append(result)
-    figures = _as_json(limits, results)
+        figures = _as_json(limits.cpu_ms(), results)
     _show(figures)
     _write(figures, asked.json, asked.plot)
     return 0
@@ -58,17 +59,6 @@ def _arguments() -> argparse.Namespace:
     add("--plot", type=Path, default=ROOT / "docs" / "benchmark.png")
     add("--shown", type=Path, metavar="FILE", help="print what an earlier run wrote")
     return parser.parse_args()
-
-
-def _limits(cores: Cores) -> dict[str, float]:
-    """Return the CPU of the C calls alone, measured on the servers' core."""
-    speech = voice.encode(voice.built_in())
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cores.server})
-    try:
-        return {str(one): limit.cpu_ms(one, speech) for one in rows.ENCODINGS}
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _as_json(limits: dict[str, float], results: list[Result]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Cores kept awake while they are measured.
+"""Cores kept awake while they are measured, and notes of how fast they were.
 
 A virtual core that has nothing to do for a moment is lent to another machine by its
 host, and comes back late and with cold caches. A server that waits 500 times a second
@@ -6,35 +6,59 @@ took 4.7 and 5.4 ms a call-second in two runs, and 4.6 ms in both of two beside 
 whose core was kept awake. Whether a host does that is its own affair, and a core at its
 limit never waits; so what is seen at any load is the server that is awake.
 
-What keeps a core awake runs only while nobody else wants it (SCHED_IDLE).
+What keeps a core awake runs only while nobody else wants it (SCHED_IDLE). It does one
+piece of work again and again and notes what each took: see `pace`.
 """
 
 import contextlib
+import os
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-_LOOP = """
-import os, sys
-os.sched_setaffinity(0, {int(sys.argv[1])})
-os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-parent = os.getppid()
-print(flush=True)
-while os.getppid() == parent:
-    for _ in range(1_000_000):
-        pass
-"""
+import numpy as np
+
+from bench.compare.pace import NOTE, Pace
+from bench.compare.peer import ROOT
+
+ROUNDS = range(200_000)
+"""The piece of work: 3 to 5 ms of nothing but the interpreter's own loop."""
 
 
 @contextlib.contextmanager
-def awake(cores: Iterable[int]) -> Iterator[None]:
-    """Let none of these cores sleep for the length of a block."""
-    with contextlib.ExitStack() as stack:
+def awake(cores: Iterable[int]) -> Iterator[Pace]:
+    """Let none of these cores sleep for the length of a block; tell their pace."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        notes = []
         for core in cores:
-            command = [sys.executable, "-c", _LOOP, str(core)]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE)
+            path = Path(folder) / str(core)
+            command = [sys.executable, "-m", __name__, str(core), str(path)]
+            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
             stack.enter_context(process)
             stack.callback(process.kill)
             assert process.stdout is not None
             process.stdout.readline()  # else it would begin as urgent as all others
-        yield
+            notes.append(path)
+        yield Pace(notes)
+
+
+def _stay_awake(core: int, notes: Path) -> None:
+    """Work for as long as the parent lives."""
+    os.sched_setaffinity(0, {core})
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    parent = os.getppid()
+    with notes.open("wb", buffering=0) as file:
+        print(flush=True)
+        while os.getppid() == parent:
+            before_s = time.process_time()
+            for _ in ROUNDS:
+                pass
+            took_s = time.process_time() - before_s
+            file.write(np.array((time.time(), took_s), NOTE).tobytes())
+
+
+if __name__ == "__main__":
+    _stay_awake(int(sys.argv[1]), Path(sys.argv[2]))

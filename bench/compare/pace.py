@@ -1,44 +1,54 @@
-"""How fast the servers' core is just now, by a piece of work that is always the same.
+"""How fast the cores were between two moments, by a piece of work always the same.
 
-A virtual machine's core is slower by a third while its host has other work for the
-silicon beneath, and nothing in the machine tells (measured: the limit went from 2.9 ms
-to 3.9). What is measured then is of another machine than the row above.
+A virtual core is up to twice as slow while its host has other work for the silicon
+beneath, for seconds at a time, and nothing in the machine tells (measured: the piece
+took 3.3 to 7.2 ms, and a server beside it up to 1.3 times its CPU, second by second in
+step with it: correlation 0.94). What is measured then is of another machine than the
+row above. So what keeps a core awake notes what each piece took, all the time and in
+the very gaps that a server leaves it.
 """
 
-import math
-import os
-import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
 
-from bench.compare import limit
-from bench.load import voice
-from codec.opus import Encoding
+import numpy as np
 
-PASSES = 5
-"""Of 60 ms each; the median counts."""
+NOTE: Final = np.dtype([("ended_s", "f8"), ("took_s", "f8")])
+"""When a piece of work ended, seconds of the wall clock, and the CPU it took."""
+
+BEST_PERCENT: Final = 2
+"""Of all pieces, how many took less than what counts as a core's best."""
 
 
 class Pace:
-    """The core's pace against the best it had so far.
+    """The pace of some cores.
 
     Args:
-        core: Where the work is done.
-        encoding: Whose limit the work is.
+        notes: A file for each core, of any number of `NOTE`.
     """
 
-    def __init__(self, core: int, encoding: Encoding) -> None:
-        self._core = core
-        self._encoding = encoding
-        self._voice = voice.encode(voice.built_in())
-        self._best_ms = math.inf
+    def __init__(self, notes: Iterable[Path]) -> None:
+        self._notes = tuple(notes)
 
-    def slowness(self) -> float:
-        """Return how many times as long as at best the work takes now."""
-        before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {self._core})
-        try:
-            passes = [limit.cpu_ms(self._encoding, self._voice) for _ in range(PASSES)]
-        finally:
-            os.sched_setaffinity(0, before)
-        now_ms = statistics.median(passes)
-        self._best_ms = min(self._best_ms, now_ms)
-        return now_ms / self._best_ms
+    def slowness(self, from_s: float, to_s: float) -> float:
+        """Return how many times as long as at best work took, on the slowest core.
+
+        Each second counts alike, however little of it a server left over. One of which
+        it left nothing is not known; of no second known, it is 0.
+
+        Args:
+            from_s: Seconds of the wall clock.
+            to_s: Likewise; only pieces that ended in between count.
+        """
+        return max((_slowness(path, from_s, to_s) for path in self._notes), default=0.0)
+
+
+def _slowness(path: Path, from_s: float, to_s: float) -> float:
+    notes = np.fromfile(path, NOTE)
+    inside = notes[(notes["ended_s"] >= from_s) & (notes["ended_s"] <= to_s)]
+    if not len(inside):
+        return 0.0
+    _, second = np.unique(inside["ended_s"].astype(np.int64), return_inverse=True)
+    means_s = np.bincount(second, inside["took_s"]) / np.bincount(second)
+    return float(means_s.mean() / np.percentile(notes["took_s"], BEST_PERCENT))

@@ -128,8 +128,8 @@ def test_a_peer_that_is_not_installed_is_left_out_with_its_reason(
 ) -> None:
     told: list[str] = []
     row = rows.Row("nobody", "nobody")
-    cores, pace = Cores(0, frozenset({1})), Pace(0, rows.ENCODINGS[0])
-    result = rows.measure(row, cores, pace, told.append, search=True)
+    cores = Cores(0, frozenset({1}))
+    result = rows.measure(row, cores, Pace(()), told.append, search=True)
     assert "compare-nobody.txt" in result.left_out
     assert "compare-nobody.txt" in markdown({}, [result])
 
@@ -162,10 +162,9 @@ def test_a_load_that_failed_once_gets_a_second_chance(
     started: list[dict[int, int]] = []
     monkeypatch.setattr(peer, "running", running)
     monkeypatch.setattr(stand, "_generate", generate)
-    monkeypatch.setattr(Pace, "slowness", lambda _: 1.0)
-    cores, pace = Cores(1, frozenset({0})), Pace(1, rows.ENCODINGS[0])
+    cores = Cores(1, frozenset({0}))
     row = rows.Row("nobody", "nobody")
-    result = rows.measure(row, cores, pace, lambda _: None, search=True)
+    result = rows.measure(row, cores, Pace(()), lambda _: None, search=True)
     assert [step.calls for step in result.steps] == [80, 95, 95, 100, 100, 105, 105]
     carried = [not step.failure for step in result.steps]
     assert carried == [True, False, True, False, True, False, False]
