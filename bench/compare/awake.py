@@ -7,11 +7,12 @@ whose core was kept awake. Whether a host does that is its own affair, and a cor
 limit never waits; so what is seen at any load is the server that is awake.
 
 What keeps a core awake runs only while nobody else wants it (SCHED_IDLE). It does one
-piece of work again and again and notes what each took: see `pace`.
+piece of work again and again and notes what it took: see `pace`.
 """
 
 import contextlib
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,15 +25,19 @@ import numpy as np
 from bench.compare.pace import NOTE, Pace
 from bench.compare.peer import ROOT
 
-ROUNDS = range(200_000)
-"""The piece of work: 3 to 5 ms of nothing but the interpreter's own loop."""
+ROUNDS = range(5_000)
+"""A piece of work: some 40 us of nothing but the interpreter's own loop."""
+
+PIECES = 33
+"""That one note is of. Their median counts: a server that takes the core for a moment
+makes slow only the piece that it interrupts, by what it leaves of the caches."""
 
 
 @contextlib.contextmanager
 def awake(cores: Iterable[int]) -> Iterator[Pace]:
     """Let none of these cores sleep for the length of a block; tell their pace."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        notes = []
+        notes = {}
         for core in cores:
             path = Path(folder) / str(core)
             command = [sys.executable, "-m", __name__, str(core), str(path)]
@@ -41,7 +46,7 @@ def awake(cores: Iterable[int]) -> Iterator[Pace]:
             stack.callback(process.kill)
             assert process.stdout is not None
             process.stdout.readline()  # else it would begin as urgent as all others
-            notes.append(path)
+            notes[core] = path
         yield Pace(notes)
 
 
@@ -53,11 +58,16 @@ def _stay_awake(core: int, notes: Path) -> None:
     with notes.open("wb", buffering=0) as file:
         print(flush=True)
         while os.getppid() == parent:
-            before_s = time.process_time()
-            for _ in ROUNDS:
-                pass
-            took_s = time.process_time() - before_s
+            took_s = statistics.median(_piece() for _ in range(PIECES))
             file.write(np.array((time.time(), took_s), NOTE).tobytes())
+
+
+def _piece() -> float:
+    """Return the CPU seconds of one piece of work."""
+    before_s = time.process_time()
+    for _ in ROUNDS:
+        pass
+    return time.process_time() - before_s
 
 
 if __name__ == "__main__":

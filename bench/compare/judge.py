@@ -4,7 +4,7 @@ A run is what the generator wrote of one load. One core is to be seen at its lim
 a run counts only if that core, and those of the generator, had nothing else to do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.load.summary import LATE_MS
@@ -29,9 +29,9 @@ MIN_RETURNED = 0.99
 MAX_OTHERS_SHARE = 0.05
 """Of the server's core, that other processes may take."""
 
-MAX_SLOWNESS = 1.25
-"""Times what a piece of work takes at best. A server takes a third of what the piece
-does beyond that (measured), so up to a twelfth more than on a core left alone."""
+MAX_SLOWNESS = 1.15
+"""Times what a piece of work takes at best. It varies by a twentieth on a core that is
+left alone, and a server takes half of what it takes beyond that (both measured)."""
 
 
 def next_load(promised: float, held: int | None, failed: int | None) -> int | None:
@@ -73,21 +73,41 @@ def failure(run: Mapping[str, Any], base_p99_ms: float, *, may_ease: bool) -> st
     return "encoders were eased" if run["eased"] and not may_ease else ""
 
 
+def telling(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the run that shows best what a call costs a server as it is set.
+
+    The one with the most calls, of those with no encoder eased and undisturbed; but not
+    one of a few calls where there are others: those cost more each.
+    """
+    most = max(run["calls"] for run in runs)
+
+    def worth(run: Mapping[str, Any]) -> tuple[bool, bool, bool, int]:
+        is_busy = 2 * run["calls"] >= most
+        return not run["eased"], is_busy, not run["disturbed"], run["calls"]
+
+    return max(runs, key=worth)
+
+
 def share(run: Mapping[str, Any]) -> float:
     """Return how much of one core the process that is compared took."""
     return float(run["server_ms"] * run["connected"] / 1000)
 
 
-def is_disturbed(run: Mapping[str, Any], core: int) -> bool:
-    """Tell whether others had a part in how a run went.
+def disturbance(run: Mapping[str, Any], core: int) -> str:
+    """Return what part others had in how a run went; empty: none.
 
-    Either they took the server's core from it, or a core itself was slow, or the
+    Either they took the server's core from it, or the core itself was slow, or the
     generator, which has cores to spare, was late: then the load was another one than
     asked for.
     """
     others = run["others"].get(str(core), 0.0)
-    is_late = run["late_ms"] > LATE_MS
-    return others > MAX_OTHERS_SHARE or is_late or not is_calm(run["slowness"])
+    if others > MAX_OTHERS_SHARE:
+        return f"others took {100 * others:.0f} % of the core"
+    if not is_calm(run["slowness"]):
+        return f"the core was {run['slowness']:.2f} times as slow as at best"
+    if run["late_ms"] > LATE_MS:
+        return f"the generator was {run['late_ms']:.0f} ms late"
+    return ""
 
 
 def is_calm(slowness: float) -> bool:

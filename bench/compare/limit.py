@@ -90,7 +90,7 @@ class Limits:
         calm = [
             one
             for one in made
-            if judge.is_calm(self._pace.slowness(one.from_s, one.to_s))
+            if judge.is_calm(self._pace.slowness(self._core, one.from_s, one.to_s))
         ]
         return statistics.median(one.cpu_ms for one in calm or made)
 

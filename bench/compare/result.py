@@ -16,7 +16,8 @@ class Trial:
         media_p50_ms, media_p99_ms: From the offer sent to the first packet received.
         cpu_ms: Of the process that is compared, a call-second.
         eased: Whether this project's encoders were eased in it.
-        disturbed: Whether something else had the cores meanwhile, however often.
+        slowness: Of its core meanwhile, times its best; None: it was not noted.
+        disturbed: What else had a part in it, however often it was run; empty: nothing.
     """
 
     calls: int
@@ -30,7 +31,8 @@ class Trial:
     media_p99_ms: float | None
     cpu_ms: float
     eased: bool
-    disturbed: bool
+    slowness: float | None
+    disturbed: str
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> "Trial":
@@ -48,6 +50,7 @@ class Trial:
             media.get("p99"),
             run["server_ms"],
             run["eased"],
+            run["slowness"],
             run["disturbed"],
         )
 
@@ -127,6 +130,7 @@ class Result:
         return asdict(self)
 
     @property
-    def disturbed(self) -> list[str]:
-        """Which of the runs shown something else had a part in."""
-        return [n for n in TRIALS if (one := getattr(self, n)) and one.disturbed]
+    def disturbed(self) -> dict[str, str]:
+        """What else had a part in those of the runs shown that were disturbed."""
+        shown = {name: getattr(self, name) for name in TRIALS}
+        return {n: one.disturbed for n, one in shown.items() if one and one.disturbed}

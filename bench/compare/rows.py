@@ -17,7 +17,7 @@ from bench.compare import judge, peer
 from bench.compare.pace import Pace
 from bench.compare.peer import PeerError
 from bench.compare.result import Result, Step, Trial
-from bench.compare.stand import Cores, LoadError, Stand
+from bench.compare.stand import ATTEMPTS, Cores, LoadError, Stand
 from codec.opus import Encoding
 from transceiver.profile import Profile, plan
 
@@ -101,66 +101,77 @@ def _measure(stand: Stand, result: Result, *, may_ease: bool, search: bool) -> N
     first = stand.load(FIRST_CALLS, FIRST_S)
     _check(first)
     result.codec = result.codec or first["codec"]
-    _note_cpu(result, first)
     result.idle = Trial.of(first)
-    if search and result.promised is not None and result.idle.p99_ms is not None:
-        _search(stand, result, result.promised, result.idle.p99_ms, may_ease=may_ease)
-        _notice(stand, result)
+    runs = [first]
+    if search and first["server_ms"] and result.idle.p99_ms is not None:
+        runs += _search(stand, result, first, may_ease=may_ease)
+        runs += _notice(stand, result)
+    _note_cpu(result, judge.telling(runs))
 
 
 def _search(
-    stand: Stand,
-    result: Result,
-    promised: float,
-    base_p99_ms: float,
-    *,
-    may_ease: bool,
-) -> None:
-    """Look for the load that is not carried any more."""
-    held: int | None = None
-    failed: int | None = None
+    stand: Stand, result: Result, first: Mapping[str, Any], *, may_ease: bool
+) -> list[dict[str, Any]]:
+    """Look for the load that is not carried any more; return the runs that held."""
+    runs: list[dict[str, Any]] = []
+    promised, held, failed = 1000 / first["server_ms"], None, None
     for _ in range(judge.MAX_STEPS):
         calls = judge.next_load(promised, held, failed)
         if calls is None:
-            return
-        step, run = _try(stand, calls, base_p99_ms, may_ease=may_ease)
-        result.steps.append(step)
-        if step.failure:
-            # For every server: what a host takes from its machine comes and goes within
-            # seconds, and not all of it can be seen; what a server cannot do, stays.
-            step, run = _try(stand, calls, base_p99_ms, may_ease=may_ease)
-            result.steps.append(step)
-        if step.failure or run is None or not step.share:
+            break
+        run = _try(stand, result, calls, first["delay"]["p99"], may_ease=may_ease)
+        if run is None:
             failed = calls
             continue
-        promised, held = calls / step.share, calls
+        runs.append(run)
+        promised, held = calls / judge.share(run), calls
         result.held = Trial.of(run)
-        if not run["eased"]:
-            _note_cpu(result, run)
+    return runs
 
 
 def _try(
-    stand: Stand, calls: int, base_p99_ms: float, *, may_ease: bool
-) -> tuple[Step, dict[str, Any] | None]:
-    """Return whether a load holds, and its run, if there was one."""
-    try:
-        run = stand.load(calls, STEP_S)
-    except LoadError as error:
-        return Step(calls, str(error), None), None
-    failure = judge.failure(run, base_p99_ms, may_ease=may_ease)
-    return Step(calls, failure, judge.share(run)), run
+    stand: Stand, result: Result, calls: int, base_p99_ms: float, *, may_ease: bool
+) -> dict[str, Any] | None:
+    """Return the run if a load holds.
+
+    One that does not is tried twice, of every server: not all that a host takes from
+    its machine can be seen; what a server cannot do, stays. And it is tried again
+    whenever it was disturbed. One that held in spite of that has held.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        disturbed = ""
+        try:
+            run = stand.once(calls, STEP_S)
+        except LoadError as error:
+            result.steps.append(Step(calls, str(error), None))
+        else:
+            failure = judge.failure(run, base_p99_ms, may_ease=may_ease)
+            result.steps.append(Step(calls, failure, judge.share(run)))
+            if not failure:
+                return run
+            disturbed = run["disturbed"]
+        if attempt > 1 and not disturbed:
+            break
+    return None
 
 
-def _notice(stand: Stand, result: Result) -> None:
-    """See what callers notice where a server is neither idle nor overloaded."""
+def _notice(stand: Stand, result: Result) -> list[dict[str, Any]]:
+    """See what callers notice where a server is neither idle nor overloaded.
+
+    Returns:
+        The run at ease, if there was one.
+    """
+    runs = []
     if result.held is not None:
         calls = max(1, round(AT_EASE * result.held.calls))
-        result.at_ease = Trial.of(stand.load(calls, FIRST_S))
+        runs.append(stand.load(calls, FIRST_S))
+        result.at_ease = Trial.of(runs[0])
         result.protecting = Trial.of(stand.load(calls, FIRST_S, *LOSSY_DOWN))
     result.lossy = Trial.of(stand.load(FIRST_CALLS, FIRST_S, *LOSSY))
     if stand.is_own:
         run = stand.load(BURST_CALLS, BURST_S, ramp_hz=BURST_CALLS)
         result.burst = Trial.of(run)
+    return runs
 
 
 def _note_cpu(result: Result, run: Mapping[str, Any]) -> None:

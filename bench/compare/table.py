@@ -82,8 +82,8 @@ def searched(results: Iterable[Result]) -> str:
             found = f"not carried, {step.failure}" if step.failure else "carried"
             lines.append(f"{result.name}, {step.calls} calls: {found}{share} of a core")
         lines += [
-            f"{result.name}, {name.replace('_', ' ')}: the machine had more to do"
-            for name in result.disturbed
+            f"{result.name}, {name.replace('_', ' ')}: {why}"
+            for name, why in result.disturbed.items()
         ]
     return "\n".join(lines)
 

@@ -2,7 +2,7 @@ import contextlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,7 +11,7 @@ from bench.compare.judge import next_load
 from bench.compare.pace import Pace
 from bench.compare.peer import PEERS, ROOT, SUFFIX, Running
 from bench.compare.result import Result, Step, Trial
-from bench.compare.stand import Cores
+from bench.compare.stand import Cores, Stand
 from bench.compare.table import (
     HEAD,
     generator,
@@ -34,8 +34,20 @@ RUN = {
     "late_ms": 1.1,
     "slowness": 1.01,
     "eased": False,
-    "disturbed": False,
+    "disturbed": "",
 }
+
+
+@contextlib.contextmanager
+def nobody(*_: object) -> Iterator[Running]:
+    """Run no server."""
+    yield Running("", "its own", {"server": 4711})
+
+
+def on_one_core(tell: Callable[[str], None]) -> Stand:
+    """Return where no server is put under load."""
+    cores = Cores(1, frozenset({0}))
+    return Stand(nobody, cores, (), is_own=False, pace=Pace({}), tell=tell)
 
 
 def carried(capacity: int, promised: float) -> list[int]:
@@ -97,19 +109,19 @@ def test_what_is_held_against_its_limit_is_carried_with_no_encoder_eased() -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "is_disturbed"),
+    ("change", "why"),
     [
-        ({}, False),
-        ({"others": {"1": 0.15}}, True),
-        ({"others": {}}, False),
-        ({"late_ms": 13.0}, True),
-        ({"slowness": 1.3}, True),
+        ({}, ""),
+        ({"others": {"1": 0.15}}, "others took 15 % of the core"),
+        ({"others": {}}, ""),
+        ({"late_ms": 13.0}, "the generator was 13 ms late"),
+        ({"slowness": 1.3}, "the core was 1.30 times as slow as at best"),
     ],
 )
 def test_a_run_beside_which_the_cores_had_more_to_do_is_known(
-    change: dict[str, object], *, is_disturbed: bool
+    change: dict[str, object], why: str
 ) -> None:
-    assert judge.is_disturbed(RUN | change, 1) is is_disturbed
+    assert judge.disturbance(RUN | change, 1) == why
 
 
 def test_a_servers_share_of_its_core_is_that_of_all_its_calls() -> None:
@@ -129,7 +141,7 @@ def test_a_peer_that_is_not_installed_is_left_out_with_its_reason(
     told: list[str] = []
     row = rows.Row("nobody", "nobody")
     cores = Cores(0, frozenset({1}))
-    result = rows.measure(row, cores, Pace(()), told.append, search=True)
+    result = rows.measure(row, cores, Pace({}), told.append, search=True)
     assert "compare-nobody.txt" in result.left_out
     assert "compare-nobody.txt" in markdown({}, [result])
 
@@ -154,23 +166,73 @@ def test_a_load_that_failed_once_gets_a_second_chance(
             "first_media": None,
         }
 
-    @contextlib.contextmanager
-    def running(*_: object) -> Iterator[Running]:
+    def running(*_: object) -> contextlib.AbstractContextManager[Running]:
         started.append(dict(seen))
-        yield Running("", "its own", {"server": 4711})
+        return nobody()
 
     started: list[dict[int, int]] = []
     monkeypatch.setattr(peer, "running", running)
     monkeypatch.setattr(stand, "_generate", generate)
+    monkeypatch.setattr(Pace, "slowness", lambda *_: 1.0)
     cores = Cores(1, frozenset({0}))
     row = rows.Row("nobody", "nobody")
-    result = rows.measure(row, cores, Pace(()), lambda _: None, search=True)
+    result = rows.measure(row, cores, Pace({}), lambda _: None, search=True)
     assert [step.calls for step in result.steps] == [80, 95, 95, 100, 100, 105, 105]
     carried = [not step.failure for step in result.steps]
     assert carried == [True, False, True, False, True, False, False]
     assert result.held is not None
     assert result.held.calls == 100
+    assert result.promised == 100.0
     assert len(started) == sum(seen.values()), "each load meets a server of its own"
+
+
+def test_a_load_that_held_counts_and_one_that_failed_not_if_it_was_disturbed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slowness = iter([1.0, 1.5, 1.5, 1.5, 1.0, 1.0])
+
+    def once(_: object, calls: int, *__: object) -> dict[str, object]:
+        slow = next(slowness)
+        late = 90.0 if calls > 90 else 12.0
+        why = "slow" if slow > 1.1 else ""
+        return RUN | {
+            "calls": calls,
+            "connected": calls,
+            "delay": {"p50": 7.0, "p99": late},
+            "server_ms": 10.0,
+            "gaps": 0,
+            "longest_gap_ms": 0.0,
+            "first_media": None,
+            "disturbed": why,
+            "slowness": slow,
+        }
+
+    monkeypatch.setattr(Stand, "once", once)
+    result = Result("nobody", "")
+    table = on_one_core(lambda _: None)
+    assert rows._try(table, result, 80, 12.0, may_ease=True) is not None
+    assert rows._try(table, result, 80, 12.0, may_ease=True) is not None
+    assert rows._try(table, result, 95, 12.0, may_ease=True) is None
+    assert [step.calls for step in result.steps] == [80, 80, 95, 95, 95]
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        ([{"calls": 100}, {"calls": 90}], 100),
+        ([{"calls": 100, "eased": True}, {"calls": 80}], 80),
+        ([{"calls": 100, "disturbed": "late"}, {"calls": 80}], 80),
+        ([{"calls": 100, "disturbed": "late"}], 100),
+        ([{"calls": 100, "eased": True}], 6),
+        ([], 6),
+    ],
+)
+def test_what_a_call_costs_is_taken_from_many_undisturbed_with_no_encoder_eased(
+    others: list[dict[str, object]], told: int
+) -> None:
+    few: dict[str, object] = {"calls": 6}
+    runs = [RUN | run for run in (few, *others)]
+    assert judge.telling(runs)["calls"] == told
 
 
 def test_the_table_has_a_row_for_each_server_and_the_limit() -> None:
@@ -252,13 +314,25 @@ def test_a_load_carried_with_encoders_eased_says_so() -> None:
 
 def test_why_a_load_was_not_carried_is_said_with_what_the_core_did() -> None:
     figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
-    row = Result("tandem", "VOIP", at_ease=Trial.of(figures | {"disturbed": True}))
+    row = Result("tandem", "VOIP", at_ease=Trial.of(figures | {"disturbed": "late"}))
     row.steps = [Step(90, "", 0.8), Step(120, "delay p99 90 ms", 1.0)]
     assert searched([row]).splitlines() == [
         "tandem, 90 calls: carried at 80 % of a core",
         "tandem, 120 calls: not carried, delay p99 90 ms at 100 % of a core",
-        "tandem, at ease: the machine had more to do",
+        "tandem, at ease: late",
     ]
+
+
+def test_of_loads_that_were_all_disturbed_the_one_on_the_fastest_cores_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slowness = iter([1.9, 1.2, 1.4])
+    told: list[str] = []
+    monkeypatch.setattr(Pace, "slowness", lambda *_: next(slowness))
+    monkeypatch.setattr(stand, "_generate", lambda *_: dict(RUN))
+    table = on_one_core(told.append)
+    assert table.load(10, 1.0)["slowness"] == 1.2
+    assert len([line for line in told if "disturbed" in line]) == stand.ATTEMPTS
 
 
 def test_what_the_load_itself_cost_is_said_beside_each_server() -> None:
