@@ -12,15 +12,11 @@
     SPEAKING   CLEAR            LISTENING  INTERRUPT
     (each pair not listed: no change)
 
-An interruption has two halves. At once: drop the queue, flush the edge, ignore what
-still comes for the responses that were under way. Once the edge has said what will
-have been heard, or 0.8 s later with the last position it told: cancel what the
-upstream has not cancelled by itself, truncate each item at what was heard of it (delete
-it when that is nothing), and tell the client that the output was cleared. In between,
-the next response may already play, and be interrupted: the edge tells them apart by
-talkspurt. Only the newest flush is answered. Its answer settles those before it, too:
-at what it says when it is of their talkspurt, else at the last position told, for the
-edge goes on telling it until it sends the next talkspurt.
+INTERRUPT drops the queue, flushes the edge, and ignores what still comes for the
+responses that were under way. Once it is known how much was heard (`interruptions`),
+cancel what the upstream has not cancelled by itself, truncate each item at what was
+heard of it (delete it when that is nothing), and tell the client that the output was
+cleared.
 
 Playback has stopped when the caller has heard the end. That is told with the caller's
 frames: too late by one that is silent, and so sends one in 0.4 s (DTX). But how long
@@ -33,18 +29,19 @@ knows no socket and no clock.
 
 import enum
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from proto.frames import SAMPLE_RATE_HZ
-from relay.audio import Playback, Speech
+from relay.audio import Speech
+from relay.interruptions import (
+    FLUSH_TIMEOUT_S,
+    MAX_PENDING,
+    Interruption,
+    Interruptions,
+)
 from relay.upstream import events
 from relay.upstream.events import AudioDelta, EventIds
-
-FLUSH_TIMEOUT_S = 0.8
-"""Seconds the edge's answer to a flush is waited for. The caller has silence meanwhile,
-and the link asks again for as long as it lives: without a sign of life, 0.7 s. Given up
-sooner, a flush that was merely slow is remembered by what was played long before it."""
 
 PLAYOUT_GRACE_S = 0.5
 """Seconds after the last frame was due when it counts as heard at the latest, though no
@@ -52,9 +49,6 @@ uplink frame has said so: a muted caller sends none."""
 
 MAX_RESPONSES = 64
 """Responses under way that are followed; of more, the oldest is forgotten."""
-
-MAX_PENDING = 4
-"""Interruptions that wait for the edge; of more, the oldest is settled as it stands."""
 
 SILENCED_RESPONSES = 16
 """Interrupted responses whose late audio is told from new."""
@@ -131,24 +125,6 @@ class ToClient(NamedTuple):
 Command = FlushEdge | ToUpstream | ToClient
 
 
-class _Interruption(NamedTuple):
-    """The second half, yet to come."""
-
-    playback: Playback
-    response_ids: tuple[str, ...]
-    playing_id: str | None
-    talkspurt: int
-    """The last that was flushed."""
-    is_flushing: bool
-    """The edge has been asked; False: it had nothing to flush."""
-    settle_by_s: float
-
-    def heard(self, talkspurt: int, samples: int) -> None:
-        """Note how far the caller heard, unless it is of what came afterwards."""
-        if talkspurt <= self.talkspurt:
-            self.playback.heard(talkspurt, samples)
-
-
 class Turn:
     """The turns of one session, and its downlink audio up to the clock."""
 
@@ -193,7 +169,7 @@ class Turn:
         self._end_s = 0.0
         self._lag_s = PLAYOUT_GRACE_S
         """After a sample was due, until it is told as heard; as it was last."""
-        self._pending: deque[_Interruption] = deque()
+        self._pending = Interruptions()
         self._commands: list[Command] = []
 
     @property
@@ -234,8 +210,7 @@ class Turn:
     def audio_began(self, event: events.AudioBegan) -> None:
         """Learn of a part before its audio: interrupted by then, it was not heard."""
         if event.response_id in self._silenced:  # and not cancelled in time
-            if self._pending:
-                self._pending[-1].playback.begin(event)
+            self._pending.began(event)
         elif self._active.get(event.response_id) is False:
             self.speech.announce(event)
 
@@ -269,14 +244,14 @@ class Turn:
         self._step(Input.CLEAR, now)
         for response_id in live:
             self._cancel(response_id)
-        if live and self._pending:
-            self._pending[-1] = self._pending[-1]._replace(response_ids=())
+        if live:
+            self._pending.cancelled()
         return self._take_commands()
 
     def heard(self, talkspurt: int, samples: int, now: float) -> list[Command]:
         """Note how far the caller has heard. HOT PATH."""
-        for interruption in self._pending:
-            interruption.heard(talkspurt, samples)
+        if self._pending:
+            self._pending.heard(talkspurt, samples)
         speech = self.speech
         speech.playback.heard(talkspurt, samples)
         if self.state is _S:
@@ -292,13 +267,7 @@ class Turn:
         When the edge was already sending a later talkspurt, the flush came after the
         end of those it names.
         """
-        flushing = [one for one in self._pending if one.is_flushing]
-        for interruption in flushing[:-1]:
-            interruption.heard(talkspurt, samples)
-            self._settle(interruption)
-        for interruption in flushing[-1:]:
-            interruption.playback.heard(talkspurt, samples)
-            self._settle(interruption)
+        self._settle(self._pending.take_flushed(talkspurt, samples))
         return self._take_commands()
 
     # From the clock.
@@ -325,13 +294,12 @@ class Turn:
         played_by_s = self.played_by_s
         if not self._pending:
             return played_by_s
-        settle_by_s = self._pending[0].settle_by_s
+        settle_by_s = self._pending.deadline
         return settle_by_s if played_by_s is None else min(settle_by_s, played_by_s)
 
     def handle_timeout(self, now: float) -> list[Command]:
         """Do what is due."""
-        while self._pending and now >= self._pending[0].settle_by_s:
-            self._settle(self._pending[0])
+        self._settle(self._pending.take_due(now))
         if self.played_by_s is not None and now >= self.played_by_s:
             self.played_by_s = None
             self.speech.assume_heard()
@@ -388,15 +356,14 @@ class Turn:
         self.speech.last_response_id = None
 
     def _interrupt(self, now: float) -> None:
-        if len(self._pending) == MAX_PENDING:
-            self._settle(self._pending[0])
+        self._settle(self._pending.take_for_room())
         self.interruptions += 1
         interrupted = self._live_ids()
         self._silenced.extend(interrupted)
         if self._playing_id is not None:
             self._silenced.append(self._playing_id)
             self._commands.append(FlushEdge(self.speech.talkspurt))
-        interruption = _Interruption(
+        interruption = Interruption(
             playback=self.speech.cut(),
             response_ids=interrupted,
             playing_id=self._playing_id,
@@ -404,11 +371,15 @@ class Turn:
             is_flushing=self._playing_id is not None,
             settle_by_s=now + FLUSH_TIMEOUT_S,
         )
-        self._pending.append(interruption)
+        self._pending.add(interruption)
         self._forget_playing()
 
-    def _settle(self, interruption: _Interruption) -> None:
-        self._pending.remove(interruption)
+    def _settle(self, interruptions: Iterable[Interruption]) -> None:
+        for interruption in interruptions:
+            self._forget_unheard(interruption)
+
+    def _forget_unheard(self, interruption: Interruption) -> None:
+        """Have the upstream remember no more than was heard; tell the client."""
         unheard_samples = interruption.playback.unheard_samples
         self.unheard_samples += unheard_samples
         self.settled.append(unheard_samples)

@@ -3,9 +3,8 @@
 import orjson
 import pytest
 
+from relay.interruptions import FLUSH_TIMEOUT_S, MAX_PENDING
 from relay.turn import (
-    FLUSH_TIMEOUT_S,
-    MAX_PENDING,
     MAX_RESPONSES,
     PLAYOUT_GRACE_S,
     TRANSITIONS,
