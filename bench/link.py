@@ -12,6 +12,7 @@ Coding Opus is not in it.
     python -m bench.link
 """
 
+import argparse
 import asyncio
 import os
 import statistics
@@ -173,6 +174,7 @@ def datagram_bytes(sound: bytes) -> int:
 
 async def main() -> None:
     """Print both and their ratios."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     bare = await plain()
     for payload, sound in ((Payload.PCM, PCM), (Payload.OPUS, opus_frame())):
         both = await link(payload, sound)

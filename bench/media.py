@@ -8,6 +8,7 @@ with the same data through the same bindings. `calls` are those of Python functi
 each packet or frame, which is what can be saved.
 """
 
+import argparse
 import asyncio
 import gc
 import random
@@ -256,6 +257,7 @@ def report(name: str, costs: list[Cost]) -> None:
 
 async def main() -> None:
     """Measure and print."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     clock = Clock()
     benches = {case: Bench(clock, case) for case in CASES}
     gc.collect()
