@@ -21,7 +21,7 @@ from relay.door import Door
 from relay.pacer import Clock
 from relay.reception import Reception
 from relay.sessions import Sessions
-from relay.settings import BUILTIN, ECHO, RelaySettings, without_secrets
+from relay.settings import BUILTIN, RelaySettings, without_secrets
 from relay.upstream import protocol
 from relay.upstream.client import RealtimeClient
 from relay.upstream.echo import Echo
@@ -173,8 +173,8 @@ class Relay:
 
     def _upstream(self, request: SessionRequest) -> Upstream:
         settings = self._settings
-        if settings.upstream == ECHO:
-            return Echo()
+        if settings.echo_s is not None:
+            return Echo(settings.echo_s)
         session = {**(request.session or {}), **(request.bound or {})}
         query = protocol.query(session, request.model or settings.model)
         return RealtimeClient(settings.url, settings.key, query, self._tls, self._names)

@@ -9,19 +9,35 @@ from runtime.settings import Address, LinkKeys, SettingsError, setting
 
 BUILTIN = "builtin"
 ECHO = "echo"
+MAX_ECHO_S = 60.0
+"""Longest time after which an echo comes: what was said meanwhile is kept."""
+
 _OPENAI_HOST = "api.openai.com"
 
 
 def upstream(value: str) -> str:
-    """Accept `builtin`, `echo` or a ws:// or wss:// URL."""
-    if value in {BUILTIN, ECHO}:
+    """Accept `builtin`, `echo`, `echo:SECONDS` or a ws:// or wss:// URL."""
+    if value == BUILTIN or _echo_s(value) is not None:
         return value
     try:
         return env.websocket_url(value)
     except ValueError:
         raise ValueError(
-            f"{value!r} is not builtin, echo or a ws:// or wss:// URL"
+            f"{value!r} is not builtin, echo, echo:SECONDS (up to {MAX_ECHO_S:g})"
+            " or a ws:// or wss:// URL"
         ) from None
+
+
+def _echo_s(upstream: str) -> float | None:
+    """Return after how many seconds an upstream echoes; None: it is no echo."""
+    name, colon, after = upstream.partition(":")
+    if name != ECHO:
+        return None
+    try:
+        after_s = float(after) if colon else 0.0
+    except ValueError:
+        return None
+    return after_s if 0 <= after_s <= MAX_ECHO_S else None
 
 
 def without_secrets(value: str) -> str:
@@ -66,7 +82,8 @@ class RelaySettings:
         "TANDEM_UPSTREAM",
         BUILTIN,
         upstream,
-        "builtin, echo, or a ws:// or wss:// URL of a Realtime API",
+        "builtin, echo (echo:SECONDS: so much later), or a ws:// or wss:// URL of a "
+        "Realtime API",
     )
     engine_host: str = setting(
         "TANDEM_ENGINE_HOST", "127.0.0.1", env.host, "where the built-in engine is"
@@ -134,6 +151,11 @@ class RelaySettings:
     def engine(self) -> Address:
         """Where the built-in engine listens."""
         return Address(self.engine_host, self.engine_port)
+
+    @property
+    def echo_s(self) -> float | None:
+        """After how many seconds callers hear themselves; None: it is no echo."""
+        return _echo_s(self.upstream)
 
     @property
     def url(self) -> str:

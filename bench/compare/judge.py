@@ -33,6 +33,10 @@ MAX_SLOWNESS = 1.15
 """Times what a piece of work takes at best. It varies by a twentieth on a core that is
 left alone, and a server takes half of what it takes beyond that (both measured)."""
 
+MAX_SLOWEST = 1.3
+"""Likewise, of one second. At 1.5 who takes 0.8 of a core would need all of it: then
+calls wait, and one second of that is in p99 of a whole run."""
+
 
 def next_load(promised: float, held: int | None, failed: int | None) -> int | None:
     """Return how many calls to try next; None when it is known closely enough.
@@ -105,6 +109,8 @@ def disturbance(run: Mapping[str, Any], core: int) -> str:
         return f"others took {100 * others:.0f} % of the core"
     if not is_calm(run["slowness"]):
         return f"the core was {run['slowness']:.2f} times as slow as at best"
+    if run["slowest"] > MAX_SLOWEST:
+        return f"the core was {run['slowest']:.2f} times as slow for a second"
     if run["late_ms"] > LATE_MS:
         return f"the generator was {run['late_ms']:.0f} ms late"
     return ""

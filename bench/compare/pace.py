@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 NOTE: Final = np.dtype([("at_s", "f8"), ("took_s", "f8")])
 """When it was made, by the wall clock, and the CPU that a piece of work took."""
@@ -43,10 +44,23 @@ class Pace:
             from_s: Seconds of the wall clock.
             to_s: Likewise; only notes made in between count.
         """
+        return float(self._by_second(core, from_s, to_s).mean())
+
+    def slowest(self, core: int, from_s: float, to_s: float) -> float:
+        """Return what `slowness` is of the slowest second, which makes a delay's tail.
+
+        Args:
+            core: As there, likewise the others.
+            from_s: Seconds of the wall clock.
+            to_s: Likewise.
+        """
+        return float(self._by_second(core, from_s, to_s).max())
+
+    def _by_second(self, core: int, from_s: float, to_s: float) -> NDArray[np.float64]:
         notes = np.fromfile(self._notes[core], NOTE)
         inside = notes[(notes["at_s"] >= from_s) & (notes["at_s"] <= to_s)]
         if not len(inside):
-            return 0.0
+            return np.zeros(1)
         _, second = np.unique(inside["at_s"].astype(np.int64), return_inverse=True)
         means_s = np.bincount(second, inside["took_s"]) / np.bincount(second)
-        return float(means_s.mean() / np.percentile(notes["took_s"], BEST_PERCENT))
+        return np.asarray(means_s / np.percentile(notes["took_s"], BEST_PERCENT))

@@ -54,11 +54,15 @@ class Row(NamedTuple):
     may_ease: bool = True
 
 
-TALK = ("--conversation", "--turn", "3")
+TURN_S = 3
+TALK = ("--conversation", f"--turn={TURN_S}", f"--echo-after={TURN_S}")
+"""Who hears itself a turn later speaks and is spoken to in turns."""
 
 
-def _own(name: str, profile: Profile, options: tuple[str, ...] = ()) -> Row:
-    environ = {"TANDEM_PROFILE": profile.value}
+def _own(
+    name: str, profile: Profile, options: tuple[str, ...] = (), upstream: str = "echo"
+) -> Row:
+    environ = {"TANDEM_PROFILE": profile.value, "TANDEM_UPSTREAM": upstream}
     encoding = plan(profile, knows_red=True).encoding
     may_ease = profile is not Profile.QUALITY  # which is held against its limit
     return Row(name, peer.OWN, options, environ, encoding, may_ease)
@@ -66,7 +70,7 @@ def _own(name: str, profile: Profile, options: tuple[str, ...] = ()) -> Row:
 
 OWN = (
     _own("tandem", Profile.AUTO),
-    _own("tandem, in turns", Profile.AUTO, TALK),
+    _own("tandem, in turns", Profile.AUTO, TALK, f"echo:{TURN_S}"),
     _own("tandem, voip", Profile.VOIP),
     _own("tandem, quality", Profile.QUALITY),
 )

@@ -123,7 +123,9 @@ class Stand:
                 move(companion, set(self.cores.others))
             pids = [f"--pid={pid}" for pid in server.pids.values()]
             run = _generate(server.url, self.cores.others, (*options, *pids))
-            run["slowness"] = self.pace.slowness(self.cores.server, from_s, time.time())
+            when = self.cores.server, from_s, time.time()
+            run["slowness"] = self.pace.slowness(*when)
+            run["slowest"] = self.pace.slowest(*when)
             run["eased"] = self.is_own and _times_eased(server.url) > 0
         cpu_ms = {name: run["cpu_ms"][str(pid)] for name, pid in server.pids.items()}
         run["codec"], run["server_cpu_ms"] = server.codec, cpu_ms

@@ -129,23 +129,39 @@ def _silence_ns(
     return np.asarray(np.interp(until_ns, edges_ns, totals_ns.reshape(-1)))
 
 
-def sent_between(log: Log, from_ns: int, to_ns: int) -> int:
-    """Return how many frames were sent between two moments, of speech and silence."""
-    sent = np.concatenate([log.sent_ns, log.silent_ns])
+def sent_between(log: Log, from_ns: int, to_ns: int, *, silence: bool = True) -> int:
+    """Return how many frames were sent between two moments, of speech and silence.
+
+    Args:
+        log: Of one call.
+        from_ns: The first of them.
+        to_ns: The other.
+        silence: Whether packets of silence count.
+    """
+    sent = np.array(log.sent_ns, np.int64)
+    if silence:
+        sent = np.concatenate([sent, log.silent_ns])
     return int(((sent >= from_ns) & (sent < to_ns)).sum())
 
 
-def delays(log: Log, voice: Voice) -> Delays:
-    """Return when each packet came whose sound was found, and how late."""
+def delays(log: Log, voice: Voice, after_ns: int = 0) -> Delays:
+    """Return when each packet came whose sound was found, and how late.
+
+    Args:
+        log: Of a sampled call.
+        voice: What was said.
+        after_ns: How long the far end waited on purpose; no part of the delay.
+    """
     sent_ns = np.array(log.sent_ns, np.int64)
     frames = np.array(log.sent_frames, np.int64)
     found = [np.zeros((0, 2))]
     for window in _windows(_decoded(log)):
-        start = np.searchsorted(sent_ns, window[0].arrived_ns - SEARCHED_NS)
-        end = np.searchsorted(sent_ns, window[-1].arrived_ns)
+        first_ns, last_ns = window[0].arrived_ns, window[-1].arrived_ns
+        start = np.searchsorted(sent_ns, first_ns - after_ns - SEARCHED_NS)
+        end = np.searchsorted(sent_ns, last_ns - after_ns)
         if end > start:
             said = voice.heard[frames[start:end]].reshape(-1)
-            found.append(_matched(window, said, sent_ns[start:end]))
+            found.append(_matched(window, said, sent_ns[start:end] + after_ns))
     return np.concatenate(found)
 
 

@@ -15,7 +15,8 @@ examples:
   python -m bench.load --calls 10 --loss 5 --delay 40 --jitter 10 --pid 4711
 
 Delay is measured where the far end plays the caller's own voice back
-(TANDEM_UPSTREAM=echo). Where it does not, set-up, loss and gaps are.
+(TANDEM_UPSTREAM=echo). Where it does not, set-up, loss and gaps are. A conversation
+in turns with oneself: TANDEM_UPSTREAM=echo:5 there, here --conversation --echo-after 5.
 """
 
 
@@ -27,6 +28,8 @@ class Options:
         ramp: Calls begun in a second.
         duration_s: How long all calls are held once the last one has connected.
         turn_s: Length of a turn in a conversation; 0: all speak all the time.
+        echo_after_s: How much later than it hears something the far end says it back;
+            no part of the delay.
         loss, loss_down: Percent of media datagrams lost to and from the server.
         delay_ms, jitter_ms: Of each way; jitter is added, from 0 to this.
         sampled: Calls whose sound is kept, to find the delay.
@@ -40,6 +43,7 @@ class Options:
     duration_s: float = 30.0
     speech: Path | None = None
     turn_s: float = 0.0
+    echo_after_s: float = 0.0
     loss: float = 0.0
     loss_down: float = 0.0
     delay_ms: float = 0.0
@@ -76,6 +80,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         duration_s=given.duration,
         speech=given.speech,
         turn_s=given.turn if given.conversation else 0.0,
+        echo_after_s=given.echo_after,
         loss=given.loss,
         loss_down=given.loss_down,
         delay_ms=given.delay,
@@ -105,6 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--speech", type=Path, help="16-bit WAV to say, 5 s at least, in a loop")
     add("--conversation", action="store_true", help="speak every other turn only")
     add("--turn", type=_positive, default=5.0, help="seconds a turn: 5")
+    add(
+        "--echo-after",
+        type=_not_negative,
+        default=0.0,
+        metavar="SECONDS",
+        help="the far end waits so long (its TANDEM_UPSTREAM is echo:SECONDS)",
+    )
     add("--loss", type=_percent, default=0.0, help="percent lost on the way up")
     add("--loss-down", type=_percent, default=0.0, help="percent lost on the way down")
     add("--delay", type=_not_negative, default=0.0, help="ms added to each way")

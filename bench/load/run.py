@@ -147,7 +147,7 @@ async def _hold(outcome: Outcome, pump: Pump, stop: asyncio.Event) -> None:
     options = outcome.options
     gc.collect()
     gc.freeze()  # what lives now lives to the end; nothing of it is walked again
-    await _wait(stop, SETTLE_S)
+    await _wait(stop, SETTLE_S + options.echo_after_s)
     before, own_before_s = cpu.spent_by_all(), time.process_time()
     outcome.from_ns = outcome.to_ns = time.time_ns()
     del pump.lateness_ms[:]

@@ -50,9 +50,10 @@ class Summary:
     Attributes:
         failures: How often each reason stood in the way.
         set_up: From the offer sent to the keys of the media.
-        first_media: From the offer sent to the first packet received.
+        first_media: From the offer sent to the first packet received, but for what
+            the far end waits on purpose.
         delay: Of sampled calls' packets whose sound was found again; None: it was not.
-        returned: Packets received over frames sent.
+        returned: Packets received over frames sent that are said back.
         lost: Share of the server's packets that did not come.
         gaps: Waits over 40 ms while there was something to hear.
         cpu_ms: Of each process asked for, a call-second.
@@ -91,10 +92,15 @@ def summarize(outcome: Outcome) -> Summary:
     measured_s = (to_ns - from_ns) / 1e9
     rows = _delays(outcome)
     delay = Spread.of(rows[:, 1])
-    echo_ns = None if delay is None else round(delay.p50 * 1e6)
+    after_ns = round(outcome.options.echo_after_s * 1e9)
+    echo_ns = None if delay is None else round(delay.p50 * 1e6) + after_ns
     flows = [hear.flow(one.log, from_ns, to_ns, echo_ns) for one in up]
     received, expected = sum(f.received for f in flows), sum(f.expected for f in flows)
-    sent = sum(hear.sent_between(one.log, from_ns, to_ns) for one in up)
+    said = from_ns - after_ns, to_ns - after_ns  # what is to come back within these
+    sent = sum(
+        hear.sent_between(one.log, *said, silence=not after_ns)  # no comfort noise then
+        for one in up
+    )
     call_s = measured_s * len(up) or 1.0  # of nothing, nothing was spent
     return Summary(
         calls=len(outcome.attempts),
@@ -104,7 +110,11 @@ def summarize(outcome: Outcome) -> Summary:
         measured_s=measured_s,
         set_up=_since_offer([(a.offered_ns, a.connected_ns) for a in up]),
         first_media=_since_offer(
-            [(a.offered_ns, a.log.arrived_ns[0]) for a in up if a.log.arrived_ns]
+            [
+                (a.offered_ns, a.log.arrived_ns[0] - after_ns)
+                for a in up
+                if a.log.arrived_ns
+            ]
         ),
         delay=delay,
         returned=received / sent if sent else 0.0,
@@ -158,7 +168,8 @@ def _since_offer(moments: list[tuple[int, int]]) -> Spread | None:
 def _delays(outcome: Outcome) -> hear.Delays:
     """Return the delays of the sampled calls' packets within what counts."""
     logs = [one.log for one in outcome.attempts if one.log.packets]
-    found = [hear.delays(log, outcome.voice) for log in logs]
+    after_ns = round(outcome.options.echo_after_s * 1e9)
+    found = [hear.delays(log, outcome.voice, after_ns) for log in logs]
     rows = np.concatenate([np.zeros((0, 2)), *found])
     inside = (rows[:, 0] >= outcome.from_ns / 1e9) & (rows[:, 0] < outcome.to_ns / 1e9)
     return np.asarray(rows[inside])

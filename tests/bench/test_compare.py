@@ -33,6 +33,7 @@ RUN = {
     "others": {"0": 0.6, "1": 0.01},
     "late_ms": 1.1,
     "slowness": 1.01,
+    "slowest": 1.2,
     "eased": False,
     "disturbed": "",
 }
@@ -116,6 +117,7 @@ def test_what_is_held_against_its_limit_is_carried_with_no_encoder_eased() -> No
         ({"others": {}}, ""),
         ({"late_ms": 13.0}, "the generator was 13 ms late"),
         ({"slowness": 1.3}, "the core was 1.30 times as slow as at best"),
+        ({"slowest": 1.4}, "the core was 1.40 times as slow for a second"),
     ],
 )
 def test_a_run_beside_which_the_cores_had_more_to_do_is_known(
@@ -174,6 +176,7 @@ def test_a_load_that_failed_once_gets_a_second_chance(
     monkeypatch.setattr(peer, "running", running)
     monkeypatch.setattr(stand, "_generate", generate)
     monkeypatch.setattr(Pace, "slowness", lambda *_: 1.0)
+    monkeypatch.setattr(Pace, "slowest", lambda *_: 1.0)
     cores = Cores(1, frozenset({0}))
     row = rows.Row("nobody", "nobody")
     result = rows.measure(row, cores, Pace({}), lambda _: None, search=True)
@@ -329,6 +332,7 @@ def test_of_loads_that_were_all_disturbed_the_one_on_the_fastest_cores_counts(
     slowness = iter([1.9, 1.2, 1.4])
     told: list[str] = []
     monkeypatch.setattr(Pace, "slowness", lambda *_: next(slowness))
+    monkeypatch.setattr(Pace, "slowest", lambda *_: 1.0)
     monkeypatch.setattr(stand, "_generate", lambda *_: dict(RUN))
     table = on_one_core(told.append)
     assert table.load(10, 1.0)["slowness"] == 1.2

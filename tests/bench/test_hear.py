@@ -64,6 +64,16 @@ def test_the_delay_of_an_echo_is_found_with_its_encoders_look_ahead(
     assert np.percentile(found, 99) < late_ms + LOOK_AHEAD_MS + 2
 
 
+def test_what_the_far_end_waits_on_purpose_is_no_part_of_the_delay() -> None:
+    log, numbers = Log(), range(400)
+    said(log, numbers)
+    for number, payload in zip(numbers, transcoded(numbers), strict=True):
+        echoed(log, number, payload, 4_020.0)
+    assert len(hear.delays(log, spoken())) == 0
+    found = hear.delays(log, spoken(), 4_000_000_000)[:, 1]
+    assert np.median(found) == pytest.approx(20.0 + LOOK_AHEAD_MS, abs=0.5)
+
+
 def test_a_delay_that_grows_in_mid_call_is_followed() -> None:
     log, numbers = Log(), range(400)
     said(log, numbers)
@@ -199,6 +209,7 @@ def test_frames_of_silence_are_counted_with_those_of_speech() -> None:
     said(log, range(10))
     log.silent_ns.append(20 * FRAME_NS)
     assert hear.sent_between(log, 0, 1 << 62) == 11
+    assert hear.sent_between(log, 0, 1 << 62, silence=False) == 10
 
 
 def test_only_what_came_within_the_time_counts() -> None:

@@ -14,6 +14,11 @@ def test_a_conversation_has_turns() -> None:
     assert options.parse(["--conversation", "--turn", "3"]).turn_s == 3
 
 
+def test_an_echo_comes_at_once_unless_it_is_said_when() -> None:
+    assert options.parse([]).echo_after_s == 0
+    assert options.parse(["--echo-after", "3"]).echo_after_s == 3
+
+
 def test_a_rough_network_is_one_that_does_anything() -> None:
     assert not options.parse([]).is_rough
     for option in ("--loss", "--loss-down", "--delay", "--jitter"):

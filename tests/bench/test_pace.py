@@ -38,6 +38,13 @@ def test_a_second_of_which_little_was_left_over_counts_as_much_as_any(
     assert pace.slowness(0, 0.0, 2.0) == pytest.approx(2.0)
 
 
+def test_the_slowest_second_is_told_by_itself(tmp_path: Path) -> None:
+    pace = Pace({0: noted(tmp_path / "0", *[3.0] * 20, *[4.5] * 10, *[3.0] * 10)})
+    assert pace.slowness(0, 0.0, 4.0) == pytest.approx(1.125)
+    assert pace.slowest(0, 0.0, 4.0) == pytest.approx(1.5)
+    assert pace.slowest(0, 0.0, 2.0) == pytest.approx(1.0)
+
+
 def test_each_core_has_a_pace_of_its_own(tmp_path: Path) -> None:
     calm = noted(tmp_path / "0", *[3.0] * 20)
     busy = noted(tmp_path / "1", *[5.0] * 10, *[7.0] * 10)
@@ -48,6 +55,7 @@ def test_each_core_has_a_pace_of_its_own(tmp_path: Path) -> None:
 
 def test_of_a_time_without_notes_nothing_is_known(tmp_path: Path) -> None:
     assert Pace({0: noted(tmp_path / "0", 3.0)}).slowness(0, 5.0, 9.0) == 0.0
+    assert Pace({0: noted(tmp_path / "0", 3.0)}).slowest(0, 5.0, 9.0) == 0.0
 
 
 def test_a_note_that_is_just_being_made_is_left_out(tmp_path: Path) -> None:

@@ -35,6 +35,20 @@ async def test_calls_are_placed_heard_and_measured() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_conversation_in_turns_is_measured_like_any_other() -> None:
+    async with running_stack("echo:1") as stack:
+        options = Options(
+            url=stack.url, calls=3, duration_s=4.0, turn_s=1.0, echo_after_s=1.0
+        )
+        voice = run.load_voice(options)
+        outcome = await run.run(options, voice, asyncio.Event(), lambda _: None)
+    figures = summary.summarize(outcome)
+    assert (figures.connected, figures.failures) == (3, {})
+    assert 0.9 < figures.returned < 1.1
+    assert figures.delay is not None
+
+
+@pytest.mark.asyncio
 async def test_an_interrupted_run_ends_with_what_it_has() -> None:
     async with running_stack("echo") as stack:
         options = Options(url=stack.url, calls=2, duration_s=600.0)

@@ -24,7 +24,10 @@ def test_the_defaults_are_the_builtin_engine_on_loopback() -> None:
     assert settings.key == ""
 
 
-@pytest.mark.parametrize("upstream", ["http://x", "wss://", "openai", "echo://"])
+@pytest.mark.parametrize(
+    "upstream",
+    ["http://x", "wss://", "openai", "echo://", "echo:", "echo:-1", "echo:61"],
+)
 def test_a_wrong_upstream_is_refused_by_name(upstream: str) -> None:
     with pytest.raises(SettingsError, match=r"^TANDEM_UPSTREAM: .*builtin, echo"):
         load(TANDEM_UPSTREAM=upstream)
@@ -45,6 +48,16 @@ def test_what_may_hold_a_key_is_not_shown(upstream: str, shown: str) -> None:
         without_secrets(load(TANDEM_UPSTREAM=upstream, OPENAI_API_KEY="a").upstream)
         == shown
     )
+
+
+@pytest.mark.parametrize(
+    ("upstream", "after_s"),
+    [("builtin", None), (OPENAI, None), ("echo", 0.0), ("echo:2.5", 2.5)],
+)
+def test_an_echo_comes_when_it_is_asked_for(
+    upstream: str, after_s: float | None
+) -> None:
+    assert load(TANDEM_UPSTREAM=upstream, OPENAI_API_KEY="a").echo_s == after_s
 
 
 def test_openai_needs_a_key() -> None:
