@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.load import hear
-from bench.load.run import Outcome
+from bench.load.run import Attempt, Outcome
 
 LATE_MS = 5.0
 """A generator later than this at one step in a hundred has not made the load asked for:
@@ -50,8 +50,8 @@ class Summary:
     Attributes:
         failures: How often each reason stood in the way.
         set_up: From the offer sent to the keys of the media.
-        first_media: From the offer sent to the first packet received, but for what
-            the far end waits on purpose.
+        first_media: From the offer sent to the first packet received; in turns with
+            an echo, but for the time until it was said and until it was said back.
         delay: Of sampled calls' packets whose sound was found again; None: it was not.
         returned: Packets received over frames sent that are said back.
         lost: Share of the server's packets that did not come.
@@ -111,7 +111,7 @@ def summarize(outcome: Outcome) -> Summary:
         set_up=_since_offer([(a.offered_ns, a.connected_ns) for a in up]),
         first_media=_since_offer(
             [
-                (a.offered_ns, a.log.arrived_ns[0] - after_ns)
+                (a.offered_ns, a.log.arrived_ns[0] - _waited_ns(a, after_ns))
                 for a in up
                 if a.log.arrived_ns
             ]
@@ -163,6 +163,14 @@ def as_text(summary: Summary, names: dict[int, str] | None = None) -> str:
 
 def _since_offer(moments: list[tuple[int, int]]) -> Spread | None:
     return Spread.of(np.array([(end - start) / 1e6 for start, end in moments]))
+
+
+def _waited_ns(attempt: Attempt, after_ns: int) -> int:
+    """Return how long a first sound waited for its turn: for caller and far end."""
+    sent_ns = attempt.log.sent_ns
+    if not after_ns or not sent_ns:
+        return 0
+    return after_ns + max(sent_ns[0] - attempt.connected_ns, 0)
 
 
 def _delays(outcome: Outcome) -> hear.Delays:
