@@ -36,6 +36,9 @@ WARM_UP_FRAMES = 50
 MATCHED_SAMPLES = SAMPLE_RATE_HZ
 """1 s is matched at a time: where the echo pauses for a loss, the rest is shifted."""
 
+MIN_S = WARM_UP_FRAMES * FRAME_S + 1.0
+"""Shortest call: what is warmed up by, and a second that is matched."""
+
 CLOCK_TICKS_HZ = 100
 """Units of /proc/PID/stat (Linux USER_HZ)."""
 
@@ -201,6 +204,8 @@ def main() -> None:
         help="what the link carries",
     )
     arguments = parser.parse_args()
+    if arguments.seconds < MIN_S:
+        parser.error(f"--seconds: at least {MIN_S:g}")
     uvloop.run(measure(arguments.calls, arguments.seconds, arguments.payload))
 
 

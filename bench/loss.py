@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import math
 import sys
 from collections.abc import Callable
 
@@ -95,7 +96,7 @@ def weathers(args: argparse.Namespace) -> bool:
         for name, tally, count, least in zip(
             ("up", "down"), (talks.up, talks.down), sent, plain, strict=True
         ):
-            reached &= tally.share_in_time >= row.target
+            reached &= not tally.share_in_time < row.target
             title = f"{row.name:21}" if name == "up" else " " * 21
             print(title + f"{name:6}" + _figures(tally, row.target, count / least - 1))
     return reached
@@ -104,7 +105,7 @@ def weathers(args: argparse.Namespace) -> bool:
 def _figures(tally: Tally, target: float, more: float) -> str:
     aim = f"{target:.2%}" if target else ""
     return (
-        f"{tally.share_in_time:10.4%}{aim:>9}{tally.given_up:10}{tally.late:6}"
+        f"{_percent(tally.share_in_time)}{aim:>9}{tally.given_up:10}{tally.late:6}"
         f"{tally.delay_s(0.5) * 1000:12.1f} ms{tally.delay_s(0.99) * 1000:5.0f} ms"
         f"{more:8.1%}"
     )
@@ -174,8 +175,13 @@ def is_lost(lab: Lab) -> bool:
 
 
 def _event_row(name: str, talks: Conversations) -> str:
-    up, down = talks.up.share_heard, talks.down.share_heard
-    return f"{name:25}{up:10.4%}{down:10.4%}{talks.standing_delay_s * 1000:15.1f} ms"
+    up, down = _percent(talks.up.share_heard), _percent(talks.down.share_heard)
+    return f"{name:25}{up}{down}{talks.standing_delay_s * 1000:15.1f} ms"
+
+
+def _percent(share: float) -> str:
+    """Return a share as a column; of a few sessions some models have said nothing."""
+    return f"{'-':>10}" if math.isnan(share) else f"{share:10.4%}"
 
 
 def main() -> int:

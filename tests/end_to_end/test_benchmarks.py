@@ -23,6 +23,7 @@ SMALL = (
     ("bench.churn", "--calls=4", "--only=hang-up"),
     ("bench.echo", "--calls=2", "--seconds=3"),
     ("bench.ingress", "--seconds=1"),
+    ("bench.loss", "--sessions=1", "--seconds=1"),
     ("bench.truncation", "--count=1", "--calls=1"),
 )
 

@@ -51,13 +51,13 @@ class Tally:
 
     @property
     def share_in_time(self) -> float:
-        """Part of all frames, 0 to 1."""
-        return self.in_time / self.said
+        """Part of all frames, 0 to 1; not a number: none was said."""
+        return self.in_time / self.said if self.said else math.nan
 
     @property
     def share_heard(self) -> float:
-        """Part of all frames that came at all, 0 to 1."""
-        return (self.in_time + self.late) / self.said
+        """Part of all frames that came at all, 0 to 1; not a number: none was said."""
+        return (self.in_time + self.late) / self.said if self.said else math.nan
 
     def delay_s(self, share: float) -> float:
         """Return a quantile of the delay added to frames that were not lost."""
