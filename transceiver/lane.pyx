@@ -7,9 +7,10 @@
 Nothing is decided here that `media` and the modules below it do not decide in the same
 way: they are the reference, do everything unusual, and everything where this module was
 not compiled. A lane takes their state over (`enter`) when all is as usual: packets in
-order of one stream of voice without a gap, frames of one talkspurt as PCM. It gives the
-state back (`leave`) before anything else looks at it. What it finds to be unusual it
-hands back as it came, having changed nothing but SRTP's own record of what was opened.
+order of one stream of voice, with pauses but no loss; frames of one talkspurt as PCM. It
+gives the state back (`leave`) before anything else looks at it. What it finds to be
+unusual it hands back as it came, having changed nothing but SRTP's own record of what
+was opened.
 
 With those of the link (`proto.lane`) a packet pair costs a fifth less CPU: one function
 and one object for each way stay in the processor's caches where fifty do not.
@@ -88,6 +89,8 @@ assert (
 
 cdef double PACE = _voice.MAX_PACE
 cdef double BURST = _voice.MAX_BURST_SAMPLES
+cdef int64_t MAX_JUMP = _voice.MAX_JUMP_SAMPLES
+cdef int64_t MAX_MADE_UP = _voice.MAX_MADE_UP_SAMPLES
 cdef double MAX_LEAD_MS = _playout.MAX_LEAD_MS
 cdef double EARLY_S = _playout.EARLY_S
 cdef int64_t MAX_POSITION = _playout.MAX_POSITION_SAMPLES
@@ -123,7 +126,7 @@ cdef class UpLane:
     cdef uint32_t ssrc, timestamp
     cdef int64_t next, highest, received, ticks, end_samples, packet_samples
     cdef int64_t timed, untimed
-    cdef double received_at, transit, jitter, left_samples, counted_at
+    cdef double received_at, placed_at, transit, jitter, left_samples, counted_at
     cdef readonly int64_t taken
     """Packets it has handed on, which the depacketizer does not know of yet."""
 
@@ -149,6 +152,7 @@ cdef class UpLane:
             or reception._highest != highest
             or voice._lost
             or places._timestamp is None
+            or places._arrived_at is None
         ):
             return
         self.stream, self.stopwatch = stream, stopwatch
@@ -158,7 +162,7 @@ cdef class UpLane:
         self.received = reception._received
         self.transit, self.jitter = reception._transit, reception._jitter
         self.timestamp, self.ticks = places._timestamp, places._ticks
-        self.received_at = stream.received_at
+        self.placed_at, self.received_at = places._arrived_at, stream.received_at
         self.end_samples = voice._end_samples
         self.packet_samples = voice._voice.packet_samples
         self.left_samples = allowance._left_samples
@@ -207,7 +211,6 @@ cdef class UpLane:
             or size > DATAGRAM_BYTES
             or 192 <= sealed[1] < 224
             or read_u32(sealed + 8) != self.ssrc
-            or self.untimed == 1
         ):
             return None
         memcpy(buffer, sealed, size)
@@ -223,8 +226,9 @@ cdef class UpLane:
         """Decode the packet in the buffer and hand its voice on, if it is as usual."""
         cdef int kind = buffer[1] & 0x7F, at = HEADER_BYTES, samples
         cdef uint32_t timestamp = read_u32(buffer + 4)
-        cdef int64_t ticks, position
+        cdef int64_t ticks, position, silent
         cdef double transit, left = self.left_samples
+        cdef bint is_timed = self.untimed == 1
         if kind == self.red_type:
             at = newest_block(buffer, size, self.opus_type)
         elif kind != self.opus_type:
@@ -232,22 +236,33 @@ cdef class UpLane:
         if buffer[0] != 0x80 or at == 0 or at >= size:
             return False
         ticks = self.ticks + <int32_t>(timestamp - self.timestamp)
+        position = ticks // TICKS
+        silent = position - self.end_samples
         samples = samples_of[buffer[at]]
         if (
             read_u16(buffer + 2) != <uint16_t>self.next
             or timestamp == self.timed
-            or ticks != self.end_samples * TICKS
+            or silent < 0
             or samples == 0
             or samples > FRAME
         ):
+            return False
+        if silent and silent > MAX_JUMP + <int64_t>((now - self.placed_at) * RATE_HZ):
             return False
         if now > self.counted_at:
             left += (now - self.counted_at) * (PACE * RATE_HZ)
             if left > BURST:
                 left = BURST
+        left -= silent if silent < MAX_MADE_UP else MAX_MADE_UP
         if left < samples:
             return False
+        if is_timed:
+            self.timed = begin(self.stopwatch, timestamp, 0)
+            self.untimed = self.stopwatch._left
+        else:
+            self.untimed -= 1
         if decode(self.decoder, buffer + at, size - at, pcm, PACKET, 0) != samples:
+            self.untime(is_timed)
             return False
         self.left_samples = left - samples
         if now > self.counted_at:
@@ -256,12 +271,10 @@ cdef class UpLane:
         self.next += 1
         self.received += 1
         self.taken += 1
-        self.untimed -= 1
-        self.received_at = now
+        self.received_at = self.placed_at = now
         transit = now * CLOCK_HZ - timestamp
         self.jitter += (distance(transit - self.transit) - self.jitter) / 16
         self.transit = transit
-        position = self.end_samples
         self.timestamp, self.ticks = timestamp, ticks
         self.end_samples = position + samples
         self.packet_samples = samples
@@ -271,7 +284,25 @@ cdef class UpLane:
             talkspurt, heard = self.down.playout.heard(now)
         voice = PyBytes_FromStringAndSize(pcm, samples * 2)
         self.uplink(new_tuple(UpFrame, (position, talkspurt, heard, voice)))
+        if is_timed:
+            self.timed = UNTIMED
+            self.stopwatch.end()
         return True
+
+    cdef int untime(self, bint was_timed) except -1:
+        """Leave the counting of a packet to who is handed it."""
+        self.untimed += 1
+        if was_timed:
+            self.timed, self.untimed = UNTIMED, 1
+            self.stopwatch.key, self.stopwatch._left = None, 1
+        return 0
+
+
+cdef inline int64_t begin(stopwatch, int64_t key, allowed_ms) except -1:
+    """Time what comes in now, which is the one whose turn it is; return its key."""
+    stopwatch._left = 1
+    stopwatch.begin(key, allowed_ms)
+    return key
 
 
 cdef inline double distance(double ticks) noexcept:
@@ -394,7 +425,7 @@ cdef class DownLane:
         cdef tuple frame
         cdef int64_t number, position
         cdef double lead_ms, base_s, due_s
-        if not self.is_on or self.untimed == 1 or not is_full(named_frame):
+        if not self.is_on or not is_full(named_frame):
             return False
         frame = <tuple>named_frame
         number, position, lead_ms = frame[0], frame[1], frame[2]
@@ -405,7 +436,11 @@ cdef class DownLane:
             or self.count >= QUEUE
         ):
             return False
-        self.untimed -= 1
+        if self.untimed == 1:
+            self.timed = begin(self.stopwatch, position, frame[2])
+            self.untimed = self.stopwatch._left
+        else:
+            self.untimed -= 1
         if lead_ms > MAX_LEAD_MS:
             lead_ms = MAX_LEAD_MS
         base_s = now + lead_ms / 1000 - position / <double>RATE_HZ

@@ -113,7 +113,7 @@ def test_red_of_the_caller_s_and_frames_ahead_of_their_time_take_the_lanes() -> 
     [
         Step("late", {"back": 0}),
         Step("lose", {"packets": 3, "coding": USUAL, "every_s": FRAME_S}),
-        Step("pause", {"ticks": 96_000, "seconds": 2.0}),
+        Step("jump", {"ticks": 100_000, "packets": 0}),
         Step("change", {"stream": 1}),
         Step("flush", {"back": 0}),
         Step("stray", {"talkspurt": 0, "position": -480, "lead_ms": 0, "size": 960}),
@@ -128,6 +128,44 @@ def test_a_call_returns_to_the_lanes_after_what_is_not_usual(step: Step) -> None
         leg = compare([first, *usual, step, *usual, step, *usual]).leg
         assert leg.passed_up >= 130
         assert leg.passed_down >= 90
+
+
+@pytest.mark.parametrize(
+    ("ticks", "seconds", "passes"),
+    [
+        (2 * 60, 0.0, True),
+        (1, 0.0, True),
+        (20 * FRAME_TICKS, 0.4, True),
+        (10 * CLOCK_HZ - 2, 7.98, True),
+        (10 * CLOCK_HZ + 4, 7.98, False),
+        (2**32 - 2, 0.0, False),
+    ],
+)
+def test_a_pause_of_the_caller_s_takes_the_lane(
+    ticks: int, seconds: float, passes: bool
+) -> None:
+    talk = [PLEASED, conversing(20), waiting(1.0), speaking(2)]
+    pause = Step("pause", {"ticks": ticks, "seconds": seconds})
+    passed = [
+        compare([*talk, *more, EXAMINE]).leg.passed_up
+        for more in ((), (pause, speaking(1, every_s=0.0)))
+    ]
+    assert passed[1] - passed[0] == passes
+
+
+def test_a_pause_is_as_long_as_no_voice_was_there() -> None:
+    foreign = Step("send", {"first": 0x80, "kind": 0, "body": b"x"})
+    talk = [PLEASED, conversing(20), waiting(1.0), foreign, waiting(1.0)]
+    pause = Step("pause", {"ticks": 4 * CLOCK_HZ, "seconds": 0.0})
+    assert compare([*talk, pause, speaking(1), EXAMINE]).leg.passed_up == 20
+
+
+def test_silence_takes_the_lane() -> None:
+    silence = Step("silence", {"packets": 1, "every_s": FRAME_S})
+    pause = Step("pause", {"ticks": 19 * FRAME_TICKS, "seconds": 19 * FRAME_S})
+    leg = compare([PLEASED, conversing(20), *[silence, pause] * 50, EXAMINE]).leg
+    assert len(leg.up) == 70
+    assert leg.passed_up >= 60
 
 
 def test_a_look_at_a_call_costs_no_packet_its_lane() -> None:
@@ -185,6 +223,14 @@ def test_what_befalls_a_plain_call_befalls_it_without_lanes(steps: Script) -> No
     for first in (PLEASED, LOSSY):
         script = [first, conversing(20), *steps, conversing(20)]
         assert compare(script).leg.passed_up >= 30
+
+
+@pytest.mark.parametrize("before", [[50], [49, 1], [40]], ids=str)
+def test_a_broken_packet_does_not_change_which_one_is_timed(before: list[int]) -> None:
+    broken = Step("send", {"first": 0x80, "kind": 111, "body": b"\1\0"})
+    spoken = [step for count in before for step in (EXAMINE, speaking(count))]
+    script = [PLEASED, conversing(20), WATCH, *spoken, broken, EXAMINE]
+    assert compare([*script, speaking(60), EXAMINE]).leg.passed_up >= 100
 
 
 def test_figures_are_python_s_to_the_last_bit() -> None:
