@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import aiohttp
+import aioice.ice
 import aiortc
 import aiortc.exceptions
 
@@ -24,6 +25,9 @@ CONNECT_S = 15.0
 """How long a call may take to connect."""
 
 CHANNEL_LABEL = "oai-events"
+
+aioice.ice.CONSENT_INTERVAL = 2.6
+"""Between two STUN requests, seconds, as Chromium 156 makes them (measured)."""
 
 
 class DialError(Exception):

@@ -29,8 +29,9 @@ FRAME_TICKS = FRAME_SAMPLES * rtp.TICKS_PER_SAMPLE
 COMFORT_FRAMES = 20
 """Between two packets of silence: 400 ms, as browsers send them (RFC 7587)."""
 
-REPORT_FRAMES = 50
-"""Between two RTCP reports: 1 s, as browsers send them for audio at this rate."""
+REPORT_FRAMES = 125
+"""Between two RTCP reports: 2.5 s. Chromium 156 sends a report of its sender and one of
+its receiver every 5 s (0.44 datagrams a second, measured)."""
 
 STAMPED = sys.platform == "linux"
 SO_TIMESTAMPNS = 35
