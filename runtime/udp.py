@@ -7,8 +7,9 @@ Each burst is read, then worked on, then what came of it is sent: whoever gets t
 woken once, and code and data stay warm (a tenth less CPU than one by one). A socket is
 watched, and read as soon as something comes; one that many callers send to may be
 looked at in ticks of 2 ms while it is busy, for to wake a process costs as much as some
-datagrams do: batches of 12 take two thirds of the CPU of batches of 3. One that has few
-peers sends to them, and reads from them, many at a time.
+datagrams do: batches of 12 take two thirds of the CPU of batches of 3. The system is
+asked for many datagrams at a time where it can be: for those of one peer (`segments`)
+where peers are few, else for those of many (`bursts`, where that was compiled).
 """
 
 import asyncio
@@ -19,6 +20,13 @@ from itertools import repeat
 
 from runtime import segments
 from runtime.segments import Data
+
+try:
+    from runtime import bursts
+
+    HAS_BURSTS = True
+except ImportError:  # not compiled
+    HAS_BURSTS = False
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +147,12 @@ class UdpSocket:
         self._is_ours = runs_of or bool
         self._refused = segments.Refused()
         self._buffer = bytearray(segments.READ_BYTES if self._in_runs else 0)
-        self._read = self._read_run if self._in_runs else self._read_one
+        self._in_bursts = HAS_BURSTS and family is socket.AF_INET
+        self._read = self._read_one
+        if self._in_runs:
+            self._read = self._read_run
+        elif self._in_bursts:
+            self._read = self._read_burst
         woken = self._wake if in_ticks else self._drain
         self._loop.add_reader(self._socket.fileno(), woken)
         self.dropped_sends = 0
@@ -189,6 +202,9 @@ class UdpSocket:
         return True
 
     def _send_each(self, outbox: Iterable[tuple[Data, UdpAddress]]) -> None:
+        if self._in_bursts:
+            self.dropped_sends += bursts.send(self._socket.fileno(), outbox)
+            return
         send = self._socket.sendto
         for data, address in outbox:
             try:
@@ -225,12 +241,12 @@ class UdpSocket:
         burst: list[tuple[bytes, UdpAddress]] = []
         for _ in range(BURST):
             try:
-                read(burst)
+                is_all = read(burst)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
                 continue  # an ICMP error reported here; the next read is clean
-            if len(burst) >= BURST:
+            if is_all or len(burst) >= BURST:
                 break
         for data, address in burst:
             try:
@@ -241,8 +257,14 @@ class UdpSocket:
                 break
         return len(burst)
 
-    def _read_one(self, burst: list[tuple[bytes, UdpAddress]]) -> None:
+    def _read_one(self, burst: list[tuple[bytes, UdpAddress]]) -> bool:
         burst.append(self._socket.recvfrom(MAX_DATAGRAM_BYTES))
+        return False
 
-    def _read_run(self, burst: list[tuple[bytes, UdpAddress]]) -> None:
+    def _read_run(self, burst: list[tuple[bytes, UdpAddress]]) -> bool:
         burst.extend(segments.receive(self._socket, self._buffer, self._is_ours))
+        return False
+
+    def _read_burst(self, burst: list[tuple[bytes, UdpAddress]]) -> bool:
+        """Read many; return whether that was all there was."""
+        return bursts.receive(self._socket.fileno(), burst) < bursts.MAX_DATAGRAMS

@@ -26,7 +26,7 @@ CONNECT_S = 15.0
 
 CHANNEL_LABEL = "oai-events"
 
-aioice.ice.CONSENT_INTERVAL = 2.6
+aioice.ice.CONSENT_INTERVAL = 2.6  # type: ignore[assignment]  # which it is only multiplied by
 """Between two STUN requests, seconds, as Chromium 156 makes them (measured)."""
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from runtime import udp
 from runtime.udp import (
+    BURST,
     JUDGED_S,
     MAX_DATAGRAM_BYTES,
     TICK_S,
@@ -14,6 +16,15 @@ from runtime.udp import (
     UdpSocket,
 )
 from tests.support.waiting import LIMIT_S
+
+
+@pytest.fixture(params=["many at a time", "one by one"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each test run both ways, where bursts were compiled."""
+    if request.param == "one by one":
+        monkeypatch.setattr(udp, "HAS_BURSTS", False)
+    elif not udp.HAS_BURSTS:
+        pytest.skip("bursts were not compiled")
 
 
 class Inbox:
@@ -88,6 +99,46 @@ async def test_runs_of_two_senders_are_told_apart() -> None:
     }
     for each in (receiver, sender, stranger):
         each.close()
+
+
+@pytest.mark.asyncio
+async def test_many_peers_are_told_apart() -> None:
+    inbox = Inbox()
+    receiver = UdpSocket("127.0.0.1", 0, inbox.receive)
+    peers = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(3 * BURST)]
+    for number, peer in enumerate(peers):
+        peer.bind(("127.0.0.1", 0))
+        peer.sendto(number.to_bytes(2), receiver.address)
+    await inbox.wait_for(len(peers))
+    addresses = [peer.getsockname() for peer in peers]
+    assert inbox.datagrams == [
+        (number.to_bytes(2), address) for number, address in enumerate(addresses)
+    ]
+    for _ in range(2):  # by addresses that are known, too
+        for data, address in inbox.datagrams:
+            receiver.send(bytearray(data), address)
+            receiver.send(memoryview(data + b"and")[:4], address)
+        await asyncio.sleep(0)
+        for number, peer in enumerate(peers):
+            name = number.to_bytes(2)
+            assert [peer.recv(9), peer.recv(9)] == [name, name + b"an"]
+    assert receiver.dropped_sends == 0
+    receiver.close()
+    for peer in peers:
+        peer.close()
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_addressed_is_counted_and_costs_no_other() -> None:
+    inbox = Inbox()
+    receiver = UdpSocket("127.0.0.1", 0, inbox.receive)
+    receiver.send(b"lost", ("::1", 9))
+    receiver.send(b"whole", receiver.address)
+    receiver.send(bytes(70_000), receiver.address)
+    receiver.send(b"too", receiver.address)
+    assert await inbox.wait_for(2) == [b"whole", b"too"]
+    assert receiver.dropped_sends == 2
+    receiver.close()
 
 
 @pytest.mark.asyncio
