@@ -4,6 +4,7 @@ Each run meets a server that has just been started: what one leaves behind, such
 encoders that stay eased for minutes, is no part of the next.
 """
 
+import contextlib
 import json
 import operator
 import subprocess
@@ -117,7 +118,8 @@ class Stand:
         return run
 
     def _run(self, *options: str) -> dict[str, Any]:
-        with self.start() as server:
+        with contextlib.ExitStack() as held:
+            server = self._started(held)
             from_s = time.time()
             for companion in list(server.pids.values())[1:]:
                 move(companion, set(self.cores.others))
@@ -132,6 +134,14 @@ class Stand:
         run["server_ms"] = next(iter(cpu_ms.values()))
         run["disturbed"] = judge.disturbance(run, self.cores.server)
         return run
+
+    def _started(self, held: contextlib.ExitStack) -> Running:
+        """Start the server, twice if it must be: a free port may be taken meanwhile."""
+        try:
+            return held.enter_context(self.start())
+        except PeerError as error:
+            self.tell(f"  {error}")
+            return held.enter_context(self.start())
 
 
 def _times_eased(url: str) -> float:

@@ -60,6 +60,11 @@ class Options:
         """Whether a network is emulated."""
         return any((self.loss, self.loss_down, self.delay_ms, self.jitter_ms))
 
+    @property
+    def echo_after_ns(self) -> int:
+        """`echo_after_s` in the unit of what a call logs."""
+        return round(self.echo_after_s * 1e9)
+
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line; a mistake ends the process with its usage."""

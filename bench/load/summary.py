@@ -92,7 +92,7 @@ def summarize(outcome: Outcome) -> Summary:
     measured_s = (to_ns - from_ns) / 1e9
     rows = _delays(outcome)
     delay = Spread.of(rows[:, 1])
-    after_ns = round(outcome.options.echo_after_s * 1e9)
+    after_ns = outcome.options.echo_after_ns
     echo_ns = None if delay is None else round(delay.p50 * 1e6) + after_ns
     flows = [hear.flow(one.log, from_ns, to_ns, echo_ns) for one in up]
     received, expected = sum(f.received for f in flows), sum(f.expected for f in flows)
@@ -176,7 +176,7 @@ def _waited_ns(attempt: Attempt, after_ns: int) -> int:
 def _delays(outcome: Outcome) -> hear.Delays:
     """Return the delays of the sampled calls' packets within what counts."""
     logs = [one.log for one in outcome.attempts if one.log.packets]
-    after_ns = round(outcome.options.echo_after_s * 1e9)
+    after_ns = outcome.options.echo_after_ns
     found = [hear.delays(log, outcome.voice, after_ns) for log in logs]
     rows = np.concatenate([np.zeros((0, 2)), *found])
     inside = (rows[:, 0] >= outcome.from_ns / 1e9) & (rows[:, 0] < outcome.to_ns / 1e9)

@@ -3,12 +3,12 @@
 What they measure is not looked at: that is for a machine which does nothing else.
 """
 
-import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.programs import ended
 from tests.support.services import ROOT
 
 RUN_S = 120.0
@@ -30,21 +30,9 @@ SMALL = (
 
 async def said(*command: str) -> str:
     """Run a program to its end, which must be a good one; return what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *command),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(RUN_S):
-            output, complaints = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, complaints.decode()
-    return output.decode()
+    done = await ended(sys.executable, "-m", *command, within_s=RUN_S)
+    assert done.code == 0, done.complaints.decode()
+    return done.output.decode()
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,5 @@
 """A client's program, run in the environment of the foreign clients."""
 
-import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import pytest
 
 from scripts import environment
+from tests.support.programs import ended
 from tests.support.recording_proxy import RecordingProxy, Session
-from tests.support.services import ROOT
 
 DEADLINE_S = 90.0
 
@@ -61,27 +60,16 @@ async def hold(client: str, server_url: str, key: str, folder: Path) -> Held:
     """Run one client's program against a server, with a recorder between them."""
     proxy = RecordingProxy(server_url)
     async with proxy.running():
-        process = await asyncio.create_subprocess_exec(
-            require(),
-            *("-m", f"tests.interop.python.clients.{client}"),
+        done = await ended(
+            *(str(require()), "-m", f"tests.interop.python.clients.{client}"),
             *(f"{proxy.url}/v1", key, str(folder)),
-            cwd=ROOT,
-            env=_environ(),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            within_s=DEADLINE_S,
+            environ=_environ(),
         )
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    assert process.returncode is not None
     return Held(
-        exit_code=process.returncode,
-        seen=[json.loads(line) for line in out.splitlines()],
-        log=err.decode(errors="replace"),
+        exit_code=done.code,
+        seen=[json.loads(line) for line in done.output.splitlines()],
+        log=done.complaints.decode(errors="replace"),
         folder=folder,
         sessions=proxy.sessions,
     )
