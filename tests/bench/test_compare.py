@@ -3,13 +3,14 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from bench.compare import judge, peer, rows, stand
 from bench.compare.judge import next_load
 from bench.compare.pace import Pace
-from bench.compare.peer import PEERS, ROOT, SUFFIX, Running
+from bench.compare.peer import PEERS, ROOT, SUFFIX, PeerError, Running
 from bench.compare.result import Result, Step, Trial
 from bench.compare.stand import Cores, Stand
 from bench.compare.table import (
@@ -187,6 +188,30 @@ def test_a_load_that_failed_once_gets_a_second_chance(
     assert result.held.calls == 100
     assert result.promised == 100.0
     assert len(started) == sum(seen.values()), "each load meets a server of its own"
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_server_that_does_not_start_is_started_once_more(
+    monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    starts = iter(range(9))
+
+    def running() -> contextlib.AbstractContextManager[Running]:
+        if next(starts) < failures:
+            raise PeerError("did not get ready: address already in use")
+        return nobody()
+
+    told: list[str] = []
+    monkeypatch.setattr(Pace, "slowness", lambda *_: 1.0)
+    monkeypatch.setattr(Pace, "slowest", lambda *_: 1.0)
+    monkeypatch.setattr(stand, "_generate", lambda *_: dict(RUN))
+    table = replace(on_one_core(told.append), start=running)
+    if failures == 1:
+        assert not table.load(10, 1.0)["disturbed"]
+    else:
+        with pytest.raises(PeerError, match="in use"):
+            table.load(10, 1.0)
+    assert any("in use" in line for line in told)
 
 
 def test_a_load_that_held_counts_and_one_that_failed_not_if_it_was_disturbed(
