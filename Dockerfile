@@ -45,6 +45,7 @@ ENV CC="/opt/compiler/bin/python -m ziglang cc -mcpu=baseline"
 WORKDIR /opt/tandem/app
 COPY scripts scripts
 COPY proto/__init__.py proto/*.pyx proto/*.pxd proto/fields.py proto/
+COPY runtime/__init__.py runtime/*.pyx runtime/
 COPY transceiver/__init__.py transceiver/*.pyx transceiver/*.pxd transceiver/
 RUN LDSHARED="$CC -shared -s" /opt/compiler/bin/python -m scripts.compile
 
@@ -53,6 +54,7 @@ RUN LDSHARED="$CC -shared -s" /opt/compiler/bin/python -m scripts.compile
 FROM traced AS transceiver-build
 COPY transceiver transceiver
 COPY --from=compiled /opt/tandem/app/proto proto
+COPY --from=compiled /opt/tandem/app/runtime runtime
 COPY --from=compiled /opt/tandem/app/transceiver transceiver
 COPY deploy deploy
 RUN rm deploy/healthcheck.py \
@@ -67,6 +69,7 @@ RUN python3 -m pip --python /opt/tandem/bin/python uninstall --yes \
       aioice aiortc dnspython google-crc32c ifaddr pyee pylibsrtp pyopenssl
 COPY relay relay
 COPY --from=compiled /opt/tandem/app/proto proto
+COPY --from=compiled /opt/tandem/app/runtime runtime
 RUN rm -r relay/engine \
  && ../bin/python -m compileall -q --invalidation-mode unchecked-hash . \
  && ../bin/python -m relay --help > /dev/null
