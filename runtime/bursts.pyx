@@ -13,16 +13,14 @@ from cpython.bytes cimport (
     PyBytes_FromStringAndSize,
     PyBytes_GET_SIZE,
 )
-from libc.errno cimport errno
+from cpython.exc cimport PyErr_SetFromErrno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
-import os
 import socket
 
 cdef extern from *:
     """
-    #include <errno.h>
     #include <netinet/in.h>
     #include <sys/socket.h>
 
@@ -100,7 +98,6 @@ cdef list tuples = [None] * KNOWN
 cdef sockaddr_in from_tuples[KNOWN]
 
 for _i in range(BURST):
-    parts[_i].iov_base = &room[_i][0]
     messages[_i].msg_hdr.msg_name = &names[_i]
     messages[_i].msg_hdr.msg_iov = &parts[_i]
     messages[_i].msg_hdr.msg_iovlen = 1
@@ -154,7 +151,7 @@ def receive(int fd, list burst not None):
         messages[i].msg_hdr.msg_namelen = sizeof(sockaddr_in)
     count = recvmmsg(fd, messages, BURST, MSG_DONTWAIT, NULL)
     if count < 0:
-        raise OSError(errno, os.strerror(errno))
+        PyErr_SetFromErrno(OSError)
     for i in range(count):
         datagram = PyBytes_FromStringAndSize(<char *>room[i], messages[i].msg_len)
         burst.append((datagram, address_of(&names[i])))

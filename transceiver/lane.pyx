@@ -257,13 +257,15 @@ cdef class UpLane:
         if left < samples:
             return False
         if is_timed:
-            self.timed = begin(self.stopwatch, timestamp, 0)
-            self.untimed = self.stopwatch._left
+            begin(self.stopwatch, timestamp, 0)
+        if decode(self.decoder, buffer + at, size - at, pcm, PACKET, 0) != samples:
+            if is_timed:
+                self.stopwatch._left = 1  # who is handed it begins anew
+            return False
+        if is_timed:
+            self.timed, self.untimed = UNTIMED, self.stopwatch._left
         else:
             self.untimed -= 1
-        if decode(self.decoder, buffer + at, size - at, pcm, PACKET, 0) != samples:
-            self.untime(is_timed)
-            return False
         self.left_samples = left - samples
         if now > self.counted_at:
             self.counted_at = now
@@ -285,24 +287,15 @@ cdef class UpLane:
         voice = PyBytes_FromStringAndSize(pcm, samples * 2)
         self.uplink(new_tuple(UpFrame, (position, talkspurt, heard, voice)))
         if is_timed:
-            self.timed = UNTIMED
             self.stopwatch.end()
         return True
 
-    cdef int untime(self, bint was_timed) except -1:
-        """Leave the counting of a packet to who is handed it."""
-        self.untimed += 1
-        if was_timed:
-            self.timed, self.untimed = UNTIMED, 1
-            self.stopwatch.key, self.stopwatch._left = None, 1
-        return 0
 
-
-cdef inline int64_t begin(stopwatch, int64_t key, allowed_ms) except -1:
-    """Time what comes in now, which is the one whose turn it is; return its key."""
+cdef inline int begin(stopwatch, int64_t key, allowed_ms) except -1:
+    """Time what comes in now, whose turn it is."""
     stopwatch._left = 1
     stopwatch.begin(key, allowed_ms)
-    return key
+    return 0
 
 
 cdef inline double distance(double ticks) noexcept:
@@ -437,8 +430,8 @@ cdef class DownLane:
         ):
             return False
         if self.untimed == 1:
-            self.timed = begin(self.stopwatch, position, frame[2])
-            self.untimed = self.stopwatch._left
+            begin(self.stopwatch, position, frame[2])
+            self.timed, self.untimed = position, self.stopwatch._left
         else:
             self.untimed -= 1
         if lead_ms > MAX_LEAD_MS:
