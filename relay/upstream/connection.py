@@ -242,13 +242,7 @@ class Connection(picows.WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Take note that the socket is closed, by whomever."""
-        said = transport.close_handshake
-        if said is None or said.sent is None:  # type: ignore[redundant-expr]  # nobody said anything
-            self.fail(ends.lost())
-        elif said.sent.code == WSCloseCode.MESSAGE_TOO_BIG:  # so picows found
-            self.fail(ends.too_large(MAX_MESSAGE_BYTES))
-        else:
-            self.fail(ends.broken())
+        self.fail(_refusal(transport) or ends.lost())
 
     def pause_writing(self) -> None:
         """Take note that the peer reads more slowly than it is written to."""
@@ -282,8 +276,19 @@ class Connection(picows.WSListener):
             case WSMsgType.CLOSE:
                 code = int(frame.get_close_code())  # type: ignore[call-overload]  # an IntEnum, not as its types say
                 reason = frame.get_close_reason() or ""
-                self.fail(self._owner.peer_closed(code or _NO_CODE, reason))
+                end = self._owner.peer_closed(code or _NO_CODE, reason)
+                self.fail(_refusal(transport) or end)  # the close may be an answer
                 transport.disconnect()
             case _:
                 pass  # a sign of life, and no more
         return None
+
+
+def _refusal(transport: WSTransport) -> UpstreamError | None:
+    """Return what picows took its leave for, if it was the first to."""
+    said = transport.close_handshake
+    if said is None or said.sent is None:  # type: ignore[redundant-expr]  # nobody said anything
+        return None
+    if said.sent.code == WSCloseCode.MESSAGE_TOO_BIG:
+        return ends.too_large(MAX_MESSAGE_BYTES)
+    return ends.broken()

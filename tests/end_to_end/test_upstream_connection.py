@@ -271,6 +271,24 @@ async def test_a_message_that_only_claims_to_be_too_large_is_enough() -> None:
     assert error.code == "upstream_message_too_large"
 
 
+@pytest.mark.asyncio
+async def test_a_message_too_large_is_told_of_though_the_peer_answers_the_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "MAX_MESSAGE_BYTES", 100)
+
+    async def behave(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await welcome(reader, writer)
+        writer.write(framed(TEXT, bytes(101)))
+        kind, why = await unframed(reader)
+        writer.write(framed(kind, why[:2]))
+
+    error = await failing(behave)
+    assert error.code == "upstream_message_too_large"
+
+
 @pytest.mark.parametrize(
     ("close", "told"), [(framed(CLOSE, b""), "(1005)"), (b"", "broke")]
 )
