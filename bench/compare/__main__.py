@@ -15,7 +15,7 @@ from bench.compare.limit import Limits
 from bench.compare.peer import ROOT, names
 from bench.compare.result import Result
 from bench.compare.stand import Cores
-from bench.compare.table import generator, markdown, more, ratios, searched
+from bench.compare.table import generator, held, markdown, more, ratios, searched
 from bench.load import picture
 from codec import opus
 
@@ -76,7 +76,7 @@ def _show(figures: dict[str, Any]) -> None:
     limits, results = figures["limits_ms"], list(map(Result.read, figures["rows"]))
     print(markdown(limits, results))
     print(f"\n{more(results)}\n\n{searched(results)}\n\n{ratios(limits, results)}")
-    print(f"\n{generator(results)}")
+    print(f"\n{held(results)}\n{generator(results)}")
     print(f"Python {figures['python']}, {figures['libopus']}, {figures['processor']}")
 
 

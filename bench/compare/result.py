@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bench.compare import judge
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What callers noticed in one run; None: their own voice was not found again.
+
+    Delay and gaps are of the time in which the kernel held no core for itself.
 
     Attributes:
         returned: Packets received over frames sent.
@@ -18,6 +22,8 @@ class Trial:
         eased: Whether this project's encoders were eased in it.
         slowness: Of its core meanwhile, times its best; None: it was not noted.
         disturbed: What else had a part in it, however often it was run; empty: nothing.
+        holds: How often the kernel held a core for itself.
+        all_p99_ms, all_gaps, all_longest_gap_ms: Of all the time.
     """
 
     calls: int
@@ -33,25 +39,34 @@ class Trial:
     eased: bool
     slowness: float | None
     disturbed: str
+    holds: int
+    all_p99_ms: float | None
+    all_gaps: int
+    all_longest_gap_ms: float
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> "Trial":
         """Take it from what `Stand.load` has returned."""
-        delay, media = run["delay"] or {}, run["first_media"] or {}
+        heard = judge.heard(run)
+        delay, media = heard["delay"] or {}, run["first_media"] or {}
         return cls(
             run["calls"],
             run["connected"],
             delay.get("p50"),
             delay.get("p99"),
             run["returned"],
-            run["gaps"],
-            run["longest_gap_ms"],
+            heard["gaps"],
+            heard["longest_gap_ms"],
             media.get("p50"),
             media.get("p99"),
             run["server_ms"],
             run["eased"],
             run["slowness"],
             run["disturbed"],
+            len(run["holds"]),
+            (run["delay"] or {}).get("p99"),
+            run["gaps"],
+            run["longest_gap_ms"],
         )
 
 

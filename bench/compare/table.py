@@ -88,6 +88,17 @@ def searched(results: Iterable[Result]) -> str:
     return "\n".join(lines)
 
 
+def held(results: Iterable[Result]) -> str:
+    """Say what was heard at 80 % with the time in which the kernel held a core."""
+    return "\n".join(
+        f"{result.name} at 80 %: the kernel held a core {ease.holds} x, which is left "
+        f"out above; with it p99 {_ms(ease.all_p99_ms)} ms, {ease.all_gaps} gaps "
+        f"({ease.all_longest_gap_ms:.0f} ms)"
+        for result in results
+        if (ease := result.at_ease) is not None and ease.holds
+    )
+
+
 def generator(results: Iterable[Result]) -> str:
     """Say what the load itself cost beside each server, so that it can be trusted."""
     shares = []

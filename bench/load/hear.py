@@ -52,6 +52,9 @@ GAP_MS = 40.0
 Delays = NDArray[np.float64]
 """Rows of (seconds of the wall clock, delay in milliseconds)."""
 
+Waits = NDArray[np.float64]
+"""Rows of (seconds of the wall clock at the end of a wait, its milliseconds)."""
+
 
 class Flow(NamedTuple):
     """How one call's packets came.
@@ -59,14 +62,12 @@ class Flow(NamedTuple):
     Attributes:
         received: Packets, each counted once.
         expected: By their sequence numbers.
-        gaps: Waits over `GAP_MS` while there was something to hear.
-        longest_ms: The longest of all such waits.
+        waits: From each to the next, while there was something to hear.
     """
 
     received: int
     expected: int
-    gaps: int
-    longest_ms: float
+    waits: Waits
 
 
 class _Piece(NamedTuple):
@@ -94,21 +95,16 @@ def flow(log: Log, from_ns: int, to_ns: int, echo_ns: int | None = None) -> Flow
         np.array(log.sequences, np.int64)[inside], return_index=True
     )
     if not len(sequences):
-        return Flow(0, 0, 0, 0.0)
+        return Flow(0, 0, np.zeros((0, 2)))
     order = np.sort(first)
     ends_ns = arrived[inside][order]
-    waits_ms = np.diff(ends_ns) / 1e6
+    waits = np.stack([ends_ns[1:] / 1e9, np.diff(ends_ns) / 1e6], axis=1)
     if echo_ns is None:
         steps = np.diff(np.array(log.timestamps, np.uint32)[inside][order])
-        waits_ms = waits_ms[(steps < PAUSE_TICKS) | (steps > 1 << 31)]
+        waits = waits[(steps < PAUSE_TICKS) | (steps > 1 << 31)]
     else:
-        waits_ms -= np.diff(_silence_ns(log, ends_ns, echo_ns)) / 1e6
-    return Flow(
-        len(sequences),
-        int(sequences[-1] - sequences[0]) + 1,
-        int((waits_ms > GAP_MS).sum()),
-        float(waits_ms.max(initial=0.0)),
-    )
+        waits[:, 1] -= np.diff(_silence_ns(log, ends_ns, echo_ns)) / 1e6
+    return Flow(len(sequences), int(sequences[-1] - sequences[0]) + 1, waits)
 
 
 def _silence_ns(

@@ -13,6 +13,7 @@ import aiohttp
 
 from bench.load import cpu, voice as voices
 from bench.load.dial import Dialer, DialError
+from bench.load.held import Hold, Watch
 from bench.load.line import Line, Log, Part
 from bench.load.options import Options
 from bench.load.pump import Pump
@@ -60,6 +61,7 @@ class Outcome:
         own_cpu_s: The generator's own, within these.
         others_s: CPU seconds of all other processes within these, by core.
         late_ms: How late the generator's clock was, at 99 of 100 steps at most.
+        holds: When the kernel held a core for itself, from the first call on.
         stopped: Whether it was interrupted.
     """
 
@@ -72,6 +74,7 @@ class Outcome:
     own_cpu_s: float = 0.0
     others_s: dict[int, float] = field(default_factory=dict)
     late_ms: float = 0.0
+    holds: list[Hold] = field(default_factory=list)
     stopped: bool = False
 
 
@@ -98,7 +101,9 @@ async def run(
             asyncio.TaskGroup() as group,
         ):
             crowd = _Crowd(outcome, pump, dialers)
-            telling = group.create_task(crowd.tell(tell))
+            watch = Watch(options.pids)
+            outcome.holds = watch.holds
+            beside = [group.create_task(one) for one in (crowd.tell(tell), watch.run())]
             hanging_up = asyncio.Event()
             calls = [
                 group.create_task(crowd.call(number, stop, hanging_up))
@@ -109,7 +114,8 @@ async def run(
                 await _hold(outcome, pump, stop)
                 await asyncio.sleep(TAIL_S)
             hanging_up.set()
-            telling.cancel()
+            for one in beside:
+                one.cancel()
             _, late = await asyncio.wait(calls, timeout=HANG_UP_S)
             for call in late:  # still dialling, after an interruption
                 call.cancel()

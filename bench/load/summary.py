@@ -1,6 +1,7 @@
 """The figures of a run, as text and as JSON. Pure."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.load import hear
+from bench.load.held import Hold
 from bench.load.run import Attempt, Outcome
 
 LATE_MS = 5.0
@@ -32,6 +34,22 @@ class Spread:
             return None
         p50, p95, p99 = np.percentile(figures, [50, 95, 99]).tolist()
         return cls(len(figures), p50, p95, p99, float(figures.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What callers heard; as in `Summary`."""
+
+    delay: Spread | None
+    gaps: int
+    longest_gap_ms: float
+
+    @classmethod
+    def of(cls, delays: hear.Delays, waits: hear.Waits) -> "Heard":
+        """Return the figures of some rows."""
+        gaps = int((waits[:, 1] > hear.GAP_MS).sum())
+        longest_ms = float(waits[:, 1].max(initial=0.0))
+        return cls(Spread.of(delays[:, 1]), gaps, longest_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +78,8 @@ class Summary:
         own_cpu_ms: Of the generator, a call-second.
         others: How much of each core all other processes took, by where they ran last.
         late_ms: How late the generator's clock was, at 99 of 100 steps at most.
+        holds: When the kernel held a core for itself.
+        apart: What was heard apart from these; None: there were none, or nothing else.
     """
 
     calls: int
@@ -78,6 +98,8 @@ class Summary:
     own_cpu_ms: float
     others: dict[int, float]
     late_ms: float
+    holds: list[Hold]
+    apart: Heard | None
     seconds: list[Second]
 
     def as_json(self) -> dict[str, Any]:
@@ -91,10 +113,16 @@ def summarize(outcome: Outcome) -> Summary:
     from_ns, to_ns = outcome.from_ns, outcome.to_ns
     measured_s = (to_ns - from_ns) / 1e9
     rows = _delays(outcome)
-    delay = Spread.of(rows[:, 1])
     after_ns = outcome.options.echo_after_ns
-    echo_ns = None if delay is None else round(delay.p50 * 1e6) + after_ns
+    echo_ns = None
+    if len(rows):
+        echo_ns = round(np.percentile(rows[:, 1], 50) * 1e6) + after_ns
     flows = [hear.flow(one.log, from_ns, to_ns, echo_ns) for one in up]
+    waits = np.concatenate([np.zeros((0, 2)), *(one.waits for one in flows)])
+    heard = Heard.of(rows, waits)
+    holds = [
+        one for one in outcome.holds if from_ns < one.to_ns and one.from_ns < to_ns
+    ]
     received, expected = sum(f.received for f in flows), sum(f.expected for f in flows)
     said = from_ns - after_ns, to_ns - after_ns  # what is to come back within these
     sent = sum(
@@ -116,15 +144,17 @@ def summarize(outcome: Outcome) -> Summary:
                 if a.log.arrived_ns
             ]
         ),
-        delay=delay,
+        delay=heard.delay,
         returned=received / sent if sent else 0.0,
         lost=1 - received / expected if expected else 0.0,
-        gaps=sum(f.gaps for f in flows),
-        longest_gap_ms=max((f.longest_ms for f in flows), default=0.0),
+        gaps=heard.gaps,
+        longest_gap_ms=heard.longest_gap_ms,
         cpu_ms={pid: 1000 * s / call_s for pid, s in outcome.cpu_s.items()},
         own_cpu_ms=1000 * outcome.own_cpu_s / call_s,
         others={c: s / (measured_s or 1.0) for c, s in outcome.others_s.items()},
         late_ms=outcome.late_ms,
+        holds=holds,
+        apart=_apart(rows, waits, holds),
         seconds=_by_second(rows, from_ns / 1e9),
     )
 
@@ -142,9 +172,19 @@ def as_text(summary: Summary, names: dict[int, str] | None = None) -> str:
         f"delay, ms       {_spread(s.delay, 'own voice not found in what came back')}",
         f"packets back    {100 * s.returned:.2f} % of those sent; "
         f"{100 * s.lost:.2f} % of the server's lost",
-        f"gaps            {s.gaps} over {hear.GAP_MS:g} ms, "
-        f"longest {s.longest_gap_ms:.0f} ms",
+        f"gaps            {_gaps(s)}",
     ]
+    if s.holds:
+        longest = max(s.holds, key=lambda hold: hold.ms)
+        lines.append(
+            f"held            {len(s.holds)} x a core by the kernel, "
+            f"{longest.ms:.0f} ms at most ({longest.by})"
+        )
+    if s.apart is not None:
+        lines += [
+            f" apart from that, delay {_spread(s.apart.delay)}",
+            f"                  gaps  {_gaps(s.apart)}",
+        ]
     for pid, cpu_ms in s.cpu_ms.items():
         name = (names or {}).get(pid, f"process {pid}")
         lines.append(f"CPU             {cpu_ms:.2f} ms a call-second: {name}")
@@ -183,6 +223,24 @@ def _delays(outcome: Outcome) -> hear.Delays:
     return np.asarray(rows[inside])
 
 
+def _apart(
+    delays: hear.Delays, waits: hear.Waits, holds: Sequence[Hold]
+) -> Heard | None:
+    """Return what was heard while nothing held a core."""
+    if not holds:
+        return None
+    heard = Heard.of(_without(delays, holds), _without(waits, holds))
+    return heard if heard.delay is not None else None
+
+
+def _without(rows: NDArray[np.float64], holds: Sequence[Hold]) -> NDArray[np.float64]:
+    """Return the rows of other times than these."""
+    is_held = np.zeros(len(rows), bool)
+    for hold in holds:
+        is_held |= (rows[:, 0] >= hold.from_ns / 1e9) & (rows[:, 0] < hold.to_ns / 1e9)
+    return np.asarray(rows[~is_held])
+
+
 def _by_second(rows: hear.Delays, origin_s: float) -> list[Second]:
     of_second = (rows[:, 0] - origin_s).astype(int)
     seconds = []
@@ -190,6 +248,12 @@ def _by_second(rows: hear.Delays, origin_s: float) -> list[Second]:
         p50, p99 = np.percentile(rows[of_second == second, 1], [50, 99]).tolist()
         seconds.append(Second(float(second + 1), p50, p99))
     return seconds
+
+
+def _gaps(heard: Summary | Heard) -> str:
+    return (
+        f"{heard.gaps} over {hear.GAP_MS:g} ms, longest {heard.longest_gap_ms:.0f} ms"
+    )
 
 
 def _spread(spread: Spread | None, nothing: str = "nothing came") -> str:

@@ -16,6 +16,7 @@ from bench.compare.stand import Cores, Stand
 from bench.compare.table import (
     HEAD,
     generator,
+    held,
     markdown,
     more,
     ratios,
@@ -29,6 +30,11 @@ RUN = {
     "failures": {},
     "returned": 1.0,
     "delay": {"p50": 7.0, "p99": 12.0},
+    "gaps": 0,
+    "longest_gap_ms": 0.0,
+    "first_media": None,
+    "holds": [],
+    "apart": None,
     "cpu_ms": {"4711": 80.0, "4712": 20.0},
     "server_ms": 80.0,
     "others": {"0": 0.6, "1": 0.01},
@@ -164,9 +170,6 @@ def test_a_load_that_failed_once_gets_a_second_chance(
             "delay": {"p50": 7.0, "p99": 90.0 if is_late else 12.0},
             "cpu_ms": {"4711": 10.0},
             "own_cpu_ms": 1.0,
-            "gaps": 0,
-            "longest_gap_ms": 0.0,
-            "first_media": None,
         }
 
     def running(*_: object) -> contextlib.AbstractContextManager[Running]:
@@ -228,9 +231,6 @@ def test_a_load_that_held_counts_and_one_that_failed_not_if_it_was_disturbed(
             "connected": calls,
             "delay": {"p50": 7.0, "p99": late},
             "server_ms": 10.0,
-            "gaps": 0,
-            "longest_gap_ms": 0.0,
-            "first_media": None,
             "disturbed": why,
             "slowness": slow,
         }
@@ -280,8 +280,7 @@ def test_a_row_is_held_against_the_limit_of_its_own_encoding() -> None:
 
 
 def test_what_a_run_has_written_is_shown_as_it_was() -> None:
-    figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
-    row = Result("tandem", "VOIP", cpu_ms={"transceiver": 8.0}, held=Trial.of(figures))
+    row = Result("tandem", "VOIP", cpu_ms={"transceiver": 8.0}, held=Trial.of(RUN))
     row.steps = [Step(90, "", 0.8)]
     assert Result.read(json.loads(json.dumps(row.as_json()))) == row
 
@@ -295,13 +294,12 @@ def test_the_readme_shows_what_the_last_run_has_written() -> None:
 
 
 def test_who_protects_its_voice_is_compared_while_it_does() -> None:
-    figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
     rows = [
         Result(
             name,
             codec,
-            at_ease=Trial.of(figures | {"server_ms": at_ease_ms}),
-            protecting=Trial.of(figures | {"server_ms": protecting_ms}),
+            at_ease=Trial.of(RUN | {"server_ms": at_ease_ms}),
+            protecting=Trial.of(RUN | {"server_ms": protecting_ms}),
         )
         for name, codec, at_ease_ms, protecting_ms in (
             ("tandem", "VOIP", 10.0, 12.0),
@@ -334,15 +332,13 @@ def test_what_callers_notice_is_told_of_every_run_there_was() -> None:
 
 
 def test_a_load_carried_with_encoders_eased_says_so() -> None:
-    figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
     row = Result("tandem", "VOIP", cpu_ms={"transceiver": 8.0}, promised=125.0)
-    row.held = Trial.of(figures | {"eased": True})
+    row.held = Trial.of(RUN | {"eased": True})
     assert markdown({}, [row]).splitlines()[2].endswith("| 10, eased | - | - |")
 
 
 def test_why_a_load_was_not_carried_is_said_with_what_the_core_did() -> None:
-    figures = RUN | {"gaps": 0, "longest_gap_ms": 0.0, "first_media": None}
-    row = Result("tandem", "VOIP", at_ease=Trial.of(figures | {"disturbed": "late"}))
+    row = Result("tandem", "VOIP", at_ease=Trial.of(RUN | {"disturbed": "late"}))
     row.steps = [Step(90, "", 0.8), Step(120, "delay p99 90 ms", 1.0)]
     assert searched([row]).splitlines() == [
         "tandem, 90 calls: carried at 80 % of a core",
@@ -380,3 +376,17 @@ def test_a_peers_lock_holds_what_its_head_asks_for(name: str) -> None:
         package = re.split(r"[\[=<>]", dependency)[0]
         assert re.search(rf"^{package}==", lock, re.MULTILINE)
     assert "--hash=sha256:" in lock
+
+
+def test_what_was_heard_while_the_kernel_held_a_core_is_said_beside_the_rest() -> None:
+    apart = {"delay": {"p50": 7.0, "p99": 12.0}, "gaps": 0, "longest_gap_ms": 35.0}
+    heard = {"delay": {"p50": 7.0, "p99": 95.0}, "gaps": 430, "longest_gap_ms": 64.0}
+    run = RUN | heard | {"holds": [[0, 1, 30.0, "kdamond.0"]] * 2, "apart": apart}
+    assert not judge.failure(run, 12.0, may_ease=False)
+    row = Result("tandem", "VOIP", at_ease=Trial.of(run))
+    assert "| 7.0 / 12.0 |" in markdown({}, [row])
+    assert "| 0 (35) |" in more([row])
+    assert held([row, Result("wrtc", "", at_ease=Trial.of(RUN))]) == (
+        "tandem at 80 %: the kernel held a core 2 x, which is left out above; "
+        "with it p99 95 ms, 430 gaps (64 ms)"
+    )

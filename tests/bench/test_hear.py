@@ -131,7 +131,8 @@ def test_what_is_no_opus_is_passed_over() -> None:
 def test_a_call_that_heard_nothing_has_no_figures() -> None:
     log = Log()
     assert len(hear.delays(log, spoken())) == 0
-    assert hear.flow(log, 0, 1 << 62) == hear.Flow(0, 0, 0, 0.0)
+    flow = hear.flow(log, 0, 1 << 62)
+    assert (flow.received, flow.expected, len(flow.waits)) == (0, 0, 0)
 
 
 def test_losses_doubles_and_gaps_are_counted() -> None:
@@ -140,15 +141,15 @@ def test_losses_doubles_and_gaps_are_counted() -> None:
         echoed(log, number, b"", 0.0)
     flow = hear.flow(log, 0, 1 << 62)
     assert (flow.received, flow.expected) == (6, 8)
-    assert flow.gaps == 1
-    assert flow.longest_ms == pytest.approx(60.0)
+    assert flow.waits[:, 0] == pytest.approx([0.02, 0.04, 0.1, 0.12, 0.14])
+    assert flow.waits[:, 1] == pytest.approx([20, 20, 60, 20, 20])
 
 
 def test_silence_between_talkspurts_is_no_gap() -> None:
     log = Log()
     for number in (0, 1, 2, 60, 61):
         echoed(log, number, b"", 0.0)
-    assert hear.flow(log, 0, 1 << 62).gaps == 0
+    assert hear.flow(log, 0, 1 << 62).waits[:, 1] == pytest.approx([20, 20, 20])
 
 
 def answered(log: Log, *spurts: range) -> None:
@@ -161,8 +162,8 @@ def answered(log: Log, *spurts: range) -> None:
 
 def waits(log: Log) -> tuple[int, float]:
     """Return the gaps of an echo 5 ms late, and the longest wait."""
-    flow = hear.flow(log, 0, 1 << 62, 5_000_000)
-    return flow.gaps, flow.longest_ms
+    waits_ms = hear.flow(log, 0, 1 << 62, 5_000_000).waits[:, 1]
+    return int((waits_ms > hear.GAP_MS).sum()), float(waits_ms.max())
 
 
 def test_a_pause_of_the_caller_is_no_gap_in_its_echo() -> None:
