@@ -5,7 +5,6 @@ Nothing here knows what a session does; nothing else knows what a relay consists
 
 import asyncio
 import contextlib
-import gc
 import logging
 import ssl
 import time
@@ -31,6 +30,7 @@ from relay.upstream.probe import Probe
 from runtime import status
 from runtime.admin import admin_addresses, admin_door
 from runtime.collector import exporting
+from runtime.garbage import collect_seldom
 from runtime.restarts import Restarts
 from runtime.settings import Address
 from runtime.siblings import Siblings
@@ -151,7 +151,7 @@ class Relay:
                     "upstream": without_secrets(settings.upstream),
                 },
             )
-            gc.freeze()  # what start-up made lives on: collections need not visit it
+            collect_seldom()
             await stop.draining.wait()
             reception.is_draining = True
             await stop.set_after(self._sessions.ended())

@@ -1,7 +1,6 @@
 """The transceiver's composition root: what is started, in which order, and stopped."""
 
 import asyncio
-import gc
 import logging
 import time
 
@@ -11,6 +10,7 @@ from proto.metrics import DialerMetrics
 from runtime import status
 from runtime.admin import admin_addresses, admin_door
 from runtime.collector import exporting
+from runtime.garbage import collect_seldom
 from runtime.restarts import Restarts
 from runtime.siblings import Siblings
 from runtime.stop import Stop
@@ -42,10 +42,6 @@ from transceiver.webrtc.ice import UdpPort
 from transceiver.webrtc.pinned import check_aiortc
 
 log = logging.getLogger(__name__)
-
-COLLECTED_AFTER = (700, 10, 100)
-"""As Python 3.11 has it, but that all that lives is visited ten times less often: with
-250 calls that takes 25 ms, and a call that is over needs none (`webrtc.connection`)."""
 
 
 def share(settings: TransceiverSettings) -> Share:
@@ -128,8 +124,7 @@ async def _serve_on(
         ):
             worker.enter(Phase.RUNNING)
             _log_start(settings, port)
-            gc.freeze()  # what start-up made lives on: collections need not visit it
-            gc.set_threshold(*COLLECTED_AFTER)
+            collect_seldom()
             async with asyncio.TaskGroup() as group:
                 background = [
                     group.create_task(uplink.run()),

@@ -5,10 +5,10 @@ look elsewhere, and ends when no flow is left or the grace is over.
 """
 
 import asyncio
-import gc
 import logging
 
 from runtime import status
+from runtime.garbage import collect_seldom
 from runtime.stop import Stop
 from transceiver.ingress.flows import Flows
 from transceiver.ingress.forwarder import Forwarder
@@ -36,7 +36,7 @@ async def serve(settings: IngressSettings, stop: Stop) -> None:
     try:
         async with status.status_door(settings.http, pages):
             _log_start(settings, forwarder)
-            gc.freeze()  # what start-up made lives on: collections need not visit it
+            collect_seldom()
             await _forward(forwarder.router.flows, stop)
     finally:
         forwarder.close()
