@@ -22,8 +22,8 @@ class Trial:
         eased: Whether this project's encoders were eased in it.
         slowness: Of its core meanwhile, times its best; None: it was not noted.
         disturbed: What else had a part in it, however often it was run; empty: nothing.
-        holds: How often the kernel held a core for itself.
-        all_p99_ms, all_gaps, all_longest_gap_ms: Of all the time.
+        holds: How often the kernel held a core for itself; None: it was not noted.
+        all_p99_ms, all_gaps, all_longest_gap_ms: Of all the time; None: likewise.
     """
 
     calls: int
@@ -39,10 +39,10 @@ class Trial:
     eased: bool
     slowness: float | None
     disturbed: str
-    holds: int
+    holds: int | None
     all_p99_ms: float | None
-    all_gaps: int
-    all_longest_gap_ms: float
+    all_gaps: int | None
+    all_longest_gap_ms: float | None
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> "Trial":

@@ -93,7 +93,7 @@ def held(results: Iterable[Result]) -> str:
     return "\n".join(
         f"{result.name} at 80 %: the kernel held a core {ease.holds} x, which is left "
         f"out above; with it p99 {_ms(ease.all_p99_ms)} ms, {ease.all_gaps} gaps "
-        f"({ease.all_longest_gap_ms:.0f} ms)"
+        f"({_ms(ease.all_longest_gap_ms)} ms)"
         for result in results
         if (ease := result.at_ease) is not None and ease.holds
     )
