@@ -26,7 +26,7 @@ def main() -> int:
     """Measure, print, write; return the exit code."""
     asked = _arguments()
     if asked.shown:
-        _show(json.loads(asked.shown.read_text(encoding="utf-8")))
+        _show(asked.shown)
         return 0
     mine = sorted(os.sched_getaffinity(0))
     if len(mine) < 2 or shutil.which("taskset") is None:
@@ -41,9 +41,11 @@ def main() -> int:
             _tell(row.name)
             result = rows.measure(row, cores, pace, _tell, search=not asked.quick)
             results.append(result)
-        figures = _as_json(limits.cpu_ms(), results)
-    _show(figures)
-    _write(figures, asked.json, asked.plot)
+            # Row by row, so that a run that is broken off is not lost.
+            _write(_as_json(limits.cpu_ms(), results), asked.json)
+    _show(asked.json)
+    if not picture.draw(DRAW, asked.json, asked.plot):
+        _tell(f"no picture, which needs {picture.NEEDED}")
     return 0
 
 
@@ -72,18 +74,22 @@ def _as_json(limits: dict[str, float], results: list[Result]) -> dict[str, Any]:
     }
 
 
-def _show(figures: dict[str, Any]) -> None:
+def _show(path: Path) -> None:
+    figures = json.loads(path.read_text(encoding="utf-8"))
     limits, results = figures["limits_ms"], list(map(Result.read, figures["rows"]))
-    print(markdown(limits, results))
-    print(f"\n{more(results)}\n\n{searched(results)}\n\n{ratios(limits, results)}")
-    print(f"\n{held(results)}\n{generator(results)}")
+    tables = markdown(limits, results), more(results)
+    words = (
+        searched(results),
+        ratios(limits, results),
+        held(results),
+        generator(results),
+    )
+    print("\n\n".join(filter(None, (*tables, *words))))
     print(f"Python {figures['python']}, {figures['libopus']}, {figures['processor']}")
 
 
-def _write(result: dict[str, Any], figures: Path, target: Path) -> None:
-    figures.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if not picture.draw(DRAW, figures, target):
-        _tell(f"no picture, which needs {picture.NEEDED}")
+def _write(figures: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 def _processor() -> str:
