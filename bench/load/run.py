@@ -19,6 +19,7 @@ from bench.load.options import Options
 from bench.load.pump import Pump
 from bench.load.voice import Turns, Voice
 from proto.frames import FRAME_MS
+from runtime.garbage import collect_seldom
 from tests.support.netem import Path
 from transceiver.webrtc.certificate import Certificate
 from transceiver.webrtc.pinned import check_aiortc
@@ -152,7 +153,7 @@ async def _hold(outcome: Outcome, pump: Pump, stop: asyncio.Event) -> None:
     """Keep all calls up for the duration and note what it took."""
     options = outcome.options
     gc.collect()
-    gc.freeze()  # what lives now lives to the end; nothing of it is walked again
+    collect_seldom()  # what lives now lives to the end; nothing of it is walked again
     await _wait(stop, SETTLE_S + options.echo_after_s)
     before, own_before_s = cpu.spent_by_all(), time.process_time()
     outcome.from_ns = outcome.to_ns = time.time_ns()
