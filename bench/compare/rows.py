@@ -118,9 +118,7 @@ def _search(
 ) -> list[dict[str, Any]]:
     """Look for the load that is not carried any more; return the runs that held."""
     runs: list[dict[str, Any]] = []
-    assert result.idle is not None
-    assert result.idle.p99_ms is not None
-    base_p99_ms = result.idle.p99_ms
+    base_p99_ms = judge.heard(first)["delay"]["p99"]
     promised, held, failed = 1000 / first["server_ms"], None, None
     for _ in range(judge.MAX_STEPS):
         calls = judge.next_load(promised, held, failed)

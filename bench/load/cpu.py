@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+PROC: Final = Path("/proc")
 
 _IDLE = 5
 """SCHED_IDLE of Linux, which alone has /proc/PID/stat."""
@@ -26,17 +28,32 @@ class Spent(NamedTuple):
     is_idle: bool = False
 
 
+def stat(pid: int, proc: Path = PROC) -> tuple[str, list[str]]:
+    """Return a process's name, and what /proc/PID/stat has behind it.
+
+    Raises:
+        NoSuchProcess: It has ended, or this is no Linux.
+    """
+    try:
+        text = (proc / str(pid) / "stat").read_text("ascii", "replace")
+    except OSError as error:
+        raise NoSuchProcess(f"no process {pid} in {proc}") from error
+    start, _, rest = text.rpartition(")")
+    return start.partition("(")[2], rest.split()
+
+
+def pids(proc: Path = PROC) -> list[int]:
+    """Return the processes of the machine; none where this is no Linux."""
+    return [int(path.name) for path in proc.glob("[0-9]*")]
+
+
 def spent(pid: int) -> Spent:
     """Return what a process has used.
 
     Raises:
         NoSuchProcess: It has ended, or this is no Linux.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError as error:
-        raise NoSuchProcess(f"no process {pid} in /proc") from error
-    fields = stat.rpartition(")")[2].split()
+    _, fields = stat(pid)
     user, system, core, policy = (int(fields[place]) for place in (11, 12, 36, 38))
     seconds = (user + system) / os.sysconf("SC_CLK_TCK")
     return Spent(seconds, core, policy == _IDLE)
@@ -51,10 +68,10 @@ def spent_s(pid: int) -> float:
     return spent(pid).seconds
 
 
-def spent_by(pids: Iterable[int]) -> dict[int, Spent]:
+def spent_by(processes: Iterable[int]) -> dict[int, Spent]:
     """Return what those processes that are there have used."""
     found = {}
-    for pid in pids:
+    for pid in processes:
         try:
             found[pid] = spent(pid)
         except NoSuchProcess:
@@ -68,7 +85,7 @@ def spent_by_all() -> dict[int, Spent]:
     Not read off the cores' own counts, which are sampled by the clock that also wakes
     who is measured: they say half as much again of a server with little to do.
     """
-    return spent_by(int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return spent_by(pids())
 
 
 def by_core(

@@ -12,9 +12,11 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from bench.load import cpu
 
 HELD_MS: Final = 5.0
 """Of one core, by one thread, between two looks. Less is lost among the rest."""
@@ -49,14 +51,6 @@ class Hold(NamedTuple):
     by: str
 
 
-class _Thread(NamedTuple):
-    """A thread as /proc has it."""
-
-    name: str
-    is_kernels: bool
-    core: int
-
-
 class Watch:
     """Looks at the kernel's threads again and again; without /proc it finds nothing.
 
@@ -68,7 +62,7 @@ class Watch:
         holds: Those found so far.
     """
 
-    def __init__(self, pids: Iterable[int], proc: Path = Path("/proc")) -> None:
+    def __init__(self, pids: Iterable[int], proc: Path = cpu.PROC) -> None:
         self.holds: list[Hold] = []
         self._proc = proc
         self._cores = _cores(pids)
@@ -89,14 +83,10 @@ class Watch:
 
     def list_threads(self) -> None:
         """Search for threads of the kernel."""
-        for pid in _pids(self._proc):
-            thread = None if pid in self._files else self._thread(pid)
-            if thread is None or not thread.is_kernels:
-                continue
-            if not thread.name.startswith(_OF_NETWORK):
-                with contextlib.suppress(OSError):
-                    path = self._proc / str(pid) / "schedstat"
-                    self._files[pid] = os.open(path, os.O_RDONLY)
+        for pid in cpu.pids(self._proc):
+            if pid not in self._files:
+                with contextlib.suppress(OSError, cpu.NoSuchProcess):
+                    self._watch(pid)
 
     def look(self) -> None:
         """Note who has held a core since the last look."""
@@ -119,25 +109,18 @@ class Watch:
             os.close(file)
         self._files.clear()
 
+    def _watch(self, pid: int) -> None:
+        name, fields = cpu.stat(pid, self._proc)
+        if int(fields[6]) & _KERNEL and not name.startswith(_OF_NETWORK):
+            path = self._proc / str(pid) / "schedstat"
+            self._files[pid] = os.open(path, os.O_RDONLY)
+
     def _note(self, pid: int, held_ms: float, from_ns: int) -> None:
-        thread = self._thread(pid)
-        if thread is not None and thread.core in self._cores:
-            to_ns = self._looked_ns + round(AFTER_S * 1e9)
-            self.holds.append(Hold(from_ns, to_ns, held_ms, thread.name))
-
-    def _thread(self, pid: int) -> _Thread | None:
-        try:
-            text = (self._proc / str(pid) / "stat").read_text("ascii", "replace")
-        except OSError:
-            return None
-        name = text[text.index("(") + 1 : text.rindex(")")]
-        fields = text.rpartition(")")[2].split()
-        return _Thread(name, bool(int(fields[6]) & _KERNEL), int(fields[36]))
-
-
-def _pids(proc: Path) -> Iterator[int]:
-    with contextlib.suppress(OSError):
-        yield from (int(name) for name in os.listdir(proc) if name.isdigit())
+        with contextlib.suppress(cpu.NoSuchProcess):
+            name, fields = cpu.stat(pid, self._proc)
+            if int(fields[36]) in self._cores:
+                to_ns = self._looked_ns + round(AFTER_S * 1e9)
+                self.holds.append(Hold(from_ns, to_ns, held_ms, name))
 
 
 def _cores(pids: Iterable[int]) -> set[int]:

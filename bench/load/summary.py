@@ -113,10 +113,9 @@ def summarize(outcome: Outcome) -> Summary:
     from_ns, to_ns = outcome.from_ns, outcome.to_ns
     measured_s = (to_ns - from_ns) / 1e9
     rows = _delays(outcome)
+    delay = Spread.of(rows[:, 1])
     after_ns = outcome.options.echo_after_ns
-    echo_ns = None
-    if len(rows):
-        echo_ns = round(np.percentile(rows[:, 1], 50) * 1e6) + after_ns
+    echo_ns = None if delay is None else round(delay.p50 * 1e6) + after_ns
     flows = [hear.flow(one.log, from_ns, to_ns, echo_ns) for one in up]
     waits = np.concatenate([np.zeros((0, 2)), *(one.waits for one in flows)])
     heard = Heard.of(rows, waits)
@@ -144,7 +143,7 @@ def summarize(outcome: Outcome) -> Summary:
                 if a.log.arrived_ns
             ]
         ),
-        delay=heard.delay,
+        delay=delay,
         returned=received / sent if sent else 0.0,
         lost=1 - received / expected if expected else 0.0,
         gaps=heard.gaps,
