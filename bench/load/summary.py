@@ -78,7 +78,7 @@ class Summary:
         own_cpu_ms: Of the generator, a call-second.
         others: How much of each core all other processes took, by where they ran last.
         late_ms: How late the generator's clock was, at 99 of 100 steps at most.
-        holds: When the kernel held a core for itself.
+        holds: When the kernel held a core for itself, if that was heard within.
         apart: What was heard apart from these; None: there were none, or nothing else.
     """
 
@@ -120,7 +120,9 @@ def summarize(outcome: Outcome) -> Summary:
     waits = np.concatenate([np.zeros((0, 2)), *(one.waits for one in flows)])
     heard = Heard.of(rows, waits)
     holds = [
-        one for one in outcome.holds if from_ns < one.to_ns and one.from_ns < to_ns
+        one
+        for one in outcome.holds
+        if any(from_ns < end and start < to_ns for start, end in _heard(one, after_ns))
     ]
     received, expected = sum(f.received for f in flows), sum(f.expected for f in flows)
     said = from_ns - after_ns, to_ns - after_ns  # what is to come back within these
@@ -153,7 +155,7 @@ def summarize(outcome: Outcome) -> Summary:
         others={c: s / (measured_s or 1.0) for c, s in outcome.others_s.items()},
         late_ms=outcome.late_ms,
         holds=holds,
-        apart=_apart(rows, waits, holds),
+        apart=_apart(rows, waits, holds, after_ns),
         seconds=_by_second(rows, from_ns / 1e9),
     )
 
@@ -222,22 +224,30 @@ def _delays(outcome: Outcome) -> hear.Delays:
     return np.asarray(rows[inside])
 
 
+def _heard(hold: Hold, after_ns: int) -> list[tuple[int, int]]:
+    """Return when a hold is heard: as it is, and in an echo, which repeats its delay."""
+    return [(hold.from_ns + ns, hold.to_ns + ns) for ns in {0, after_ns}]
+
+
 def _apart(
-    delays: hear.Delays, waits: hear.Waits, holds: Sequence[Hold]
+    delays: hear.Delays, waits: hear.Waits, holds: Sequence[Hold], after_ns: int
 ) -> Heard | None:
-    """Return what was heard while nothing held a core."""
+    """Return what was heard while nothing held a core, or had when that was said."""
     if not holds:
         return None
-    heard = Heard.of(_without(delays, holds), _without(waits, holds))
+    times = [time for hold in holds for time in _heard(hold, after_ns)]
+    heard = Heard.of(_without(delays, times), _without(waits, times))
     return heard if heard.delay is not None else None
 
 
-def _without(rows: NDArray[np.float64], holds: Sequence[Hold]) -> NDArray[np.float64]:
+def _without(
+    rows: NDArray[np.float64], times: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
     """Return the rows of other times than these."""
-    is_held = np.zeros(len(rows), bool)
-    for hold in holds:
-        is_held |= (rows[:, 0] >= hold.from_ns / 1e9) & (rows[:, 0] < hold.to_ns / 1e9)
-    return np.asarray(rows[~is_held])
+    is_within = np.zeros(len(rows), bool)
+    for from_ns, to_ns in times:
+        is_within |= (rows[:, 0] >= from_ns / 1e9) & (rows[:, 0] < to_ns / 1e9)
+    return np.asarray(rows[~is_within])
 
 
 def _by_second(rows: hear.Delays, origin_s: float) -> list[Second]:

@@ -107,9 +107,9 @@ async def test_a_watch_leaves_no_file_open() -> None:
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def outcome(*holds: Hold) -> run.Outcome:
+def outcome(*holds: Hold, echo_after_s: float = 0.0) -> run.Outcome:
     """Return one of 3 s in which nobody called."""
-    options = Options(url="http://127.0.0.1")
+    options = Options(url="http://127.0.0.1", echo_after_s=echo_after_s)
     ended = run.Outcome(options, run.load_voice(options), [])
     ended.from_ns, ended.to_ns, ended.holds = 0, 3_000_000_000, list(holds)
     return ended
@@ -134,8 +134,20 @@ def test_what_was_heard_beside_a_hold_is_told_apart(
     told = summary.as_text(figures)
     assert "1 x a core by the kernel, 30 ms at most (kdamond.0)" in told
     assert "apart from that, delay p50 8.0" in told
-    apart = summary._without(waits, [hold])
+    apart = summary._without(waits, [hold[:2]])
     assert apart[:, 1].tolist() == [20.0, 21.0]
+
+
+def test_an_echo_says_a_hold_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays = np.array([(0.5, 8.0), (1.5, 90.0), (2.5, 9.0)])
+    monkeypatch.setattr(summary, "_delays", lambda _: delays)
+    hold = Hold(-600_000_000, -200_000_000, 30.0, "kdamond.0")
+    assert summary.summarize(outcome(hold)).holds == []
+    figures = summary.summarize(outcome(hold, echo_after_s=2.0))
+    assert figures.holds == [hold]
+    assert figures.apart is not None
+    assert figures.apart.delay is not None
+    assert (figures.apart.delay.count, figures.apart.delay.max) == (2, 9.0)
 
 
 def test_where_nothing_else_was_heard_nothing_is_told_apart(
