@@ -31,6 +31,14 @@ def test_ups_and_downs_of_a_load_begin_no_collection() -> None:
 
 
 @pytest.mark.usefixtures("seldom")
+def test_a_collection_visits_only_what_was_made_since_the_last() -> None:
+    young, old = (generation["collections"] for generation in gc.get_stats()[:2])
+    kept: list[list[object]] = [[] for _ in range(15 * MADE)]
+    assert gc.get_stats()[0]["collections"] >= young + len(kept) // MADE - 1
+    assert gc.get_stats()[1]["collections"] == old
+
+
+@pytest.mark.usefixtures("seldom")
 def test_circles_are_collected_in_the_end() -> None:
     for _ in range(3 * MADE):
         circle: list[object] = []
