@@ -16,7 +16,7 @@ import gc
 from typing import Final
 
 MADE: Final = 10_000
-"""Objects, more than were let go, before those are visited: some 18 calls that begin."""
+"""Objects, more than were let go, before they are visited: some 18 calls that begin."""
 
 YOUNG: Final = 1_000
 """Such collections before one visits all that has been made since start-up."""

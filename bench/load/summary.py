@@ -225,7 +225,7 @@ def _delays(outcome: Outcome) -> hear.Delays:
 
 
 def _heard(hold: Hold, after_ns: int) -> list[tuple[int, int]]:
-    """Return when a hold is heard: as it is, and in an echo, which repeats its delay."""
+    """Return when a hold is heard: as it is, and as an echo repeats its delay."""
     return [(hold.from_ns + ns, hold.to_ns + ns) for ns in {0, after_ns}]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import gzip
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,7 @@ import pytest
 from proto.tunnel import Refused
 from relay import door
 from runtime.settings import Address
+from tests.support.freeing import no_collection
 from tests.support.front_door import KEY, front_door
 from tests.support.tunnels import running_door
 from tests.support.waiting import LIMIT_S
@@ -63,6 +65,33 @@ async def test_no_body_is_unpacked() -> None:
                 body = gzip.compress(b"v=0")
                 async with http.post(url, data=body, headers=headers) as response:
                     assert response.status == status
+
+
+@pytest.mark.asyncio
+async def test_a_refused_request_is_let_go_of() -> None:
+    sdp = {"Content-Type": "application/sdp"}
+    asked = [
+        ("POST", "calls", {}, 401),
+        ("POST", "calls", {"Authorization": f"Bearer {KEY}"}, 415),
+        ("POST", "calls", {"Authorization": f"Bearer {KEY}"} | sdp, 400),
+        ("GET", "calls/rtc_guess", {"Authorization": f"Bearer {KEY}"}, 404),
+    ]
+    async with front_door(KEY) as opened:
+        gc.collect()
+        before = set(map(id, errors()))
+        with no_collection():
+            for method, path, headers, status in asked:
+                url = f"{opened.url}/v1/realtime/{path}"
+                async with opened.http.request(
+                    method, url, data=b"v=0", headers=headers
+                ) as response:
+                    assert response.status == status
+            assert [one for one in errors() if id(one) not in before] == []
+
+
+def errors() -> list[Exception]:
+    """Return those that something holds, be it only their own traceback."""
+    return [one for one in gc.get_objects() if isinstance(one, Exception)]
 
 
 @pytest.mark.asyncio

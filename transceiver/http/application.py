@@ -96,6 +96,7 @@ async def _shape_answers(request: web.Request, handler: _Handler) -> web.StreamR
         refusal = _api_error(error, request)
         if refusal is None:
             raise
+        error.__traceback__ = None  # holds this frame, which holds it and the request
         response = refusal.response()
         if isinstance(error, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = error.headers["Allow"]
