@@ -13,7 +13,7 @@ import aiohttp
 
 from bench.load import cpu, voice as voices
 from bench.load.dial import Dialer, DialError
-from bench.load.held import Hold, Watch
+from bench.load.holds import Hold, Watch
 from bench.load.line import Line, Log, Part
 from bench.load.options import Options
 from bench.load.pump import Pump

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.load import hear
-from bench.load.held import Hold
+from bench.load.holds import Hold
 from bench.load.run import Attempt, Outcome
 
 LATE_MS = 5.0

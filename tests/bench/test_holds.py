@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.load import held, run, summary
-from bench.load.held import Hold, Watch
+from bench.load import holds, run, summary
+from bench.load.holds import Hold, Watch
 from bench.load.options import Options
 
 pytestmark = pytest.mark.skipif(
@@ -54,7 +54,7 @@ def test_who_of_the_kernels_threads_held_a_core_is_noted(tmp_path: Path) -> None
     watch.look()
     assert found(watch) == [("long one", 30.0)]
     (hold,) = watch.holds
-    assert hold.to_ns - hold.from_ns >= held.AFTER_S * 1e9
+    assert hold.to_ns - hold.from_ns >= holds.AFTER_S * 1e9
     watch.look()
     assert len(watch.holds) == 1, "each is noted once"
     watch.close()
@@ -100,7 +100,7 @@ def test_where_nothing_is_told_of_threads_nothing_is_found(tmp_path: Path) -> No
 async def test_a_watch_leaves_no_file_open() -> None:
     before = set(os.listdir("/proc/self/fd"))
     watching = asyncio.create_task(Watch(()).run())
-    await asyncio.sleep(3 * held.LOOK_S)
+    await asyncio.sleep(3 * holds.LOOK_S)
     watching.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watching
