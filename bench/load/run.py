@@ -95,7 +95,7 @@ async def run(
 ) -> Outcome:
     """Make the run; `stop` ends it early, with what was measured until then."""
     outcome = Outcome(options, voice, [Attempt() for _ in range(options.calls)])
-    pump = Pump()
+    pump, thresholds = Pump(), gc.get_threshold()
     try:
         async with (
             _prepared(outcome, stop, tell) as dialers,
@@ -122,6 +122,7 @@ async def run(
                 call.cancel()
     finally:
         pump.close()
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
     return outcome
 
